@@ -1,0 +1,179 @@
+"""Opening the catalog: SQLite in WAL mode by default, the same tables on PostgreSQL, and its migrations.
+
+Knows how to connect and what version the tables have; the questions asked of them lie with who asks.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from penstock.errors import StoreError
+from penstock.store import schema
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another one before it gives up."""
+
+
+class Catalog:
+    """The database that remembers runs, artifacts, lineage, models, deployments and alerts.
+
+    Parameters
+    ----------
+    url : str
+        A SQLAlchemy URL, such as ``sqlite:////home/me/churn/.penstock/catalog.db``.
+
+    Raises
+    ------
+    StoreError
+        When it cannot be opened, or was written by a newer Penstock.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        self.name = self.url.render_as_string(hide_password=True)
+        options: dict[str, Any] = {}
+        if self.url.get_backend_name() == "sqlite":
+            options["connect_args"] = {"timeout": BUSY_SECONDS}
+        try:
+            self.engine = sa.create_engine(self.url, **options)
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                f"catalog {self.name} needs the package {error.name}, which is not installed. "
+                "Install it with: pip install 'penstock[postgres]'"
+            ) from error
+        if self.url.get_backend_name() == "sqlite":
+            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+        with self.guarded():
+            self._migrate()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the catalog is one local file."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Yield a connection inside one transaction; its errors are told in words."""
+        with self.guarded(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Yield a connection for questions only."""
+        with self.guarded(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Turn the driver's errors into a :class:`StoreError` that says what to do."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise StoreError(f"catalog {self.name}: {_in_words(error)}") from error
+
+    def insert_new(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        """Insert rows, leaving those whose primary key is there already."""
+        if not rows:
+            return
+        if self.is_sqlite:
+            from sqlalchemy.dialects.sqlite import insert
+        else:
+            from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+        connection.execute(insert(table).on_conflict_do_nothing(), rows)
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+    def _migrate(self) -> None:
+        with self.engine.connect() as connection:
+            tables = set(sa.inspect(connection).get_table_names())
+            found = (
+                connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+                if "alembic_version" in tables
+                else None
+            )
+        if found == schema.REVISION:
+            return
+        if found is not None and found not in schema.KNOWN_REVISIONS:
+            raise StoreError(
+                f"catalog {self.name} has schema {found}, written by a newer Penstock; this one knows "
+                f"{schema.REVISION}. Nothing was changed. Upgrade with: pip install --upgrade penstock"
+            )
+        if found is None and "runs" in tables:
+            raise StoreError(
+                f"catalog {self.name} holds tables that Penstock did not write. Give another place with --store."
+            )
+        try:
+            upgrade(self.engine)
+        except DBAPIError:
+            # Another process made the tables in this very moment: theirs are as good as ours.
+            with self.engine.connect() as connection:
+                made = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+            if made != schema.REVISION:
+                raise
+
+
+def upgrade(engine: sa.Engine, revision: str = "head") -> None:
+    """Bring the catalog's tables to `revision` with Alembic."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    # WAL with NORMAL loses nothing when the process is killed; a power cut may undo the last commits, never half of one.
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _in_words(error: DBAPIError) -> str:
+    original = error.orig
+    text = str(original).strip()
+    if isinstance(original, sqlite3.Error):
+        advice = {
+            "unable to open database file": "it cannot be opened or made. Give a folder that can be written with --store.",
+            "attempt to write a readonly database": "it is read-only. Give a folder that can be written with --store.",
+            "database or disk is full": "the disk is full. Nothing was lost; free some space, then run again.",
+            "file is not a database": "it is not a catalog, or is damaged. Move it away to start a new one.",
+            "database is locked": f"another process has held it for {BUSY_SECONDS:.0f} s. Try again when that has ended.",
+            "disk I/O error": "the disk cannot be written (full, or failing). Nothing was lost.",
+        }
+        for start, words in advice.items():
+            if text.startswith(start):
+                return words
+    if isinstance(error, OperationalError):
+        return f"the database cannot be reached: {text}"
+    return text
+
+
+def whoami() -> str:
+    """Return the user's name, from the environment or the system."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
+
+
+def hostname() -> str:
+    """Return this machine's name."""
+    return socket.gethostname()
