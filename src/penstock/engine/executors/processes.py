@@ -1,0 +1,97 @@
+"""Tasks in processes of this machine, through Pebble, which can end one that takes too long.
+
+Functions travel by cloudpickle, values through the store: the digests are those of any other executor.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import sys
+from concurrent.futures import CancelledError, TimeoutError
+from typing import Any
+
+import cloudpickle
+from pebble import ProcessExpired, ProcessPool
+
+from penstock.engine.execute import Outcome, Task, capture_output, execute
+from penstock.engine.packages import owner_of
+from penstock.store.store import Store, open_store
+
+
+class ProcessExecutor:
+    """A pool of worker processes, each with its own connection to the store."""
+
+    def __init__(
+        self, store: Store, workers: int, finished: queue.SimpleQueue[tuple[int, Outcome]] | None = None
+    ) -> None:
+        self.finished = finished if finished is not None else queue.SimpleQueue()
+        self._pool = ProcessPool(
+            max_workers=workers,
+            # Forking a process whose libraries run threads can hang it, so workers start afresh.
+            context=multiprocessing.get_context("spawn"),
+            initializer=_prepare,
+            initargs=(store.location, list(sys.path)),
+        )
+
+    def submit(self, number: int, task: Task) -> None:
+        """Begin a task."""
+        tries = task.retries + 1
+        limit = None if task.timeout is None else task.timeout * tries + task.backoff * (2**task.retries - 1)
+        future = self._pool.schedule(_run, args=[_packed(task)], timeout=limit)
+        future.add_done_callback(lambda done: self.finished.put((number, _outcome(done, task))))
+
+    def close(self, *, cancel: bool = False) -> None:
+        """End the processes."""
+        if cancel:
+            self._pool.stop()
+        else:
+            self._pool.close()
+        self._pool.join()
+
+
+def _packed(task: Task) -> bytes:
+    """Pickle a task with the user's own modules by value, for a worker may not find them by name."""
+    registered = []
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and module is not None and getattr(module, "__file__", None) and owner_of(name) == "user":
+            try:
+                cloudpickle.register_pickle_by_value(module)
+                registered.append(module)
+            except ValueError:
+                continue
+    try:
+        return bytes(cloudpickle.dumps(task))
+    finally:
+        for module in registered:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _outcome(future: Any, task: Task) -> Outcome:
+    try:
+        return future.result()  # type: ignore[no-any-return]
+    except TimeoutError:
+        return Outcome(None, error=f"took longer than its timeout of {task.timeout:g} s and was ended")
+    except ProcessExpired as problem:
+        return Outcome(None, error=f"its process ended (exit code {problem.exitcode}): killed, or out of memory")
+    except (CancelledError, Exception) as problem:
+        return Outcome(None, error=f"{type(problem).__name__}: {problem}")
+
+
+_store: Store | None = None
+
+
+def _prepare(location: str, path: list[str]) -> None:
+    import signal
+
+    global _store
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    sys.path[:] = path
+    _store = open_store(location)
+
+
+def _run(packed: bytes) -> Outcome:
+    assert _store is not None, f"worker {os.getpid()} was not prepared"
+    with capture_output():
+        return execute(_store, cloudpickle.loads(packed))

@@ -1,0 +1,95 @@
+"""Files from outside as refs: found by path or pattern, known by the digest of their bytes."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from penstock.engine.step import Ref
+from penstock.errors import DataError
+from penstock.store.schema import file_digests
+
+_CHUNK = 1 << 20
+_SETTLED_NS = 2_000_000_000
+"""A file changed more recently than this may change again within one tick of its clock: not remembered."""
+
+
+def find_files(patterns: list[str], folder: Path) -> list[Path]:
+    """Return the files that the patterns name, sorted, each once.
+
+    Raises
+    ------
+    DataError
+        When a pattern names no file.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        full = str(folder / Path(pattern).expanduser())
+        matches = [full] if Path(full).is_file() else sorted(glob.glob(full, recursive=True))  # noqa: PTH207
+        paths = [Path(item) for item in matches if Path(item).is_file()]
+        if not paths:
+            what = "is a folder; name the files in it, such as" if Path(full).is_dir() else "was not found, looked for as"
+            hint = f"{pattern}/*.csv" if Path(full).is_dir() else full
+            raise DataError(f"{pattern}: {what} {hint}")
+        found.update(dict.fromkeys(paths))
+    return list(found)
+
+
+def file_refs(store: Any, patterns: list[str], folder: Path, *, always_partitions: bool = False) -> Ref:
+    """Return a ref to one file, or to several as partitions.
+
+    The digest of a file that has kept its size and time of change is taken from the catalog.
+    """
+    files = find_files(patterns, folder)
+    refs = [(path.name, _file_ref(store, path)) for path in files]
+    if len(refs) == 1 and not always_partitions:
+        return refs[0][1]
+    names = [name for name, _ in refs]
+    if len(set(names)) != len(names):
+        refs = [(str(path), ref) for path, (_, ref) in zip(files, refs, strict=True)]
+    return partitions_ref(refs)
+
+
+def partitions_ref(refs: list[tuple[str, Ref]]) -> Ref:
+    """Join refs to one, whose digest is that of their names and digests."""
+    written = "\n".join(f"{name}\t{ref.digest}" for name, ref in refs)
+    digest = hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()
+    return Ref(digest, "partitions", sum(ref.size for _, ref in refs), partitions=tuple(refs))
+
+
+def _file_ref(store: Any, path: Path) -> Ref:
+    try:
+        stat = path.stat()
+        with store.catalog.read() as connection:
+            known = connection.execute(
+                sa.select(file_digests.c.digest).where(
+                    file_digests.c.path == str(path),
+                    file_digests.c.size == stat.st_size,
+                    file_digests.c.modified_ns == stat.st_mtime_ns,
+                )
+            ).scalar()
+        if known is not None:
+            return Ref(str(known), "path", stat.st_size, path=str(path))
+        digest = _digest_of_file(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if time.time_ns() - stat.st_mtime_ns < _SETTLED_NS:
+        return Ref(digest, "path", stat.st_size, path=str(path))
+    row = {"path": str(path), "size": stat.st_size, "modified_ns": stat.st_mtime_ns, "digest": digest}
+    with store.catalog.begin() as connection:
+        connection.execute(file_digests.delete().where(file_digests.c.path == str(path)))
+        connection.execute(file_digests.insert(), row)
+    return Ref(digest, "path", stat.st_size, path=str(path))
+
+
+def _digest_of_file(path: Path) -> str:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            hasher.update(chunk)
+    return hasher.hexdigest()

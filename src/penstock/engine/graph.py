@@ -1,0 +1,214 @@
+"""A static graph of steps and sources, checked when it is made: it can be drawn and planned without running."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from penstock.engine.step import Partitions, Source, Step, StepFunction, as_step
+from penstock.errors import GraphError
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Steps and sources by name, in an order in which they can run.
+
+    Make one with :meth:`of` from a module, or with :meth:`build` from steps.
+
+    Attributes
+    ----------
+    name : str
+        Under which runs of it are remembered.
+    steps : mapping of str to Step
+        In topological order.
+    sources : mapping of str to Source
+        What comes from outside.
+    """
+
+    name: str
+    steps: Mapping[str, Step]
+    sources: Mapping[str, Source]
+
+    @classmethod
+    def of(cls, module: types.ModuleType, name: str | None = None) -> Graph:
+        """Collect the steps and sources of a module.
+
+        Raises
+        ------
+        GraphError
+            For a cycle, a missing or doubled name, or types that do not fit, with names and ``file:line``.
+
+        Examples
+        --------
+        >>> module = types.ModuleType("numbers_")
+        >>> exec("import penstock as ps\\n@ps.step\\ndef one() -> int:\\n    return 1\\n"
+        ...      "@ps.step\\ndef two(one: int) -> int:\\n    return one + 1", module.__dict__)
+        >>> list(Graph.of(module).steps)
+        ['one', 'two']
+        """
+        made: list[tuple[str, StepFunction[Any]]] = []
+        sources: list[Source] = []
+        seen: set[int] = set()
+        for variable, value in list(vars(module).items()):
+            if id(value) in seen:
+                continue
+            if isinstance(value, StepFunction):
+                seen.add(id(value))
+                made.append((str(value.options.get("name") or value.function.__name__), value))
+            elif isinstance(value, Source):
+                seen.add(id(value))
+                sources.append(value if value.name else _named(value, variable))
+        known = {step_name for step_name, _ in made} | {item.name for item in sources}
+        return cls.build(
+            name or module.__name__.rpartition(".")[2], [as_step(item, known) for _, item in made], sources
+        )
+
+    @classmethod
+    def build(cls, name: str, steps: Iterable[Step], sources: Iterable[Source] = ()) -> Graph:
+        """Check the nodes and put them in order.
+
+        Raises
+        ------
+        GraphError
+            As :meth:`of` does.
+        """
+        nodes: dict[str, Step | Source] = {}
+        for node in [*sources, *steps]:
+            if node.name in nodes:
+                raise GraphError(
+                    f"two steps are named {node.name!r}: {nodes[node.name].location} and {node.location}. "
+                    "Rename one, or give it another name with @ps.step(name=...)."
+                )
+            nodes[node.name] = node
+        for node in nodes.values():
+            for needed in needs_of(node):
+                if needed not in nodes:
+                    raise GraphError(f"{node.location}: step {node.name} needs {needed!r}, but no step has that name")
+        ordered = _in_order(nodes)
+        graph = cls(
+            name,
+            {item.name: item for item in ordered if isinstance(item, Step)},
+            {item.name: item for item in ordered if isinstance(item, Source)},
+        )
+        for step in graph.steps.values():
+            _check_types(graph, step)
+        return graph
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """Names of steps and sources, each after all that it needs."""
+        return tuple(item.name for item in _in_order({**self.sources, **self.steps}))
+
+    def node(self, name: str) -> Step | Source:
+        """Return a step or source by name."""
+        return self.steps[name] if name in self.steps else self.sources[name]
+
+    def result_type(self, name: str) -> Any:
+        """Return what a node gives to the steps after it, as annotated; None when unknown."""
+        node = self.node(name)
+        declared = node.returns
+        if isinstance(node, Step) and node.each is not None:
+            return Partitions if declared is None else Partitions[declared]
+        return declared
+
+
+def needs_of(node: Step | Source) -> tuple[str, ...]:
+    """Return the names of the nodes that a node depends on."""
+    return tuple(node.inputs.values()) if isinstance(node, Step) else node.needs
+
+
+def _named(item: Source, name: str) -> Source:
+    from dataclasses import replace
+
+    return replace(item, name=name)
+
+
+def _in_order(nodes: Mapping[str, Step | Source]) -> list[Step | Source]:
+    """Depth first, without recursion, so that chains of many thousands are fine; O(nodes + edges)."""
+    done: dict[str, Step | Source] = {}
+    for start in nodes:
+        if start in done:
+            continue
+        path: dict[str, None] = {start: None}
+        stack = [(start, iter(needs_of(nodes[start])))]
+        while stack:
+            name, remaining = stack[-1]
+            following = next((item for item in remaining if item not in done), None)
+            if following is None:
+                done[name] = nodes[name]
+                path.pop(name, None)
+                stack.pop()
+            elif following in path:
+                names = [*path, following]
+                cycle = names[names.index(following) :]
+                places = ", ".join(f"{item} at {nodes[item].location}" for item in dict.fromkeys(cycle))
+                raise GraphError(f"steps need one another in a cycle: {' <- '.join(cycle)} ({places})")
+            else:
+                path[following] = None
+                stack.append((following, iter(needs_of(nodes[following]))))
+    return list(done.values())
+
+
+def _check_types(graph: Graph, step: Step) -> None:
+    for argument, needed in step.inputs.items():
+        wanted = step.annotations.get(argument)
+        given = graph.result_type(needed)
+        if argument == step.each:
+            if typing.get_origin(given) is Partitions:
+                given = typing.get_args(given)[0]
+            elif given in (Partitions, None, Any):
+                continue
+            else:
+                raise GraphError(
+                    f"{step.location}: step {step.name} is mapped over {needed}, which gives {_name(given)} "
+                    f"({graph.node(needed).location}), not partitions. Return ps.Partitions from it, or drop each=."
+                )
+        if not fits(given, wanted):
+            raise GraphError(
+                f"{step.location}: step {step.name} takes {argument}: {_name(wanted)}, but {needed} "
+                f"({graph.node(needed).location}) gives {_name(given)}. Change one of the annotations."
+            )
+
+
+def fits(given: Any, wanted: Any) -> bool:
+    """Whether a value annotated as `given` may be passed where `wanted` is asked for.
+
+    Unknown types fit everything: only what is surely wrong is refused.
+
+    Examples
+    --------
+    >>> fits(bool, int), fits(int, str), fits(int, int | None), fits(list[int], list[str])
+    (True, False, True, False)
+    """
+    if given is None or wanted is None or Any in (given, wanted) or isinstance(given, str) or isinstance(wanted, str):
+        return True
+    if isinstance(wanted, typing.TypeVar) or isinstance(given, typing.TypeVar):
+        return True
+    if typing.get_origin(wanted) in (typing.Union, types.UnionType):
+        return any(fits(given, item) for item in typing.get_args(wanted))
+    if typing.get_origin(given) in (typing.Union, types.UnionType):
+        return any(fits(item, wanted) for item in typing.get_args(given))
+    if typing.get_origin(wanted) is typing.Literal or typing.get_origin(given) is typing.Literal:
+        return True
+    plain_given, plain_wanted = typing.get_origin(given) or given, typing.get_origin(wanted) or wanted
+    if not isinstance(plain_given, type) or not isinstance(plain_wanted, type):
+        return True
+    if (plain_given, plain_wanted) in {(int, float), (int, complex), (float, complex)}:
+        return True
+    try:
+        if not issubclass(plain_given, plain_wanted):
+            return False
+    except TypeError:
+        return True
+    one, two = typing.get_args(given), typing.get_args(wanted)
+    if plain_given is plain_wanted and one and two and len(one) == len(two):
+        return all(fits(a, b) for a, b in zip(one, two, strict=True))
+    return True
+
+
+def _name(kind: Any) -> str:
+    return getattr(kind, "__qualname__", None) if isinstance(kind, type) and not typing.get_args(kind) else str(kind)  # type: ignore[return-value]

@@ -1,0 +1,108 @@
+"""Whose code a module is: the user's own, or a package's with a version."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import site
+import sys
+import sysconfig
+from functools import lru_cache
+from types import ModuleType
+
+
+@lru_cache(maxsize=1)
+def _library_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = [paths["purelib"], paths["platlib"], *site.getsitepackages()]
+    return tuple(folder.rstrip("/") + "/" for folder in folders)
+
+
+@lru_cache(maxsize=1)
+def _standard_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    return tuple(folder.rstrip("/") + "/" for folder in (paths["stdlib"], paths["platstdlib"]))
+
+
+@lru_cache(maxsize=4096)
+def owner_of(module_name: str) -> str:
+    """Say whose a module is: ``"user"``, ``"standard"`` or ``"package"``.
+
+    Examples
+    --------
+    >>> owner_of("json"), owner_of("polars")
+    ('standard', 'package')
+    """
+    top = module_name.partition(".")[0]
+    if top == "penstock":
+        return "package"
+    if top == "__main__":
+        return "user"
+    if top in sys.stdlib_module_names or top in sys.builtin_module_names:
+        return "standard"
+    module = sys.modules.get(module_name) or sys.modules.get(top)
+    return owner_of_file(_file_of(module)) if module is not None else "user"
+
+
+@lru_cache(maxsize=4096)
+def owner_of_file(filename: str | None) -> str:
+    """Say whose a source file is, as :func:`owner_of` does for a module."""
+    if not filename:
+        return "user"
+    if filename.startswith("<frozen "):
+        return "standard"
+    if filename.startswith(_library_folders()) or "/site-packages/" in filename or "/dist-packages/" in filename:
+        return "package"
+    if filename.startswith(_standard_folders()):
+        return "standard"
+    if "/penstock/" in filename and filename.startswith(_own_folder()):
+        return "package"
+    return "user"
+
+
+@lru_cache(maxsize=1)
+def _own_folder() -> str:
+    return __file__.rpartition("/engine/")[0] + "/"
+
+
+def _file_of(module: ModuleType) -> str | None:
+    found = getattr(module, "__file__", None)
+    if found is None:
+        paths = list(getattr(module, "__path__", []))
+        return str(paths[0]) + "/" if paths else None
+    return str(found)
+
+
+@lru_cache(maxsize=1024)
+def version_of(module_name: str) -> tuple[str, str]:
+    """Return the package that a module belongs to, and its version.
+
+    Examples
+    --------
+    >>> version_of("click.core")[0]
+    'click'
+    """
+    top = module_name.partition(".")[0]
+    if top == "penstock":
+        import penstock
+
+        return top, penstock.__version__
+    try:
+        return top, importlib.metadata.version(top)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    own = getattr(sys.modules.get(top), "__version__", None)
+    if isinstance(own, str):
+        return top, own
+    for distribution in importlib.metadata.packages_distributions().get(top, []):
+        return top, importlib.metadata.version(distribution)
+    return top, "unknown"
+
+
+@lru_cache(maxsize=1)
+def installed_packages() -> dict[str, str]:
+    """Return every installed distribution and its version, by name."""
+    return {
+        str(item.metadata["Name"]): item.version
+        for item in importlib.metadata.distributions()
+        if item.metadata["Name"]
+    }

@@ -1,0 +1,65 @@
+"""Graphs are checked when they are made."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.engine.graph import Graph
+from penstock.errors import GraphError
+
+
+def graph_of(module, body: str) -> Graph:
+    return Graph.of(module("import penstock as ps\n" + body))
+
+
+def test_arguments_name_the_steps_that_they_need(module):
+    graph = graph_of(module, "@ps.step\ndef two(one: int, size: int = 3) -> int:\n    return one\n@ps.step\ndef one() -> int:\n    return 1\n")
+    assert list(graph.steps) == ["one", "two"]
+    assert graph.steps["two"].parameters == {"size": 3}
+
+
+def test_a_cycle_is_told_with_names_and_lines(module):
+    with pytest.raises(GraphError, match=r"cycle: a <- b <- a \(a at steps\.py:2, b at steps\.py:5\)"):
+        graph_of(module, "@ps.step\ndef a(b: int) -> int:\n    return b\n@ps.step\ndef b(a: int) -> int:\n    return a\n")
+
+
+def test_a_step_that_asks_for_itself_is_refused(module):
+    with pytest.raises(GraphError, match="own result"):
+        graph_of(module, "@ps.step\ndef a(a: int) -> int:\n    return a\n")
+
+
+def test_a_missing_step_is_named(module):
+    with pytest.raises(GraphError, match=r"steps\.py:2: step a needs 'nothing'"):
+        graph_of(module, "@ps.step\ndef a(nothing: int) -> int:\n    return 1\n")
+
+
+def test_a_doubled_name_is_told_with_both_places(module):
+    with pytest.raises(GraphError, match=r"two steps are named 'a': steps\.py:2 and steps\.py:5"):
+        graph_of(module, "@ps.step\ndef a() -> int:\n    return 1\n@ps.step(name='a')\ndef b() -> int:\n    return 1\n")
+
+
+def test_types_that_do_not_fit_are_refused(module):
+    with pytest.raises(GraphError, match=r"step b takes a: str, but a \(steps\.py:2\) gives int"):
+        graph_of(module, "@ps.step\ndef a() -> int:\n    return 1\n@ps.step\ndef b(a: str) -> int:\n    return 1\n")
+
+
+def test_any_number_of_arguments_is_refused(module):
+    with pytest.raises(GraphError, match="name each argument"):
+        graph_of(module, "@ps.step\ndef a(*rest) -> int:\n    return 1\n")
+
+
+def test_each_must_name_an_input(module):
+    with pytest.raises(GraphError, match="not one of its inputs"):
+        graph_of(module, "@ps.step(each='x')\ndef a(x: int = 1) -> int:\n    return 1\n")
+
+
+def test_each_needs_partitions(module):
+    with pytest.raises(GraphError, match=r"Return ps\.Partitions"):
+        graph_of(module, "@ps.step\ndef a() -> int:\n    return 1\n@ps.step(each='a')\ndef b(a: int) -> int:\n    return 1\n")
+
+
+def test_a_chain_of_ten_thousand_steps_is_put_in_order():
+    from penstock.engine.step import Step
+
+    steps = [Step(f"s{i}", len, {"x": f"s{i - 1}"} if i else {}) for i in range(10_000)]
+    assert list(Graph.build("long", reversed(steps)).steps)[-1] == "s9999"
