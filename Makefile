@@ -26,10 +26,13 @@ lint: $(VENV)/ready
 docs: $(VENV)/ready
 	$(BIN)/mkdocs build --quiet --strict --site-dir site
 
-lock: pyproject.toml
+# pip-compile does not read dependency groups yet, so they are handed to it as lines.
+lock:
+	$(PYTHON) -c "import tomllib; g = tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups']; print('\n'.join(sum(g.values(), [])))" > build-groups.in
 	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate --extra postgres \
-	  --group test --group lint --group docs -o requirements.lock pyproject.toml requirements-build.in
+	  -o requirements.lock pyproject.toml requirements-build.in build-groups.in
+	rm build-groups.in
 
 clean:
 	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache
