@@ -1,0 +1,71 @@
+"""The declaration of tables in files, as a pipeline's author writes it."""
+
+from __future__ import annotations
+
+import codecs
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.errors import DataError
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where raw tables lie; made by :func:`files`.
+
+    Attributes
+    ----------
+    patterns : tuple of str
+        Paths or glob patterns, relative to `folder`.
+    folder : str
+        The folder of the pipeline file.
+    time : str, optional
+        The column that says when each row happened.
+    separator, encoding
+        Of text files.
+    """
+
+    patterns: tuple[str, ...]
+    folder: str
+    time: str | None = None
+    separator: str | None = None
+    encoding: str = "utf-8"
+
+
+def files(
+    *patterns: str | Path, time: str | None = None, separator: str | None = None, encoding: str = "utf-8"
+) -> Files:
+    """Take rows from files; several files are partitions of one table, each read once.
+
+    Parameters
+    ----------
+    *patterns : str or Path
+        Files or glob patterns, relative to the file that says it: CSV, TSV, JSON Lines or Parquet, plain or
+        packed with gzip or zstd.
+    time : str, optional
+        The column that says when each row happened; rows are then split by time.
+    separator : str, optional
+        Between the fields of a CSV file; found in its first line when left out.
+    encoding : str
+        Of CSV and JSON Lines files.
+
+    Raises
+    ------
+    DataError
+        When no file is named or the encoding is not known.
+
+    Examples
+    --------
+    >>> files("data/*.csv", time="day").time
+    'day'
+    """
+    if not patterns:
+        raise DataError("ps.ingest.files() names no file; give it a path or a pattern, such as 'data/*.csv'")
+    caller = Path(inspect.stack()[1].filename)
+    folder = caller.resolve().parent if caller.exists() else Path.cwd()
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise DataError(f"encoding {encoding!r} is not known; examples are utf-8, latin-1 and cp1252") from None
+    return Files(tuple(str(item) for item in patterns), str(folder), time, separator, encoding)

@@ -1,0 +1,202 @@
+"""Reading what people write in cells: numbers, dates and yes/no as text, blanks as missing.
+
+One definition with two faces, equal value for value: a Polars expression for tables, a function for one row.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+import polars as pl
+
+Kind = Literal["number", "boolean", "date", "text"]
+
+BLANKS = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "#n/a", "missing", "unknown")
+"""Texts that stand for a missing value in a column that otherwise holds numbers, dates or yes/no."""
+
+TRUE, FALSE = ("yes", "y", "true", "t", "1"), ("no", "n", "false", "f", "0")
+NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
+THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
+SIGNS = r"[$€£¥%]"
+DATE_FORMATS = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M:%S%.fZ",
+    "%Y-%m-%dT%H:%M:%S%:z",
+    "%Y/%m/%d",
+    "%Y/%m/%d %H:%M:%S",
+    "%d.%m.%Y",
+    "%d.%m.%Y %H:%M",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d/%m/%Y %H:%M",
+    "%m/%d/%Y %H:%M",
+    "%d %b %Y",
+    "%b %d, %Y",
+)
+_number, _thousands, _signs = re.compile(NUMBER), re.compile(THOUSANDS), re.compile(SIGNS)
+
+
+class Parse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How one column of text is read.
+
+    Attributes
+    ----------
+    column : str
+        Which column.
+    to : {"number", "boolean", "date", "text"}
+        What its cells become: Float64, Boolean, Datetime (UTC, without zone) or stripped text.
+    format : str, optional
+        Of dates, in the notation of ``strftime``.
+
+    Examples
+    --------
+    >>> pl.DataFrame({"paid": ["$1,200.50", " "]}).select(Parse("paid", "number").expression())["paid"].to_list()
+    [1200.5, None]
+    >>> Parse("paid", "number").reader()("$1,200.50")
+    1200.5
+    """
+
+    column: str
+    to: Kind
+    format: str | None = None
+
+    def expression(self) -> pl.Expr:
+        """Return the expression that reads the column; what cannot be read becomes null."""
+        text = pl.col(self.column).cast(pl.String).str.strip_chars()
+        if self.to == "number":
+            plain = text.str.replace_all(SIGNS, "").str.strip_chars()
+            whole = pl.when(plain.str.contains(THOUSANDS)).then(plain.str.replace_all(",", "")).otherwise(plain)
+            found = pl.when(whole.str.contains(NUMBER)).then(whole).cast(pl.Float64, strict=False)
+            return pl.when(found.is_finite()).then(found).alias(self.column)
+        if self.to == "boolean":
+            lower = text.str.to_lowercase()
+            return (
+                pl.when(lower.is_in(TRUE)).then(True).when(lower.is_in(FALSE)).then(False).alias(self.column)
+            )
+        if self.to == "date":
+            return self._date(text).alias(self.column)
+        return pl.when(text.str.len_bytes() > 0).then(text).alias(self.column)
+
+    def _date(self, text: pl.Expr) -> pl.Expr:
+        assert self.format is not None
+        if self.format.endswith("%:z"):
+            zoned = text.str.to_datetime(self.format, time_unit="us", time_zone="UTC", strict=False)
+            return zoned.dt.replace_time_zone(None)
+        if "%H" in self.format:
+            return text.str.to_datetime(self.format, time_unit="us", strict=False)
+        return text.str.to_date(self.format, strict=False).cast(pl.Datetime("us"))
+
+    def blank(self) -> pl.Expr:
+        """Return the expression that says which cells stand for a missing value."""
+        return pl.col(self.column).cast(pl.String).str.strip_chars().str.to_lowercase().is_in(BLANKS)
+
+    def reader(self) -> Callable[[Any], Any]:
+        """Return the function that reads one cell; it raises ValueError where a table would hold junk."""
+        if self.to == "number":
+            return read_number
+        if self.to == "boolean":
+            return read_boolean
+        if self.to == "date":
+            return self._read_date
+        return read_text
+
+    def _read_date(self, value: Any) -> dt.datetime | None:
+        if value is None:
+            return None
+        if isinstance(value, dt.date):
+            return read_date(value)
+        if not isinstance(value, str):
+            raise ValueError("expected a date as text")
+        if is_blank(value):
+            return None
+        frame = pl.DataFrame({self.column: [value]}, schema={self.column: pl.String})
+        found: dt.datetime | None = frame.select(self.expression()).item()
+        if found is None:
+            return read_date(value)
+        return found
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text stands for a missing value.
+
+    Examples
+    --------
+    >>> is_blank(" "), is_blank("N/A"), is_blank("0")
+    (True, True, False)
+    """
+    return text.strip().lower() in BLANKS
+
+
+def read_number(value: Any) -> float | None:
+    """Read a number from a JSON number or from text, as :meth:`Parse.expression` does."""
+    if value is None:
+        return None
+    kind = type(value)
+    if kind is float or kind is int:
+        number = float(value)
+        return number if number - number == 0 else None
+    if kind is not str:
+        raise ValueError("expected a number, or a number as text")
+    plain = _signs.sub("", value.strip()).strip()
+    if _thousands.match(plain):
+        plain = plain.replace(",", "")
+    if _number.match(plain):
+        number = float(plain)
+        return number if number - number == 0 else None
+    if is_blank(value):
+        return None
+    raise ValueError("expected a number, or a number as text")
+
+
+def read_boolean(value: Any) -> bool | None:
+    """Read yes or no from a JSON boolean or from text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        lower = value.strip().lower()
+        if lower in TRUE:
+            return True
+        if lower in FALSE:
+            return False
+        if lower in BLANKS:
+            return None
+    elif value in (0, 1):
+        return bool(value)
+    raise ValueError("expected true or false, or yes or no as text")
+
+
+def read_text(value: Any) -> str | None:
+    """Read stripped text; blank text is missing."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError("expected text")
+    return value.strip() or None
+
+
+def read_date(value: Any) -> dt.datetime | None:
+    """Read an ISO 8601 date or time as UTC without zone."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if is_blank(value):
+            return None
+        try:
+            value = dt.datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise ValueError("expected a date or time as text, such as 2024-05-31 or 2024-05-31T12:00:00") from None
+    if isinstance(value, dt.datetime):
+        return value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
+    if isinstance(value, dt.date):
+        return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - dates carry no zone
+    raise ValueError("expected a date or time as text, such as 2024-05-31")
