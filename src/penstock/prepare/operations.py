@@ -1,0 +1,306 @@
+"""What an author may ask to be done to a table before anything learns from it; each counts what it did."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from penstock.errors import DataError, InputError
+from penstock.types.parse import Kind, Parse
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that was done to, or seen in, the data: it is shown in the report.
+
+    Attributes
+    ----------
+    stage : str
+        Which stage says it.
+    column : str or None
+        What it is about.
+    count : int
+        How many cells or rows.
+    text : str
+        In words.
+    """
+
+    stage: str
+    column: str | None
+    count: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Read a column as another type."""
+
+    column: str
+    to: Kind
+    format: str | None = None
+    invalid: Literal["error", "null"] = "error"
+
+
+@dataclass(frozen=True)
+class DropDuplicates:
+    """Keep the first of the rows that agree in some columns."""
+
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rename:
+    """Give columns other names."""
+
+    names: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Leave columns out."""
+
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Keep the rows for which an expression is true."""
+
+    predicate: pl.Expr
+
+
+@dataclass(frozen=True)
+class Map:
+    """Hand the table to a function of the author's own, row by row alike."""
+
+    function: Callable[[pl.DataFrame], pl.DataFrame]
+
+
+Operation = Cast | DropDuplicates | Rename | Drop | Filter | Map
+
+
+def cast(column: str, dtype: Any, *, format: str | None = None, invalid: Literal["error", "null"] = "error") -> Cast:  # noqa: A002
+    """Read a column as numbers, dates, true/false or text; blank cells are missing.
+
+    Parameters
+    ----------
+    column : str
+        Which column.
+    dtype : Polars type or {"number", "boolean", "date", "text"}
+        What it holds.
+    format : str, optional
+        Of dates, such as ``"%d/%m/%Y"``.
+    invalid : {"error", "null"}
+        What to do with cells that cannot be read so.
+
+    Examples
+    --------
+    >>> cast("TotalCharges", pl.Float64).to
+    'number'
+    """
+    return Cast(column, _kind_of(dtype, column), format, invalid)
+
+
+def drop_duplicates(*columns: str) -> DropDuplicates:
+    """Keep the first of the rows that agree in `columns`, or in all columns.
+
+    Examples
+    --------
+    >>> drop_duplicates("customerID").columns
+    ('customerID',)
+    """
+    return DropDuplicates(columns)
+
+
+def rename(names: dict[str, str] | None = None, /, **more: str) -> Rename:
+    """Give columns other names: ``rename({"old name": "new"})`` or ``rename(old="new")``.
+
+    Examples
+    --------
+    >>> rename(tenure="months").names
+    (('tenure', 'months'),)
+    """
+    return Rename(tuple({**(names or {}), **more}.items()))
+
+
+def drop(*columns: str) -> Drop:
+    """Leave columns out; requests need not carry them.
+
+    Examples
+    --------
+    >>> drop("customerID").columns
+    ('customerID',)
+    """
+    return Drop(columns)
+
+
+def filter(predicate: pl.Expr) -> Filter:  # noqa: A001
+    """Keep the rows for which `predicate` is true; at serving every row is answered.
+
+    Examples
+    --------
+    >>> filter(pl.col("price") < 500_000).predicate.meta.root_names()
+    ['price']
+    """
+    return Filter(predicate)
+
+
+def map(function: Callable[[pl.DataFrame], pl.DataFrame]) -> Map:  # noqa: A001
+    """Hand the table to a function that changes columns and keeps rows; it is called the same way at serving.
+
+    Examples
+    --------
+    >>> def shout(table: pl.DataFrame) -> pl.DataFrame:
+    ...     return table.with_columns(pl.col("city").str.to_uppercase())
+    >>> map(shout).function.__name__
+    'shout'
+    """
+    if not callable(function):
+        raise InputError("ps.prepare.map(function) takes a function from a table to a table")
+    return Map(function)
+
+
+def _kind_of(dtype: Any, column: str) -> Kind:
+    if dtype in ("number", "boolean", "date", "text"):
+        return dtype  # type: ignore[no-any-return]
+    if dtype is int or dtype is float:
+        return "number"
+    if dtype is bool:
+        return "boolean"
+    if dtype is str:
+        return "text"
+    try:
+        kind = dtype() if isinstance(dtype, type) else dtype
+        if kind.is_numeric():
+            return "number"
+        if kind == pl.Boolean:
+            return "boolean"
+        if kind in (pl.Date, pl.Datetime):
+            return "date"
+        if kind in (pl.String, pl.Categorical, pl.Enum):
+            return "text"
+    except (AttributeError, TypeError):
+        pass
+    raise InputError(
+        f"ps.prepare.cast({column!r}, {dtype!r}): not a type that a column can be read as; "
+        "give pl.Float64, pl.Int64, pl.Boolean, pl.Date, pl.Datetime or pl.String"
+    )
+
+
+def need(frame: pl.DataFrame, columns: Sequence[str], who: str) -> None:
+    """Refuse names that the table does not have, with the nearest that it has.
+
+    Raises
+    ------
+    DataError
+        Naming the column.
+    """
+    for name in columns:
+        if name not in frame.columns:
+            near = difflib.get_close_matches(name, frame.columns, 1)
+            hint = f' Did you mean "{near[0]}"?' if near else ""
+            raise DataError(
+                f'{who}: there is no column "{name}".{hint} The table has: {", ".join(frame.columns[:30])}'
+            )
+
+
+def apply_cast(frame: pl.DataFrame, made: Cast) -> tuple[pl.DataFrame, Parse | None, list[Note]]:
+    """Read a column as asked; returns also the parse to repeat at serving, when the column was text.
+
+    Raises
+    ------
+    DataError
+        When a cell cannot be read, with the first one and its row.
+    """
+    need(frame, [made.column], f"ps.prepare.cast({made.column!r}, ...)")
+    before = frame[made.column]
+    if made.to == "number" and (before.dtype.is_numeric() or before.dtype == pl.Boolean):
+        return frame.with_columns(pl.col(made.column).cast(pl.Float64)), None, []
+    if made.to == "boolean" and before.dtype == pl.Boolean or made.to == "date" and before.dtype.is_temporal():
+        return frame, None, []
+    parse = Parse(made.column, made.to, made.format)
+    if made.to == "date" and made.format is None:
+        from penstock.prepare.inference import date_format
+
+        found = date_format(frame[made.column].cast(pl.String))
+        if found is None:
+            raise DataError(
+                f'column "{made.column}": its cells are not dates in one known form (first: '
+                f'{before.drop_nulls()[:1].to_list()}). Say the form with ps.prepare.cast(..., format="%d/%m/%Y").'
+            )
+        parse = Parse(made.column, "date", found)
+    done = frame.with_columns(parse.expression())
+    blank = frame.select(parse.blank().fill_null(value=False)).to_series()
+    failed = done[made.column].is_null() & ~blank & before.is_not_null()
+    notes = []
+    if failed.any():
+        rows = failed.arg_true()
+        first = before[int(rows[0])]
+        what = {"number": "numbers", "date": "dates", "boolean": "yes or no", "text": "text"}[made.to]
+        text = (
+            f'column "{made.column}": {failed.sum()} of {frame.height} values are not {what} '
+            f"(first: {first!r} in row {int(rows[0]) + 1})"
+        )
+        if made.invalid == "error":
+            raise DataError(f'{text}. Read them as missing with ps.prepare.cast(..., invalid="null"), or drop the column.')
+        notes.append(Note("prepare", made.column, int(failed.sum()), f"{text}; read as missing"))
+    if blank.any():
+        notes.append(Note("prepare", made.column, int(blank.sum()), "blank cells read as missing"))
+    return done, parse, notes
+
+
+@dataclass(frozen=True)
+class MapReference:
+    """Where a function of the author's own lies, to find it again at serving: never a pickle."""
+
+    file: str
+    name: str
+    digest: str
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> MapReference:
+        """Note where a function lies.
+
+        Raises
+        ------
+        InputError
+            When it cannot be found by its name in a file.
+        """
+        name = getattr(function, "__qualname__", "")
+        try:
+            file = inspect.getsourcefile(function)
+        except TypeError:
+            file = None
+        if file is None or not name.isidentifier():
+            raise InputError(
+                f"ps.prepare.map({name or function!r}): the function must be defined by name in a file, so that the "
+                "service finds it too; a lambda or a nested function cannot be"
+            )
+        return cls(str(Path(file).resolve()), name, hashlib.sha256(inspect.getsource(function).encode()).hexdigest())
+
+    def load(self) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        """Import the function again, and check that it is the same.
+
+        Raises
+        ------
+        InputError
+            When the file is gone, or the function has changed since the model was trained.
+        """
+        spec = importlib.util.spec_from_file_location(f"penstock_map_{self.digest[:8]}", self.file)
+        where = f"ps.prepare.map({self.name}) of {self.file}"
+        if spec is None or spec.loader is None or not Path(self.file).is_file():
+            raise InputError(f"{where}: the file is not there; the model needs it to prepare rows")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        function = getattr(module, self.name, None)
+        if function is None or hashlib.sha256(inspect.getsource(function).encode()).hexdigest() != self.digest:
+            raise InputError(f"{where}: has changed since the model was trained. Train again, or put it back.")
+        return function  # type: ignore[no-any-return]
