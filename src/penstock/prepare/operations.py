@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import polars as pl
 
 from penstock.errors import DataError, InputError
@@ -257,8 +258,20 @@ def apply_cast(frame: pl.DataFrame, made: Cast) -> tuple[pl.DataFrame, Parse | N
     return done, parse, notes
 
 
-@dataclass(frozen=True)
-class MapReference:
+class Renamed(msgspec.Struct, frozen=True, tag="rename"):
+    """A column that had another name in the snapshot."""
+
+    old: str
+    new: str
+
+
+class Dropped(msgspec.Struct, frozen=True, tag="drop"):
+    """A column that was left out."""
+
+    column: str
+
+
+class MapReference(msgspec.Struct, frozen=True, tag="map"):
     """Where a function of the author's own lies, to find it again at serving: never a pickle."""
 
     file: str

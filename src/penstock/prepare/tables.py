@@ -13,6 +13,7 @@ from penstock.prepare.inference import infer
 from penstock.prepare.operations import (
     Cast,
     Drop,
+    Dropped,
     DropDuplicates,
     Filter,
     Map,
@@ -20,6 +21,7 @@ from penstock.prepare.operations import (
     Note,
     Operation,
     Rename,
+    Renamed,
     apply_cast,
     need,
 )
@@ -27,6 +29,9 @@ from penstock.types.parse import Parse
 
 ROW = "penstock row"
 """Name of the column that says which row of the snapshot a prepared row was."""
+
+Change = Parse | Renamed | Dropped | MapReference
+"""One thing that is done to every row, at training and at serving alike."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Facts:
     """
 
     raw: tuple[tuple[str, str], ...]
-    changes: tuple[Parse | tuple[str, str] | str | MapReference, ...]
+    changes: tuple[Change, ...]
     notes: tuple[Note, ...]
     rows_in: int
     rows_out: int
@@ -131,7 +136,7 @@ def prepare(
     notes = _non_finite(raw)
     raw_types = tuple((name, raw_type(kind)) for name, kind in raw.schema.items())
     frame = normalised(raw).with_row_index(ROW)
-    changes: list[Parse | tuple[str, str] | str | MapReference] = []
+    changes: list[Change] = []
     settled: set[str] = {target, *protected}
     for made in operations:
         before = frame.height
@@ -144,11 +149,11 @@ def prepare(
         elif isinstance(made, Rename):
             need(frame, [old for old, _ in made.names], "ps.prepare.rename(...)")
             frame = frame.rename(dict(made.names))
-            changes.extend(made.names)
+            changes.extend(Renamed(old, new) for old, new in made.names)
         elif isinstance(made, Drop):
             need(frame, made.columns, "ps.prepare.drop(...)")
             frame = frame.drop(made.columns)
-            changes.extend(made.columns)
+            changes.extend(Dropped(name) for name in made.columns)
         elif isinstance(made, DropDuplicates):
             need(frame, made.columns, "ps.prepare.drop_duplicates(...)")
             over = list(made.columns) or [name for name in frame.columns if name != ROW]
@@ -189,10 +194,10 @@ def apply_facts(raw: pl.DataFrame, facts: Facts) -> pl.DataFrame:
         if isinstance(change, Parse):
             if change.column in frame.columns and _still_raw(frame.schema[change.column], change):
                 frame = frame.with_columns(change.expression())
-        elif isinstance(change, tuple):
-            frame = frame.rename({change[0]: change[1]}, strict=False)
-        elif isinstance(change, str):
-            frame = frame.drop(change, strict=False)
+        elif isinstance(change, Renamed):
+            frame = frame.rename({change.old: change.new}, strict=False)
+        elif isinstance(change, Dropped):
+            frame = frame.drop(change.column, strict=False)
         else:
             frame = normalised(change.load()(frame))
     return frame

@@ -46,7 +46,7 @@ DATE_FORMATS = (
 _number, _thousands, _signs = re.compile(NUMBER), re.compile(THOUSANDS), re.compile(SIGNS)
 
 
-class Parse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Parse(msgspec.Struct, frozen=True, tag="parse"):
     """How one column of text is read.
 
     Attributes

@@ -1,0 +1,185 @@
+"""Features as an author declares them: once, for training and for serving."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from penstock.errors import DataError, InputError
+
+
+@dataclass(frozen=True)
+class Derive:
+    """Columns computed from other columns of the same row."""
+
+    expressions: tuple[tuple[str, pl.Expr], ...]
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Parts of a date: year, month, day, weekday, hour, weekend."""
+
+    column: str
+
+
+Feature = Derive | Calendar
+
+
+def derive(**expressions: pl.Expr) -> Derive:
+    """Make columns from other columns of the same row.
+
+    Parameters
+    ----------
+    **expressions : Polars expression
+        Name of the new column to how it is computed. Expressions that look at other rows (``mean``, ``shift``,
+        ``over``) are refused by the run: at serving a row stands alone.
+
+    Raises
+    ------
+    InputError
+        When an expression is not one, or calls a Python function.
+
+    Examples
+    --------
+    >>> derive(per_month=pl.col("total") / pl.col("months")).expressions[0][0]
+    'per_month'
+    """
+    for name, made in expressions.items():
+        if not isinstance(made, pl.Expr):
+            raise InputError(f"ps.features.derive({name}=...): give a Polars expression, such as pl.col('a') / pl.col('b')")
+        written = made.meta.serialize(format="binary")
+        if b"PLPYFN" in written or b"AnonymousFunction" in written:
+            raise InputError(
+                f"ps.features.derive({name}=...): the expression calls a Python function, which a stored model cannot "
+                "hold. Write it with Polars' own operations, or use ps.prepare.map(function)."
+            )
+    return Derive(tuple(expressions.items()))
+
+
+def calendar(column: str) -> Calendar:
+    """Make the parts of a date column features: year, month, day, weekday (1 to 7), hour, weekend.
+
+    Examples
+    --------
+    >>> calendar("pickup").column
+    'pickup'
+    """
+    return Calendar(column)
+
+
+def expressions_of(features: Sequence[Feature]) -> list[tuple[str, pl.Expr]]:
+    """Return every feature as a named expression, in order; later ones may use earlier ones."""
+    found: list[tuple[str, pl.Expr]] = []
+    for item in features:
+        if isinstance(item, Derive):
+            found += [(name, made.alias(name)) for name, made in item.expressions]
+            continue
+        moment = pl.col(item.column).dt
+        parts = {
+            "year": moment.year(),
+            "month": moment.month(),
+            "day": moment.day(),
+            "weekday": moment.weekday(),
+            "hour": moment.hour(),
+            "weekend": moment.weekday() >= 6,
+        }
+        found += [(f"{item.column}_{part}", made.alias(f"{item.column}_{part}")) for part, made in parts.items()]
+    return found
+
+
+def apply_features(frame: pl.DataFrame, expressions: Sequence[tuple[str, pl.Expr]]) -> pl.DataFrame:
+    """Add the features to a prepared table; results that are not finite numbers become null.
+
+    Raises
+    ------
+    DataError
+        When a feature needs a column that is not there, or does not fit its type.
+
+    Examples
+    --------
+    >>> made = expressions_of([derive(half=pl.col("x") / 2)])
+    >>> apply_features(pl.DataFrame({"x": [3]}), made)["half"].to_list()
+    [1.5]
+    """
+    for name, made in expressions:
+        for needed in made.meta.root_names():
+            if needed not in frame.columns:
+                raise DataError(
+                    f'feature "{name}" needs the column "{needed}", which is not there; there are: '
+                    f"{', '.join(frame.columns[:30])}"
+                )
+        try:
+            frame = frame.with_columns(made)
+        except pl.exceptions.PolarsError as error:
+            kinds = ", ".join(f"{needed}: {frame.schema[needed]}" for needed in made.meta.root_names())
+            raise DataError(
+                f'feature "{name}" cannot be computed from {kinds}: {str(error).splitlines()[0]}. '
+                "Read the column as another type with ps.prepare.cast(...)."
+            ) from None
+        kind = frame.schema[name]
+        if kind.is_float():
+            column = pl.col(name).cast(pl.Float64)
+            frame = frame.with_columns(pl.when(column.is_finite()).then(column).alias(name))
+        elif kind == pl.Date:
+            frame = frame.with_columns(pl.col(name).cast(pl.Datetime("us")))
+        elif kind == pl.Duration:
+            frame = frame.with_columns(pl.col(name).dt.total_microseconds().cast(pl.Float64) / 1e6)
+    return frame
+
+
+def check_alone(frame: pl.DataFrame, made: Sequence[tuple[str, pl.Expr]], rows: int = 16) -> None:
+    """Demand that features of a row are the same when the row stands alone, as it does at serving.
+
+    Compares `rows` rows spread over the table with the table as a whole.
+
+    Raises
+    ------
+    DataError
+        Naming the feature that looks at other rows.
+    """
+    whole = apply_features(frame, made)
+    for index in sorted({(frame.height - 1) * step // max(rows - 1, 1) for step in range(rows)}):
+        alone = apply_features(frame[index : index + 1], made)
+        for name, _ in made:
+            one, all_ = alone[name][0] if alone.height else None, whole[name][index]
+            if alone.height != 1 or one != all_:
+                raise DataError(
+                    f'feature "{name}" looks at other rows: in the whole table row {index + 1} has {all_!r}, alone it has '
+                    f"{one!r}. At serving a row stands alone, so use only the row's own columns."
+                )
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A feature as a stored model holds it: its name, the columns that it needs, its expression as JSON."""
+
+    name: str
+    needs: tuple[str, ...]
+    expression: str
+
+    @classmethod
+    def of(cls, name: str, made: pl.Expr) -> Written:
+        """Write a named expression."""
+        return cls(name, tuple(sorted(set(made.meta.root_names()))), made.meta.serialize(format="json"))
+
+    def read(self) -> tuple[str, pl.Expr]:
+        """Read the expression back; never a Python function.
+
+        Raises
+        ------
+        InputError
+            When this version of Polars cannot read it.
+        """
+        if "AnonymousFunction" in self.expression or "PLPYFN" in self.expression:
+            raise InputError(f'feature "{self.name}" holds a Python function and is not loaded')
+        try:
+            found: Any = pl.Expr.deserialize(io.StringIO(self.expression), format="json")
+        except Exception as error:
+            raise InputError(
+                f'feature "{self.name}" was written by another version of Polars and cannot be read: {error}. Train again.'
+            ) from None
+        return self.name, found

@@ -1,0 +1,331 @@
+"""How each kind of column becomes numbers: fitted on training rows, the same for a table and for one row.
+
+Columns of a matrix are floats; a missing value is NaN. Categories are codes, ordered by how frequent they are.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Matrix = npt.NDArray[np.float64]
+RowEncoder = Callable[[Any, list[float]], None]
+
+LEVELS = 200
+"""Most categories of one column that are told apart; the rarer ones share a code."""
+RARE = 5
+"""Categories with fewer training rows than this share a code."""
+COUNTED = 30
+"""A column with more categories than this also tells how frequent each is."""
+WORDS = 60
+"""Most words of one column of free text that are told apart."""
+_NAN = float("nan")
+_word = re.compile(r"[^\W_]{2,}")
+_DAY = dt.timedelta(days=1)
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - times are UTC without zone
+_IDENTIFIERS = re.compile(r"^(row_?names?|index|row_?(id|number|nr)|unnamed:? ?0|column_1|id|uuid|guid|.*_(id|uuid)|.*[a-z]I[dD])$")
+
+
+class Number(msgspec.Struct, frozen=True, tag="number"):
+    """A number as it is."""
+
+    column: str
+
+    def names(self) -> list[tuple[str, int]]:
+        """Name and number of categories (0 for a number) of each matrix column."""
+        return [(self.column, 0)]
+
+    def table(self, values: pl.Series) -> list[Matrix]:
+        """Encode a column."""
+        return [values.cast(pl.Float64).to_numpy().astype(np.float64, copy=False)]
+
+    def row(self) -> RowEncoder:
+        """Return what encodes one value."""
+
+        def encode(value: Any, out: list[float]) -> None:
+            out.append(_NAN if value is None else float(value))
+
+        return encode
+
+
+class Boolean(msgspec.Struct, frozen=True, tag="boolean"):
+    """True is 1, false is 0."""
+
+    column: str
+
+    def names(self) -> list[tuple[str, int]]:
+        """See :meth:`Number.names`."""
+        return [(self.column, 0)]
+
+    def table(self, values: pl.Series) -> list[Matrix]:
+        """Encode a column."""
+        return [values.cast(pl.Boolean).cast(pl.Float64).to_numpy()]
+
+    def row(self) -> RowEncoder:
+        """Return what encodes one value."""
+
+        def encode(value: Any, out: list[float]) -> None:
+            out.append(_NAN if value is None else 1.0 if value else 0.0)
+
+        return encode
+
+
+class Category(msgspec.Struct, frozen=True, tag="category"):
+    """A code for each frequent category; all others share the last one."""
+
+    column: str
+    levels: list[str]
+    counts: list[int]
+    """Training rows of each level; empty unless there are many categories."""
+
+    def names(self) -> list[tuple[str, int]]:
+        """See :meth:`Number.names`."""
+        coded = [(self.column, len(self.levels) + 1)]
+        return [*coded, (f"{self.column} (rows)", 0)] if self.counts else coded
+
+    def table(self, values: pl.Series) -> list[Matrix]:
+        """Encode a column."""
+        text = values.cast(pl.String)
+        codes = {level: float(code) for code, level in enumerate(self.levels)}
+        found = [self._look(text, codes, float(len(self.levels)))]
+        if self.counts:
+            found.append(self._look(text, dict(zip(self.levels, map(float, self.counts), strict=True)), 0.0))
+        return found
+
+    @staticmethod
+    def _look(text: pl.Series, known: dict[str, float], other: float) -> Matrix:
+        return text.replace_strict({**known, None: None}, default=other, return_dtype=pl.Float64).to_numpy()
+
+    def row(self) -> RowEncoder:
+        """Return what encodes one value."""
+        codes: dict[Any, float] = {level: float(code) for code, level in enumerate(self.levels)}
+        codes[None] = _NAN
+        other = float(len(self.levels))
+        if not self.counts:
+
+            def encode(value: Any, out: list[float]) -> None:
+                out.append(codes.get(value, other))
+
+            return encode
+        counts: dict[Any, float] = dict(zip(self.levels, map(float, self.counts), strict=True))
+        counts[None] = _NAN
+
+        def encode_both(value: Any, out: list[float]) -> None:
+            out.append(codes.get(value, other))
+            out.append(counts.get(value, 0.0))
+
+        return encode_both
+
+
+class Date(msgspec.Struct, frozen=True, tag="date"):
+    """Days since 1970, and the parts of the calendar that come round."""
+
+    column: str
+
+    def names(self) -> list[tuple[str, int]]:
+        """See :meth:`Number.names`."""
+        return [(f"{self.column} ({part})", 0) for part in ("days", "month", "day", "weekday", "hour")]
+
+    def table(self, values: pl.Series) -> list[Matrix]:
+        """Encode a column."""
+        moment = values.cast(pl.Datetime("us"))
+        days = moment.cast(pl.Int64).cast(pl.Float64) / 86_400_000_000.0
+        parts = [moment.dt.month(), moment.dt.day(), moment.dt.weekday(), moment.dt.hour()]
+        return [days.to_numpy(), *(part.cast(pl.Float64).to_numpy() for part in parts)]
+
+    def row(self) -> RowEncoder:
+        """Return what encodes one value."""
+
+        def encode(value: Any, out: list[float]) -> None:
+            if value is None:
+                out.extend((_NAN,) * 5)
+                return
+            micro = (value - _EPOCH) // dt.timedelta(microseconds=1)
+            out.append(micro / 86_400_000_000.0)
+            out.extend((float(value.month), float(value.day), float(value.isoweekday()), float(value.hour)))
+
+        return encode
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    """Which of the frequent words a text holds, and how long it is."""
+
+    column: str
+    words: list[str]
+
+    def names(self) -> list[tuple[str, int]]:
+        """See :meth:`Number.names`."""
+        words = [(f"{self.column} has {word!r}", 0) for word in self.words]
+        return [*words, (f"{self.column} (characters)", 0), (f"{self.column} (words)", 0)]
+
+    def table(self, values: pl.Series) -> list[Matrix]:
+        """Encode a column: each different text once."""
+        text = values.cast(pl.String)
+        different = text.unique(maintain_order=True)
+        encode = self.row()
+        rows: list[list[float]] = []
+        for item in different.to_list():
+            out: list[float] = []
+            encode(item, out)
+            rows.append(out)
+        position = {item: index for index, item in enumerate(different.to_list())}
+        matrix = np.array(rows, dtype=np.float64)[[position[item] for item in text.to_list()]]
+        return list(matrix.T)
+
+    def row(self) -> RowEncoder:
+        """Return what encodes one value."""
+        words = self.words
+
+        def encode(value: Any, out: list[float]) -> None:
+            if value is None:
+                out.extend([_NAN] * (len(words) + 2))
+                return
+            found = words_of(value)
+            held = set(found)
+            out.extend([1.0 if word in held else 0.0 for word in words])
+            out.append(float(len(value)))
+            out.append(float(len(found)))
+
+        return encode
+
+
+Encoder = Number | Boolean | Category | Date | Text
+
+
+def words_of(text: str) -> list[str]:
+    """Split a text into lower-case words of two letters or more.
+
+    Examples
+    --------
+    >>> words_of("Braund, Mr. Owen")
+    ['braund', 'mr', 'owen']
+    """
+    return _word.findall(text.lower())
+
+
+class Encoding(msgspec.Struct, frozen=True):
+    """The fitted encoders of a table's columns, and the columns that were left out with the reason.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"size": [1.0, None, 3.0], "paid": [True, False, None]})
+    >>> fit_encoding(table, ["size", "paid"]).matrix(table)
+    array([[ 1.,  1.],
+           [nan,  0.],
+           [ 3., nan]])
+    """
+
+    encoders: list[Encoder]
+    ignored: list[tuple[str, str]]
+
+    def names(self) -> list[str]:
+        """Names of the matrix columns."""
+        return [name for encoder in self.encoders for name, _ in encoder.names()]
+
+    def categories(self) -> list[int]:
+        """Of each matrix column the number of codes; 0 for a number."""
+        return [count for encoder in self.encoders for _, count in encoder.names()]
+
+    def columns(self) -> list[str]:
+        """Names of the table columns that are used."""
+        return [encoder.column for encoder in self.encoders]
+
+    def matrix(self, frame: pl.DataFrame) -> Matrix:
+        """Encode a table: shape (n_rows, n_matrix_columns), float64."""
+        parts = [array for encoder in self.encoders for array in encoder.table(frame[encoder.column])]
+        if not parts:
+            return np.zeros((frame.height, 0))
+        return np.column_stack(parts)
+
+    def row(self) -> Callable[[dict[str, Any]], list[float]]:
+        """Return what encodes one prepared row."""
+        plan = [(encoder.column, encoder.row()) for encoder in self.encoders]
+
+        def encode(values: dict[str, Any]) -> list[float]:
+            out: list[float] = []
+            for column, one in plan:
+                one(values[column], out)
+            return out
+
+        return encode
+
+
+def fit_encoding(frame: pl.DataFrame, columns: Sequence[str]) -> Encoding:
+    """Choose and fit an encoder for each column, from the rows given and no others.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Training rows.
+    columns : sequence of str
+        Which columns may be used.
+    """
+    encoders: list[Encoder] = []
+    ignored: list[tuple[str, str]] = []
+    for name in columns:
+        made = _fit(frame[name], name)
+        if isinstance(made, str):
+            ignored.append((name, made))
+        else:
+            encoders.append(made)
+    return Encoding(encoders, ignored)
+
+
+def _fit(values: pl.Series, name: str) -> Encoder | str:
+    filled = values.drop_nulls()
+    if filled.len() == 0:
+        return "is empty"
+    different = filled.n_unique()
+    if different == 1 and filled.len() == values.len():
+        return "is constant"
+    kind = values.dtype
+    if kind.is_numeric():
+        return "is an identifier" if _numbers_rows(filled, name, different) else Number(name)
+    if kind == pl.Boolean:
+        return Boolean(name)
+    if kind.is_temporal():
+        return Date(name)
+    return _fit_text(filled.cast(pl.String), name, different)
+
+
+def _numbers_rows(filled: pl.Series, name: str, different: int) -> bool:
+    if not filled.dtype.is_integer() or different < filled.len() or filled.len() < 20:
+        return False
+    span = int(filled.max()) - int(filled.min()) + 1  # type: ignore[arg-type, operator]
+    return bool(_IDENTIFIERS.match(name)) or (bool(filled.is_sorted()) and span == filled.len())
+
+
+def _fit_text(filled: pl.Series, name: str, different: int) -> Encoder | str:
+    many = filled.len() >= 20 and different > 0.3 * filled.len()
+    if many:
+        sample = filled.gather_every(max(1, filled.len() // 1000))
+        length = sum(len(words_of(item)) for item in sample) / sample.len()
+        if length >= 2.5:
+            return _fit_words(filled, name)
+        if different >= 0.95 * filled.len():
+            return "is an identifier"
+    counted = filled.value_counts(name="penstock count").rename({filled.name: "level"})
+    counted = counted.sort(["penstock count", "level"], descending=[True, False])
+    frequent = counted.filter(pl.col("penstock count") >= RARE) if different > 2 else counted
+    if frequent.height == 0:
+        frequent = counted.head(1)
+    frequent = frequent.head(LEVELS)
+    counts = frequent["penstock count"].to_list() if different > COUNTED else []
+    return Category(name, frequent["level"].to_list(), counts)
+
+
+def _fit_words(filled: pl.Series, name: str) -> Text:
+    counts: dict[str, int] = {}
+    for text in filled.to_list():
+        for word in set(words_of(text)):
+            counts[word] = counts.get(word, 0) + 1
+    least = max(RARE, filled.len() // 100)
+    kept = sorted((item for item in counts.items() if item[1] >= least), key=lambda item: (-item[1], item[0]))
+    return Text(name, [word for word, _ in kept[:WORDS]])
