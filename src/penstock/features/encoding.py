@@ -136,9 +136,10 @@ class Date(msgspec.Struct, frozen=True, tag="date"):
     def table(self, values: pl.Series) -> list[Matrix]:
         """Encode a column."""
         moment = values.cast(pl.Datetime("us"))
-        days = moment.cast(pl.Int64).cast(pl.Float64) / 86_400_000_000.0
+        # NumPy divides; Polars multiplies by the reciprocal, which differs in the last bit from what a row gives.
+        days = moment.cast(pl.Int64).cast(pl.Float64).to_numpy() / 86_400_000_000.0
         parts = [moment.dt.month(), moment.dt.day(), moment.dt.weekday(), moment.dt.hour()]
-        return [days.to_numpy(), *(part.cast(pl.Float64).to_numpy() for part in parts)]
+        return [days, *(part.cast(pl.Float64).to_numpy() for part in parts)]
 
     def row(self) -> RowEncoder:
         """Return what encodes one value."""

@@ -1,0 +1,112 @@
+"""A regularised linear model: logistic regression or ridge, fitted by scikit-learn, kept as plain numbers."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from penstock.train.learners import Matrix
+from penstock.train.learners.design import Design
+
+
+def fit_linear(
+    matrix: Matrix, target: npt.NDArray[Any], task: str, categories: list[int], parameters: Mapping[str, Any], seed: int
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Fit and write the model.
+
+    Parameters
+    ----------
+    matrix : array of float64, shape (n_rows, n_columns)
+        Encoded rows, NaN where missing.
+    target : array, shape (n_rows,)
+        Codes of classes, or numbers.
+    parameters : mapping
+        ``{"C": float}``, the inverse strength of the penalty.
+
+    Returns
+    -------
+    dict
+        For the model's manifest.
+    dict of str to bytes
+        Files.
+    """
+    design = Design.fit(matrix, categories)
+    dense = design.apply(matrix)
+    strength = float(parameters.get("C", 1.0))
+    if task == "regression":
+        from sklearn.linear_model import Ridge
+
+        centre, spread = float(target.mean()), float(target.std()) or 1.0
+        fitted = Ridge(alpha=1.0 / strength, random_state=seed).fit(dense, (target - centre) / spread)
+        weights = np.atleast_2d(fitted.coef_) * spread
+        intercept = np.atleast_1d(fitted.intercept_) * spread + centre
+    else:
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(C=strength, max_iter=1000, random_state=seed)
+        fitted = model.fit(dense, target)
+        weights, intercept = fitted.coef_, fitted.intercept_
+    buffer = io.BytesIO()
+    np.save(buffer, np.column_stack([intercept, weights]), allow_pickle=False)
+    written = {"kind": "linear", "task": task, "design": msgspec.to_builtins(design)}
+    return written, {"weights.npy": buffer.getvalue()}
+
+
+class LinearPredictor:
+    """Answers with the weights alone; for one row no matrix is made."""
+
+    def __init__(self, files: Mapping[str, bytes], written: Mapping[str, Any]) -> None:
+        self.task = written["task"]
+        self.design = msgspec.convert(written["design"], Design)
+        self.weights = np.load(io.BytesIO(files["weights.npy"]), allow_pickle=False)
+        self._plan = self._row_plan()
+
+    def predict(self, matrix: Matrix) -> Matrix:
+        """See :class:`~penstock.train.learners.Predictor`."""
+        scores = self.design.apply(matrix) @ self.weights[:, 1:].T + self.weights[:, 0]
+        if self.task == "regression":
+            return np.asarray(scores[:, 0])
+        if self.task == "binary":
+            yes = 1.0 / (1.0 + np.exp(-np.clip(scores[:, 0], -700, 700)))
+            return np.column_stack([1.0 - yes, yes])
+        scores = np.exp(scores - scores.max(1, keepdims=True))
+        return np.asarray(scores / scores.sum(1, keepdims=True))
+
+    def predict_row(self, row: list[float]) -> Any:
+        """See :class:`~penstock.train.learners.Predictor`."""
+        if self.task == "multiclass":
+            return self.predict(np.array([row]))[0].tolist()
+        score, plan = self._plan
+        for value, (lookup, weight, mean, scale, gap) in zip(row, plan, strict=True):
+            if value != value:
+                score += gap
+            elif lookup is not None:
+                score += lookup[int(value)]
+            else:
+                scaled = (value - mean) / scale
+                score += weight * (10.0 if scaled > 10.0 else -10.0 if scaled < -10.0 else scaled)
+        if self.task == "regression":
+            return score
+        yes = 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, score))))
+        return [1.0 - yes, yes]
+
+    def _row_plan(self) -> tuple[float, list[tuple[list[float] | None, float, float, float, float]]]:
+        weights = self.weights[0].tolist()
+        at, plan = 1, []
+        first_gap = 1 + sum(self.design.widths())
+        gaps = {column: weights[first_gap + index] for index, column in enumerate(self.design.gaps)}
+        for index, count in enumerate(self.design.categories):
+            mean, scale, gap = self.design.mean[index], self.design.scale[index], gaps.get(index, 0.0)
+            if count:
+                plan.append((weights[at : at + count], 0.0, 0.0, 1.0, gap))
+            else:
+                filled = max(-10.0, min(10.0, (self.design.fill[index] - mean) / scale))
+                plan.append((None, weights[at], mean, scale, gap + weights[at] * filled))
+            at += count or 1
+        return weights[0], plan

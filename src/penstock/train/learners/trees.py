@@ -1,0 +1,173 @@
+"""Gradient-boosted trees: fitted by LightGBM, kept in its text format, answered by its C library alone.
+
+Importing the Python package ``lightgbm`` takes seconds and brings scikit-learn and pandas where they are
+installed; the service needs none of it, so the shared library is called by :mod:`ctypes`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from penstock.errors import StoreError
+from penstock.train.learners import Matrix
+
+_FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0
+ROUNDS = 2000
+"""Most trees; early stopping in cross-validation chooses fewer."""
+PATIENCE = 50
+
+
+def parameters_for(task: str, n_classes: int, parameters: Mapping[str, Any], seed: int, threads: int) -> dict[str, Any]:
+    """Return LightGBM's own parameters: deterministic, whatever the number of threads."""
+    objective = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}[task]
+    made = {
+        "objective": objective,
+        "verbosity": -1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "seed": seed,
+        "num_threads": threads,
+        "max_cat_to_onehot": 8,
+        "feature_pre_filter": False,
+        **{key: value for key, value in parameters.items() if key != "rounds"},
+    }
+    if task == "multiclass":
+        made["num_class"] = n_classes
+    return made
+
+
+def fit_trees(
+    matrix: Matrix,
+    target: npt.NDArray[Any],
+    task: str,
+    categories: list[int],
+    parameters: Mapping[str, Any],
+    seed: int,
+    *,
+    n_classes: int = 2,
+    threads: int = 1,
+    watch: tuple[Matrix, npt.NDArray[Any]] | None = None,
+) -> tuple[dict[str, Any], dict[str, bytes], int]:
+    """Fit and write the model.
+
+    Parameters
+    ----------
+    matrix : array of float64, shape (n_rows, n_columns)
+        Encoded rows, NaN where missing.
+    target : array, shape (n_rows,)
+        Codes of classes, or numbers.
+    parameters : mapping
+        LightGBM's own, and ``rounds``, the number of trees.
+    watch : (matrix, target), optional
+        Rows on which training is stopped early.
+
+    Returns
+    -------
+    dict, dict of str to bytes
+        For the model's manifest, and files.
+    int
+        Number of trees.
+    """
+    import lightgbm as lgb
+
+    made = parameters_for(task, n_classes, parameters, seed, threads)
+    coded = [index for index, count in enumerate(categories) if count]
+    dataset = lgb.Dataset(matrix, target, categorical_feature=coded, free_raw_data=False, params=made)
+    callbacks, valid = [], []
+    if watch is not None:
+        valid = [lgb.Dataset(watch[0], watch[1], reference=dataset, categorical_feature=coded, params=made)]
+        callbacks = [lgb.early_stopping(PATIENCE, verbose=False)]
+    rounds = int(parameters.get("rounds", ROUNDS))
+    booster = lgb.train(made, dataset, num_boost_round=rounds, valid_sets=valid, callbacks=callbacks)
+    best = booster.best_iteration if watch is not None and booster.best_iteration > 0 else rounds
+    text = booster.model_to_string(num_iteration=best)
+    # What follows the trees are the parameters, threads among them: they would make equal models differ.
+    text = text.split("\nparameters:", 1)[0] + "\n"
+    written = {"kind": "lightgbm", "task": task, "columns": matrix.shape[1], "classes": n_classes}
+    return written, {"trees.txt": text.encode()}, int(best)
+
+
+@cache
+def _library() -> Any:
+    spec = importlib.util.find_spec("lightgbm")
+    folders = [Path(item) for item in (spec.submodule_search_locations or [])] if spec else []
+    for folder in folders:
+        for name in ("lib/lib_lightgbm.so", "lib/lib_lightgbm.dylib", "bin/lib_lightgbm.dll"):
+            if (folder / name).is_file():
+                library = ctypes.CDLL(str(folder / name))
+                library.LGBM_GetLastError.restype = ctypes.c_char_p
+                return library
+    raise StoreError("the model needs LightGBM's library, which is not installed. Install it with: pip install lightgbm")
+
+
+def _checked(code: int) -> None:
+    if code != 0:
+        raise StoreError(f"LightGBM: {_library().LGBM_GetLastError().decode(errors='replace')}")
+
+
+class TreesPredictor:
+    """Answers from LightGBM's C library; one row costs some ten microseconds."""
+
+    def __init__(self, text: bytes, written: Mapping[str, Any]) -> None:
+        self.task, self.columns = written["task"], int(written["columns"])
+        self.classes = int(written["classes"]) if self.task == "multiclass" else 1
+        self._handle = ctypes.c_void_p()
+        rounds = ctypes.c_int()
+        _checked(
+            _library().LGBM_BoosterLoadModelFromString(
+                ctypes.c_char_p(text), ctypes.byref(rounds), ctypes.byref(self._handle)
+            )
+        )
+        self._row = (ctypes.c_double * max(self.columns, 1))()
+        self._out = (ctypes.c_double * self.classes)()
+        self._length = ctypes.c_int64()
+        self._fast = ctypes.c_void_p()
+        _checked(
+            _library().LGBM_BoosterPredictForMatSingleRowFastInit(
+                self._handle, _NORMAL, 0, -1, _FLOAT64, self.columns, b"num_threads=1", ctypes.byref(self._fast)
+            )
+        )
+        self._call = _library().LGBM_BoosterPredictForMatSingleRowFast
+        self._arguments = (self._fast, self._row, ctypes.byref(self._length), self._out)
+
+    def predict(self, matrix: Matrix) -> Matrix:
+        """See :class:`~penstock.train.learners.Predictor`."""
+        rows = np.ascontiguousarray(matrix, dtype=np.float64)
+        out = np.zeros(len(rows) * self.classes)
+        length = ctypes.c_int64()
+        if len(rows):
+            _checked(
+                _library().LGBM_BoosterPredictForMat(
+                    self._handle, rows.ctypes.data_as(ctypes.c_void_p), _FLOAT64, len(rows), self.columns, _ROW_MAJOR,
+                    _NORMAL, 0, -1, b"", ctypes.byref(length), out.ctypes.data_as(ctypes.POINTER(ctypes.c_double)),
+                )
+            )  # fmt: skip
+        if self.task == "regression":
+            return out
+        if self.task == "binary":
+            return np.column_stack([1.0 - out, out])
+        return out.reshape(len(rows), self.classes)
+
+    def predict_row(self, row: list[float]) -> Any:
+        """See :class:`~penstock.train.learners.Predictor`."""
+        self._row[: len(row)] = row
+        _checked(self._call(*self._arguments))
+        if self.task == "binary":
+            yes = self._out[0]
+            return [1.0 - yes, yes]
+        return self._out[0] if self.task == "regression" else list(self._out)
+
+    def __del__(self) -> None:
+        library = _library.__wrapped__ and _library()
+        if getattr(self, "_fast", None):
+            library.LGBM_FastConfigFree(self._fast)
+        if getattr(self, "_handle", None):
+            library.LGBM_BoosterFree(self._handle)

@@ -1,0 +1,257 @@
+"""Which rows are kept from training, to judge by: chosen by the content of the row, so that they stay chosen.
+
+A row falls on the same side whatever other rows are in the table, so a model trained on last month's
+table is never judged on rows that it has learnt from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from penstock.errors import DataError, InputError
+
+Flags = npt.NDArray[np.bool_]
+_FEW = 200
+"""A class with fewer rows than this is divided exactly instead of by chance."""
+_TIMES = re.compile(r"(?i)(date|time|timestamp|_at$|day|when|created|pickup|moment|start|period)")
+_BIRTHS = re.compile(r"(?i)(birth|dob|born)")
+
+
+@dataclass(frozen=True)
+class Split:
+    """How test rows are chosen; made by :func:`random`, :func:`stratified`, :func:`group` or :func:`time`."""
+
+    kind: Literal["auto", "random", "stratified", "group", "time"]
+    test: float | str = 0.2
+    column: str | None = None
+
+
+def random(test: float = 0.2) -> Split:
+    """Choose test rows by chance.
+
+    Examples
+    --------
+    >>> random(test=0.25).test
+    0.25
+    """
+    return Split("random", _share(test))
+
+
+def stratified(test: float = 0.2) -> Split:
+    """Choose test rows by chance within each class of the target.
+
+    Examples
+    --------
+    >>> stratified().kind
+    'stratified'
+    """
+    return Split("stratified", _share(test))
+
+
+def group(column: str, test: float = 0.2) -> Split:
+    """Keep all rows of one group (a customer, a patient) on one side.
+
+    Examples
+    --------
+    >>> group("customer").column
+    'customer'
+    """
+    return Split("group", _share(test), column)
+
+
+def time(column: str | None = None, test: float | str = 0.2) -> Split:
+    """Judge by the latest rows.
+
+    Parameters
+    ----------
+    column : str, optional
+        What says when a row happened; that of ``ingest.files(time=...)`` when left out.
+    test : float or str
+        The share of rows, or a length of time such as ``"30d"``.
+
+    Examples
+    --------
+    >>> time("day", test="30d").test
+    '30d'
+    """
+    from penstock.engine.step import seconds_of
+
+    if isinstance(test, str):
+        seconds_of(test)
+        return Split("time", test, column)
+    return Split("time", _share(test), column)
+
+
+def _share(test: float) -> float:
+    if isinstance(test, bool) or not isinstance(test, int | float) or not 0 < test < 1:
+        raise InputError(f"the share of test rows must lie between 0 and 1, such as 0.2; it is {test!r}")
+    return float(test)
+
+
+@dataclass(frozen=True)
+class Division:
+    """How the rows were divided, for the report.
+
+    Attributes
+    ----------
+    kind : str
+        The kind of split that was used.
+    column : str or None
+        By which column.
+    train, test : int
+        Rows.
+    text : str
+        In words.
+    """
+
+    kind: str
+    column: str | None
+    train: int
+    test: int
+    text: str
+
+
+def divide(table: pl.DataFrame, how: Split, target: str, task: str, time: str | None) -> tuple[Flags, Division]:
+    """Choose the test rows of a table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Prepared rows.
+    how : Split
+        As declared; ``"auto"`` takes time where rows carry one, else classes, else chance.
+    target, task : str
+        What is predicted.
+    time : str or None
+        The column that ingest declared.
+
+    Returns
+    -------
+    array of bool, shape (n_rows,)
+        True for test rows.
+    Division
+        What was done.
+
+    Raises
+    ------
+    DataError
+        When a column is not there or one side would be empty.
+    """
+    kind, column = how.kind, how.column
+    why = ""
+    if kind == "auto":
+        found = time or _time_column(table, target)
+        kind = "time" if found else "random" if task == "regression" else "stratified"
+        column, why = found, "" if time or not found else f" (it carries times; other rules: ps.split.*, test={how.test})"
+    if kind == "time":
+        column = column or time or _time_column(table, target)
+        if column is None:
+            raise DataError('ps.split.time(): no column says when rows happened; name it: ps.split.time("column")')
+    if column is not None and column not in table.columns:
+        raise DataError(f'split: there is no column "{column}"; there are: {", ".join(table.columns[:30])}')
+    if kind == "time":
+        flags, text = _by_time(table, str(column), how.test)
+    elif kind == "group":
+        flags = _chance(table.select(pl.col(str(column)))) < float(how.test)
+        text = f"by chance, all rows of one {column} on one side"
+    elif kind == "stratified":
+        flags, text = _by_class(table, target, float(how.test)), f"by chance within each class of {target}"
+    else:
+        flags, text = _chance(table) < float(how.test), "by chance"
+    n_test = int(flags.sum())
+    if n_test == 0 or n_test == table.height:
+        raise DataError(
+            f"split {text}: {table.height - n_test} training and {n_test} test rows; both sides need rows. "
+            "Give more rows, or another share with ps.split."
+        )
+    return flags, Division(kind, column, table.height - n_test, n_test, f"{text}{why}")
+
+
+def _time_column(table: pl.DataFrame, target: str) -> str | None:
+    for name, kind in table.schema.items():
+        if not isinstance(kind, pl.Datetime) or name == target or _BIRTHS.search(name):
+            continue
+        values = table[name]
+        if values.null_count() == 0 and _TIMES.search(name) and values.min() != values.max():
+            return name
+    return None
+
+
+def _by_time(table: pl.DataFrame, column: str, test: float | str) -> tuple[Flags, str]:
+    moments = table[column]
+    if moments.null_count():
+        raise DataError(f'split by time: column "{column}" has {moments.null_count()} empty cells; drop those rows')
+    if not (moments.dtype.is_temporal() or moments.dtype.is_numeric()):
+        raise DataError(f'split by time: column "{column}" holds {moments.dtype}, not times; read it with ps.prepare.cast')
+    if isinstance(test, str):
+        from datetime import timedelta
+
+        from penstock.engine.step import seconds_of
+
+        if not moments.dtype.is_temporal():
+            raise DataError(f'split by time: test="{test}" needs a column of dates; "{column}" holds {moments.dtype}')
+        limit: Any = moments.max() - timedelta(seconds=seconds_of(test))  # type: ignore[operator]
+        flags = (moments > limit).to_numpy()
+    else:
+        limit = moments.sort()[min(table.height - 1, int(round(table.height * (1 - test))))]
+        flags = (moments >= limit).to_numpy()
+    return flags, f"by time: judged on the rows from {limit} on, by {column}"
+
+
+def _by_class(table: pl.DataFrame, target: str, share: float) -> Flags:
+    chance = _chance(table)
+    flags = chance < share
+    labels = table[target].cast(pl.String).fill_null("").to_numpy()
+    for label in np.unique(labels.astype(str)):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) < _FEW:
+            order = rows[np.argsort(chance[rows], kind="stable")]
+            flags[rows] = False
+            flags[order[: max(1, round(len(rows) * share))] if len(rows) > 1 else []] = True
+    return flags
+
+
+def _chance(table: pl.DataFrame) -> npt.NDArray[np.float64]:
+    """A number in [0, 1) for each row, from its content alone; O(cells).
+
+    Numbers are mixed with the finaliser of SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195);
+    each different text is hashed once.
+    """
+    total = np.zeros(table.height, dtype=np.uint64)
+    for name in sorted(table.columns):
+        if name.startswith("penstock "):
+            continue
+        seed = np.uint64(int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little"))
+        with np.errstate(over="ignore"):
+            total = _mixed(total ^ _mixed(_bits(table[name]) + seed))
+    return (total >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+
+
+def _bits(values: pl.Series) -> npt.NDArray[np.uint64]:
+    if values.dtype.is_numeric() or values.dtype == pl.Boolean or values.dtype.is_temporal():
+        plain = values.to_physical() if values.dtype.is_temporal() else values
+        missing = plain.is_null().to_numpy()
+        bits = plain.cast(pl.Float64).fill_null(0.0).to_numpy().copy()
+        bits += 0.0  # minus zero is zero
+        found = bits.view(np.uint64).copy()
+        found[missing] = np.uint64(0x9E3779B97F4A7C15)
+        return found
+    text = values.cast(pl.String)
+    known = {
+        item: int.from_bytes(hashlib.blake2b(repr(item).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+        for item in text.unique().to_list()
+    }
+    return np.array([known[item] for item in text.to_list()], dtype=np.uint64)
+
+
+def _mixed(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
