@@ -1,0 +1,203 @@
+"""Metrics on rows never seen, with intervals, against a baseline, by slice and by column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from penstock.types.metrics import METRICS, metrics_for
+
+Array = npt.NDArray[Any]
+Predict = Callable[[pl.DataFrame], Array]
+RESAMPLES = 500
+_PERMUTED_ROWS, _PERMUTATIONS, _PERMUTED_COLUMNS = 2000, 5, 100
+_SLICE_ROWS = 30
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A metric's value with its 95 % interval.
+
+    Attributes
+    ----------
+    value, low, high : float
+        Percentile bootstrap over rows (Efron 1979), :data:`RESAMPLES` resamples.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A metric on the rows of one group."""
+
+    column: str
+    value: str
+    rows: int
+    metric: Interval
+
+
+@dataclass(frozen=True)
+class Importance:
+    """By how much a metric worsens when a column is shuffled (Breiman 2001): mean and deviation."""
+
+    column: str
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model did on the test rows.
+
+    Attributes
+    ----------
+    metric : str
+        The one that decides.
+    metrics : dict of str to Interval
+        All of the task's.
+    baseline : dict of str to float
+        The baseline's, on the same rows.
+    baseline_name : str
+        What the baseline was.
+    slices : list of Slice
+        The decisive metric by group, worst first.
+    importance : list of Importance
+        Most important first.
+    """
+
+    metric: str
+    metrics: dict[str, Interval]
+    baseline: dict[str, float]
+    baseline_name: str
+    rows: int
+    slices: list[Slice] = field(default_factory=list)
+    importance: list[Importance] = field(default_factory=list)
+
+
+def intervals(task: str, target: Array, predicted: Array, seed: int, names: Sequence[str] | None = None) -> dict[str, Interval]:
+    """Return every metric of a task with its interval.
+
+    Parameters
+    ----------
+    target : array, shape (n_rows,)
+        Class codes or numbers.
+    predicted : array
+        Probabilities of shape (n_rows, n_classes), or numbers.
+    """
+    bound = {
+        metric.name: metric.bind(target, predicted)
+        for metric in metrics_for(task)  # type: ignore[arg-type]
+        if names is None or metric.name in names
+    }
+    n = len(target)
+    random = np.random.default_rng(seed)
+    draws: dict[str, list[float]] = {name: [] for name in bound}
+    for _ in range(RESAMPLES):
+        weights = np.bincount(random.integers(0, n, n), minlength=n).astype(np.float64)
+        for name, value in bound.items():
+            draws[name].append(value(weights))
+    found = {}
+    for name, value in bound.items():
+        known = np.array([item for item in draws[name] if item == item])
+        low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (float("nan"), float("nan"))
+        found[name] = Interval(value(np.ones(n)), float(low), float(high))
+    return found
+
+
+def baseline_predictions(kind: str, task: str, learnt: Array, judged: Array, n_classes: int) -> Array:
+    """Predict without looking at any column: class frequencies, the mean, or the value of the row before.
+
+    Parameters
+    ----------
+    learnt, judged : array
+        Targets of the training rows, and of the test rows in time order where `kind` is ``"last value"``.
+    """
+    if kind == "last value":
+        before = np.r_[learnt[-1:], judged[:-1]]
+        return before if task == "regression" else np.eye(n_classes)[before.astype(np.int64)]
+    if task == "regression":
+        return np.full(len(judged), float(learnt.mean()))
+    shares = np.bincount(learnt.astype(np.int64), minlength=n_classes) / len(learnt)
+    return np.tile(shares, (len(judged), 1))
+
+
+def point_metrics(task: str, target: Array, predicted: Array) -> dict[str, float]:
+    """Return every metric of a task, without intervals."""
+    return {metric.name: metric.value(target, predicted) for metric in metrics_for(task)}  # type: ignore[arg-type]
+
+
+def slices_of(
+    table: pl.DataFrame, columns: Sequence[str], metric: str, task: str, target: Array, predicted: Array, seed: int
+) -> list[Slice]:
+    """Return the metric for the groups of each column, worst first; numbers are cut into four equal groups."""
+    found = []
+    for name in columns:
+        groups = _groups(table[name])
+        for value in groups.drop_nulls().unique().sort().to_list():
+            rows = (groups == value).fill_null(value=False).to_numpy()
+            count = int(rows.sum())
+            if count < _SLICE_ROWS:
+                continue
+            one = intervals(task, target[rows], predicted[rows], seed, [metric])[metric]
+            if one.value == one.value:
+                found.append(Slice(name, str(value), count, one))
+    sign = 1 if METRICS[metric].higher else -1
+    return sorted(found, key=lambda item: (sign * item.metric.value, item.column, item.value))
+
+
+def _groups(values: pl.Series) -> pl.Series:
+    if not values.dtype.is_numeric() or values.n_unique() <= 6:
+        return values.cast(pl.String)
+    cuts = sorted({float(cut) for share in (0.25, 0.5, 0.75) if (cut := values.quantile(share)) is not None})
+    plain = values.cast(pl.Float64).to_numpy()
+    names = [f"{cut:.4g}" for cut in cuts]
+    texts = [f"1: up to {names[0]}"]
+    texts += [f"{i + 2}: {names[i]} to {names[i + 1]}" for i in range(len(names) - 1)] + [f"{len(names) + 1}: over {names[-1]}"]
+    which = np.searchsorted(cuts, plain, side="left")
+    return pl.Series(values.name, [None if value != value else texts[at] for value, at in zip(plain, which, strict=True)], pl.String)
+
+
+def sliceable(table: pl.DataFrame, columns: Sequence[str], most: int = 6) -> list[str]:
+    """Choose columns whose groups people would ask about: few values, most of them common."""
+    found = []
+    for name in columns:
+        values = table[name]
+        if (values.dtype in (pl.String, pl.Boolean)) and 2 <= values.drop_nulls().n_unique() <= 12:
+            found.append(name)
+    return found[:most]
+
+
+def importances(
+    predict: Predict, table: pl.DataFrame, columns: Sequence[str], metric: str, target: Array, seed: int
+) -> list[Importance]:
+    """Shuffle one column at a time and see by how much the metric worsens.
+
+    Parameters
+    ----------
+    predict : callable
+        From a prepared table to predictions.
+    columns : sequence of str
+        At most a hundred are tried, on at most 2,000 rows.
+    """
+    random = np.random.default_rng(seed)
+    if table.height > _PERMUTED_ROWS:
+        rows = np.sort(random.choice(table.height, _PERMUTED_ROWS, replace=False))
+        table, target = table[rows], target[rows]
+    measure = METRICS[metric]
+    whole = measure.value(target, predict(table))
+    found = []
+    for name in list(columns)[:_PERMUTED_COLUMNS]:
+        losses = []
+        for _ in range(_PERMUTATIONS):
+            shuffled = table.with_columns(table[name][random.permutation(table.height)])
+            losses.append(measure.gain(whole, measure.value(target, predict(shuffled))))
+        found.append(Importance(name, float(np.mean(losses)), float(np.std(losses))))
+    return sorted(found, key=lambda item: (-item.mean, item.column))

@@ -1,0 +1,176 @@
+"""The values of a target as codes, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from penstock.errors import DataError
+from penstock.types.parse import Parse
+from penstock.types.target import Target
+
+_YES = ("yes", "true", "1", "y", "t", "positive", "up")
+_MOST = 200
+
+
+class Labels(msgspec.Struct, frozen=True):
+    """The classes of a target in the order of their codes; none for a regression.
+
+    Attributes
+    ----------
+    column : str
+        The target's column.
+    task : str
+        ``binary``, ``multiclass`` or ``regression``.
+    values : list
+        Class values as they stand in the data; of a binary target the second is the positive one.
+    """
+
+    column: str
+    task: str
+    values: list[str | int | float | bool]
+
+    @property
+    def names(self) -> list[str]:
+        """The classes as the API writes them."""
+        return [label_name(value) for value in self.values]
+
+    def codes(self, column: pl.Series) -> npt.NDArray[np.float64]:
+        """Return class codes or numbers, shape (n_rows,), NaN where missing or unknown."""
+        if self.task == "regression":
+            return numbers(column).to_numpy().astype(np.float64)
+        known: dict[Any, float | None] = {name: float(code) for code, name in enumerate(self.names)}
+        known[None] = None
+        text = text_of(column)
+        return text.replace_strict(known, default=None, return_dtype=pl.Float64).to_numpy()
+
+
+def label_name(value: Any) -> str:
+    """Write a class as text: ``True`` is ``true``, ``1.0`` is ``1``.
+
+    Examples
+    --------
+    >>> label_name(True), label_name(1.0), label_name("Yes")
+    ('true', '1', 'Yes')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def text_of(column: pl.Series) -> pl.Series:
+    """Write class values as :func:`label_name` does; blank text is missing."""
+    if column.dtype.is_float():
+        return pl.Series(column.name, [None if item is None else label_name(item) for item in column.to_list()], pl.String)
+    text = column.cast(pl.String)
+    if column.dtype == pl.String:
+        text = text.str.strip_chars()
+        return text.to_frame().select(pl.when(pl.col(text.name).str.len_bytes() > 0).then(pl.col(text.name))).to_series()
+    return text
+
+
+def numbers(column: pl.Series) -> pl.Series:
+    """Return a target as numbers.
+
+    Raises
+    ------
+    DataError
+        When a cell is not a number.
+    """
+    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        return column.cast(pl.Float64)
+    parse = Parse(column.name, "number")
+    frame = column.cast(pl.String).to_frame()
+    found = frame.select(parse.expression()).to_series()
+    blank = frame.select(parse.blank().fill_null(value=True)).to_series()
+    wrong = found.is_null() & ~blank
+    if wrong.any():
+        row = int(wrong.arg_true()[0])
+        raise DataError(
+            f'target "{column.name}": {int(wrong.sum())} of {column.len()} values are not numbers (first: '
+            f"{column[row]!r} in row {row + 1}). Predict classes with ps.multiclass(...), or correct them."
+        )
+    return found
+
+
+def fit_labels(column: pl.Series, target: Target) -> Labels:
+    """Find the classes of a target.
+
+    Raises
+    ------
+    DataError
+        When the target is empty, has one class only, or does not suit the task.
+
+    Examples
+    --------
+    >>> from penstock.types.target import binary
+    >>> fit_labels(pl.Series("left", ["No", "Yes", "No"]), binary("left")).values
+    ['No', 'Yes']
+    """
+    name = target.column
+    if column.drop_nulls().len() == 0:
+        raise DataError(f'target "{name}": every cell is empty; there is nothing to learn')
+    if target.task == "regression":
+        found = numbers(column).drop_nulls()
+        if found.n_unique() < 2:
+            raise DataError(f'target "{name}": every value is {found[0]!r}; there is nothing to learn')
+        return Labels(name, "regression", [])
+    text = text_of(column)
+    counted = text.drop_nulls().value_counts(name="penstock count").rename({text.name: "label"})
+    counted = counted.sort(["penstock count", "label"], descending=[True, False])
+    labels = counted["label"].to_list()
+    if len(labels) < 2:
+        raise DataError(f'target "{name}": every value is {labels[0]!r}; a {target.task} target needs two classes or more')
+    if target.task == "binary" and len(labels) != 2:
+        raise DataError(
+            f'target "{name}": has {len(labels)} values ({", ".join(map(repr, labels[:5]))}...), a binary target has two. '
+            f'Use ps.multiclass("{name}"), or leave rows out with ps.prepare.filter.'
+        )
+    if len(labels) > _MOST:
+        raise DataError(
+            f'target "{name}": has {len(labels)} different values, more than {_MOST}. If it is a number to predict, use '
+            f'ps.regression("{name}").'
+        )
+    rare = [label for label, count in counted.rows() if count < 2]
+    if rare:
+        raise DataError(
+            f'target "{name}": the class {rare[0]!r} has a single row, which cannot be both learnt and judged. '
+            "Leave it out with ps.prepare.filter, or join classes."
+        )
+    values = [_value(label, column.dtype) for label in sorted(labels)]
+    if target.task == "binary":
+        values = _ordered(values, target, labels[-1], name)
+    return Labels(name, target.task, values)
+
+
+def _value(label: str, kind: pl.DataType) -> str | int | float | bool:
+    if kind == pl.Boolean:
+        return label == "true"
+    if kind.is_integer():
+        return int(label)
+    if kind.is_float():
+        number = float(label)
+        return int(number) if number.is_integer() else number
+    return label
+
+
+def _ordered(values: list[Any], target: Target, rarer: str, name: str) -> list[Any]:
+    """Put the positive class last."""
+    names = [label_name(value) for value in values]
+    if target.positive is not None:
+        wanted = label_name(target.positive)
+        if wanted not in names:
+            raise DataError(
+                f'target "{name}": positive={target.positive!r} is not one of its values, which are '
+                f"{' and '.join(map(repr, values))}"
+            )
+    else:
+        found = [item for item in names if item.lower() in _YES]
+        wanted = found[0] if len(found) == 1 else rarer
+    return sorted(values, key=lambda value: label_name(value) == wanted)

@@ -1,0 +1,238 @@
+"""The field's metrics, each as a function of row weights, so that a bootstrap resample is only a new weighting.
+
+Definitions are those of scikit-learn's metrics with ``sample_weight`` (the tests hold them to that); what
+depends on the rows alone, such as the order of the scores, is worked out once for all resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from penstock.errors import InputError
+from penstock.types.target import Task
+
+Array = npt.NDArray[Any]
+Weighted = Callable[[Array], float]
+"""From weights of shape (n_rows,) to the metric's value; NaN where it is not defined."""
+
+_SMALL = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes
+    ----------
+    name : str
+        As in options and reports.
+    tasks : tuple of str
+        Where it applies.
+    higher : bool
+        Whether more is better.
+    bind : callable
+        From targets and predictions to a function of weights. Targets are class codes, or numbers; predictions
+        are probabilities of shape (n_rows, n_classes), or numbers of shape (n_rows,).
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    higher: bool
+    bind: Callable[[Array, Array], Weighted]
+
+    def value(self, target: Array, predicted: Array) -> float:
+        """Return the metric with equal weights."""
+        return self.bind(target, predicted)(np.ones(len(target)))
+
+    def gain(self, one: float, other: float) -> float:
+        """Return by how much `one` is better than `other`."""
+        return one - other if self.higher else other - one
+
+
+def _mean(losses: Array) -> Weighted:
+    return lambda weights: float(weights @ losses / weights.sum())
+
+
+def _roc_auc(target: Array, predicted: Array) -> Weighted:
+    """Area under the ROC curve by ranks, ties counted half (Hanley and McNeil 1982)."""
+    return _auc(target == 1, predicted[:, 1])
+
+
+def _auc(yes: Array, score: Array) -> Weighted:
+    order = np.argsort(score, kind="stable")
+    yes = yes[order].astype(np.float64)
+    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
+
+    def value(weights: Array) -> float:
+        sorted_weights = weights[order]
+        positive = np.add.reduceat(sorted_weights * yes, starts)
+        negative = np.add.reduceat(sorted_weights * (1 - yes), starts)
+        total = positive.sum() * negative.sum()
+        if total == 0:
+            return float("nan")
+        below = np.cumsum(negative) - negative
+        return float((positive * (below + negative / 2)).sum() / total)
+
+    return value
+
+
+def _average_precision(target: Array, predicted: Array) -> Weighted:
+    score = predicted[:, 1]
+    order = np.argsort(-score, kind="stable")
+    yes = (target[order] == 1).astype(np.float64)
+    ends = np.flatnonzero(np.r_[np.diff(-score[order]) > 0, True])
+
+    def value(weights: Array) -> float:
+        sorted_weights = weights[order]
+        hits, seen = np.cumsum(sorted_weights * yes)[ends], np.cumsum(sorted_weights)[ends]
+        if hits[-1] == 0:
+            return float("nan")
+        precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
+        return float((np.diff(np.r_[0.0, hits]) * precision).sum() / hits[-1])
+
+    return value
+
+
+def _log_loss(target: Array, predicted: Array) -> Weighted:
+    chosen = predicted[np.arange(len(target)), target.astype(np.int64)]
+    return _mean(-np.log(np.clip(chosen, _SMALL, 1.0)))
+
+
+def _brier(target: Array, predicted: Array) -> Weighted:
+    return _mean((predicted[:, 1] - (target == 1)) ** 2)
+
+
+def _accuracy(target: Array, predicted: Array) -> Weighted:
+    return _mean((predicted.argmax(1) == target).astype(np.float64))
+
+
+def _counts(target: Array, predicted: Array, code: int) -> Callable[[Array], tuple[float, float, float]]:
+    said, is_ = predicted.argmax(1) == code, target == code
+    both = (said & is_).astype(np.float64)
+    said_, is__ = said.astype(np.float64), is_.astype(np.float64)
+    return lambda weights: (float(weights @ both), float(weights @ said_), float(weights @ is__))
+
+
+def _precision(target: Array, predicted: Array) -> Weighted:
+    counts = _counts(target, predicted, 1)
+
+    def value(weights: Array) -> float:
+        both, said, _ = counts(weights)
+        return both / said if said else 0.0
+
+    return value
+
+
+def _recall(target: Array, predicted: Array) -> Weighted:
+    counts = _counts(target, predicted, 1)
+
+    def value(weights: Array) -> float:
+        both, _, is_ = counts(weights)
+        return both / is_ if is_ else 0.0
+
+    return value
+
+
+def _f1_of(target: Array, predicted: Array, code: int) -> Weighted:
+    counts = _counts(target, predicted, code)
+
+    def value(weights: Array) -> float:
+        both, said, is_ = counts(weights)
+        return 2 * both / (said + is_) if said + is_ else 0.0
+
+    return value
+
+
+def _f1(target: Array, predicted: Array) -> Weighted:
+    return _f1_of(target, predicted, 1)
+
+
+def _f1_macro(target: Array, predicted: Array) -> Weighted:
+    present = [int(code) for code in np.union1d(np.unique(target), np.unique(predicted.argmax(1)))]
+    parts = [_f1_of(target, predicted, code) for code in present]
+    return lambda weights: float(np.mean([part(weights) for part in parts]))
+
+
+def _roc_auc_ovr(target: Array, predicted: Array) -> Weighted:
+    parts = [_auc(target == code, predicted[:, code]) for code in range(predicted.shape[1])]
+
+    def value(weights: Array) -> float:
+        found = [part(weights) for part in parts]
+        known = [item for item in found if item == item]
+        return float(np.mean(known)) if known else float("nan")
+
+    return value
+
+
+def _rmse(target: Array, predicted: Array) -> Weighted:
+    inner = _mean((target - predicted) ** 2)
+    return lambda weights: float(np.sqrt(inner(weights)))
+
+
+def _mae(target: Array, predicted: Array) -> Weighted:
+    return _mean(np.abs(target - predicted))
+
+
+def _r2(target: Array, predicted: Array) -> Weighted:
+    errors = (target - predicted) ** 2
+
+    def value(weights: Array) -> float:
+        mean = weights @ target / weights.sum()
+        spread = float(weights @ (target - mean) ** 2)
+        return 1.0 - float(weights @ errors) / spread if spread > 0 else float("nan")
+
+    return value
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("roc_auc", ("binary",), True, _roc_auc),
+        Metric("average_precision", ("binary",), True, _average_precision),
+        Metric("log_loss", ("binary", "multiclass"), False, _log_loss),
+        Metric("brier", ("binary",), False, _brier),
+        Metric("accuracy", ("binary", "multiclass"), True, _accuracy),
+        Metric("f1", ("binary",), True, _f1),
+        Metric("precision", ("binary",), True, _precision),
+        Metric("recall", ("binary",), True, _recall),
+        Metric("f1_macro", ("multiclass",), True, _f1_macro),
+        Metric("roc_auc_ovr", ("multiclass",), True, _roc_auc_ovr),
+        Metric("rmse", ("regression",), False, _rmse),
+        Metric("mae", ("regression",), False, _mae),
+        Metric("r2", ("regression",), True, _r2),
+    )
+}
+
+PRIMARY: dict[Task, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
+"""The metric that decides when the author names none."""
+
+
+def metrics_for(task: Task) -> list[Metric]:
+    """Return the metrics of a task.
+
+    Examples
+    --------
+    >>> [metric.name for metric in metrics_for("regression")]
+    ['rmse', 'mae', 'r2']
+    """
+    return [metric for metric in METRICS.values() if task in metric.tasks]
+
+
+def metric_named(name: str, task: Task, who: str) -> Metric:
+    """Return a metric by name.
+
+    Raises
+    ------
+    InputError
+        When it is not one, or not of this task, with those that are.
+    """
+    metric = METRICS.get(name)
+    if metric is None or task not in metric.tasks:
+        known = ", ".join(item.name for item in metrics_for(task))
+        raise InputError(f"{who}: {name!r} is not a metric of a {task} target; those are {known}")
+    return metric
