@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from penstock.features.encoding import Encoding, fit_encoding
 from penstock.train.options import Estimator, Search
 from penstock.types.metrics import PRIMARY, METRICS, metric_named
 
@@ -23,6 +22,21 @@ Array = npt.NDArray[Any]
 _LARGE = 100_000
 _SEARCHED_ROWS = 200_000
 """Cross-validation looks at so many rows at most; the model itself is fitted on all."""
+
+
+class Encoding(Protocol):
+    """Fitted on some rows; makes numbers of any."""
+
+    def matrix(self, frame: pl.DataFrame) -> Array:
+        """Encode a table: shape (n_rows, n_columns), NaN where missing."""
+        ...
+
+    def categories(self) -> list[int]:
+        """Of each matrix column the number of codes; 0 for a number."""
+        ...
+
+
+FitEncoding = Callable[[pl.DataFrame], Encoding]
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ class Trial:
 
 def run_trials(
     table: pl.DataFrame,
-    columns: Sequence[str],
+    fit_encoding: FitEncoding,
     target: Array,
     task: str,
     n_classes: int,
@@ -67,8 +81,8 @@ def run_trials(
     ----------
     table : DataFrame
         Training rows.
-    columns : sequence of str
-        What may be used.
+    fit_encoding : callable
+        From rows to their fitted encoding; called anew for the training part of every fold.
     target : array, shape (n_rows,)
         Class codes or numbers.
     groups, times : array, optional
@@ -83,7 +97,7 @@ def run_trials(
         times = None if times is None else times[rows]
     prepared: list[tuple[Array, Array, Array, Array, list[int]]] = []
     for learn, judge in folds_of(target, task, how.folds, seed, groups, times):
-        encoding = fit_encoding(table[learn], columns)
+        encoding = fit_encoding(table[learn])
         part = encoding.matrix(table[learn]), target[learn], encoding.matrix(table[judge]), target[judge]
         prepared.append((*part, encoding.categories()))
     trials: list[Trial] = []
@@ -139,7 +153,7 @@ def best_trial(trials: Sequence[Trial]) -> Trial:
 
 def fit_trial(
     table: pl.DataFrame,
-    columns: Sequence[str],
+    fit_encoding: FitEncoding,
     target: Array,
     task: str,
     n_classes: int,
@@ -156,7 +170,7 @@ def fit_trial(
     dict, dict of str to bytes
         The learner, for the model's manifest, and its files.
     """
-    encoding = fit_encoding(table, columns)
+    encoding = fit_encoding(table)
     matrix, categories = encoding.matrix(table), encoding.categories()
     if given is not None:
         from penstock.train.learners.estimator import fit_estimator

@@ -1,0 +1,70 @@
+"""A summary of a table, small enough to lie in the model: what later rows are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import polars as pl
+
+POINTS = 1000
+"""Of the distribution of a number so many quantiles are kept."""
+VALUES = 50
+"""Of a category so many frequent values are kept."""
+
+
+class ColumnProfile(msgspec.Struct, frozen=True):
+    """One column.
+
+    Attributes
+    ----------
+    name : str
+        The column.
+    kind : str
+        ``number`` or ``category``.
+    rows, missing : int
+        Rows, and those without a value.
+    quantiles : list of float
+        Of numbers, evenly spaced from the smallest to the greatest.
+    counts : list of (str, int)
+        Of categories, the most frequent first.
+    """
+
+    name: str
+    kind: str
+    rows: int
+    missing: int
+    quantiles: list[float] = []
+    counts: list[tuple[str, int]] = []
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """Summary of the rows that a model has learnt from, and of what it answers."""
+
+    columns: list[ColumnProfile]
+
+
+def profile_of(table: pl.DataFrame, columns: Sequence[str]) -> Profile:
+    """Summarise columns of a table; O(n log n) a column.
+
+    Examples
+    --------
+    >>> profile_of(pl.DataFrame({"city": ["Oslo", "Oslo", None]}), ["city"]).columns[0].counts
+    [('Oslo', 2)]
+    """
+    return Profile([column_profile(table[name]) for name in columns])
+
+
+def column_profile(values: pl.Series) -> ColumnProfile:
+    """Summarise one column."""
+    filled = values.drop_nulls()
+    missing = values.len() - filled.len()
+    if values.dtype.is_numeric() or values.dtype.is_temporal():
+        plain = np.sort(filled.to_physical().cast(pl.Float64).to_numpy()) if filled.len() else np.zeros(0)
+        if len(plain) > POINTS:
+            plain = plain[np.linspace(0, len(plain) - 1, POINTS).round().astype(np.int64)]
+        return ColumnProfile(values.name, "number", values.len(), missing, quantiles=plain.tolist())
+    counted = filled.cast(pl.String).value_counts(name="penstock count").rename({values.name: "value"})
+    counted = counted.sort(["penstock count", "value"], descending=[True, False]).head(VALUES)
+    return ColumnProfile(values.name, "category", values.len(), missing, counts=list(counted.rows()))
