@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from penstock.engine.packages import version_of
 from penstock.engine.reach import Reach
 from penstock.engine.step import Step
 
@@ -72,6 +73,8 @@ def fingerprint(step: Step, types_of_inputs: Mapping[str, Any] | None = None) ->
         reach.parts[f"parameter:{name}"] = shown if shown is not None else _digest(written)
     if step.version is not None:
         reach.parts["version"] = step.version
+    for package in step.packages:
+        reach.parts[f"package:{package}"] = version_of(package)[1]
     if step.each is not None:
         reach.parts["each"] = step.each
     parts = {**_renamed(reach.parts, step), "package:python": _PYTHON}

@@ -102,6 +102,8 @@ class Step:
         Argument to value.
     location : str
         ``file:line`` of the function.
+    packages : tuple of str
+        Distributions whose versions count although the code is known by `version` alone.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Step:
     memory: int = 0
     cache: bool = True
     version: str | None = None
+    packages: tuple[str, ...] = ()
     each: str | None = None
     shows: Mapping[str, str] = field(default_factory=dict)
 

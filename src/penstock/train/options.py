@@ -15,11 +15,18 @@ LEARNERS = ("linear", "lightgbm")
 class Search:
     """Try learners and their parameters by cross-validation; made by :func:`search`."""
 
-    seconds: float = 60.0
+    budget: float | str = "60s"
     learners: tuple[str, ...] = LEARNERS
     metric: str | None = None
     trials: int = 12
     folds: int = 5
+
+    @property
+    def seconds(self) -> float:
+        """The budget in seconds."""
+        from penstock.engine.step import seconds_of
+
+        return seconds_of(self.budget)
 
 
 @dataclass(frozen=True)
@@ -68,14 +75,14 @@ def search(
     >>> search(budget="2m").seconds
     120.0
     """
-    from penstock.engine.step import seconds_of
-
     unknown = [item for item in learners if item not in LEARNERS]
     if unknown or not learners:
         raise InputError(f"ps.train.search(learners={list(learners)}): known learners are {', '.join(LEARNERS)}")
     if trials < 1 or folds < 2:
         raise InputError("ps.train.search: trials must be at least 1 and folds at least 2")
-    return Search(seconds_of(budget), tuple(learners), metric, trials, folds)
+    made = Search(budget, tuple(learners), metric, trials, folds)
+    made.seconds  # noqa: B018 - a budget that cannot be read is refused here, not hours later
+    return made
 
 
 def estimator(learner: Any, trusted: Sequence[str] = ()) -> Estimator:

@@ -1,0 +1,310 @@
+"""The steps of a pipeline's graph: each takes artifacts and gives one, and knows one stage.
+
+Every function here is pure: the same artifacts and parameters give the same bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from penstock.engine.step import Partitions
+from penstock.errors import DataError, PenstockError
+from penstock.evaluate.gate import Gate, Verdict, judge
+from penstock.evaluate.measure import (
+    Evaluation,
+    baseline_predictions,
+    importances,
+    intervals,
+    point_metrics,
+    sliceable,
+    slices_of,
+)
+from penstock.features.definitions import Feature, Written, apply_features, check_alone, expressions_of
+from penstock.features.encoding import Encoding, fit_encoding
+from penstock.ingest.read import concatenate, read_table
+from penstock.model import FORMAT, Model, input_columns
+from penstock.monitor.profile import profile_of
+from penstock.prepare.operations import Note, Operation
+from penstock.prepare.tables import ROW, Facts, prepare
+from penstock.store.formats import Bundle
+from penstock.train.options import Estimator, Search
+from penstock.train.search import Trial, best_trial, fit_trial, run_trials
+from penstock.train.split import Division, Split, divide
+from penstock.types.labels import Labels, fit_labels
+from penstock.types.metrics import PRIMARY
+from penstock.types.target import Target
+
+Array = npt.NDArray[Any]
+
+
+def read(file: Path, separator: str | None, encoding: str) -> pl.DataFrame:
+    """Read one file as it is."""
+    return read_table(file, separator, encoding)
+
+
+def snapshot(parts: Partitions[pl.DataFrame]) -> pl.DataFrame:
+    """Join the partitions to the raw table of this moment."""
+    return concatenate(parts)
+
+
+def prepared(snapshot: pl.DataFrame, operations: Sequence[Operation], target: str) -> Partitions[Any]:
+    """Clean the snapshot: the prepared ``table``, and the ``facts`` that repeat it for later rows."""
+    table, facts = prepare(snapshot, operations, target)
+    return Partitions({"table": table, "facts": facts})
+
+
+def featured(prepared: Partitions[Any], features: Sequence[Feature]) -> pl.DataFrame:
+    """Add the features to the prepared table."""
+    expressions = expressions_of(features)
+    table: pl.DataFrame = prepared["table"]
+    taken = [name for name, _ in expressions if name in table.columns]
+    if taken:
+        raise DataError(f'feature "{taken[0]}" has the name of a column; give it another name')
+    if expressions:
+        check_alone(table, expressions)
+    return apply_features(table, expressions)
+
+
+def divided(
+    featured: pl.DataFrame, split: Split, target: Target, time: str | None
+) -> Partitions[Any]:
+    """Choose the test rows: ``test`` flags, ``kept`` flags of rows that have a target, and the ``division``."""
+    if target.column not in featured.columns:
+        raise DataError(
+            f'target "{target.column}": there is no such column; there are: {", ".join(featured.columns[1:30])}'
+        )
+    fit_labels(featured[target.column], target)
+    column = featured[target.column]
+    kept = column.is_not_null()
+    if column.dtype == pl.String:
+        kept = kept & (column.str.strip_chars().str.len_bytes() > 0)
+    if column.dtype.is_float():
+        kept = kept & column.is_finite()
+    rows = featured.filter(kept)
+    flags, division = divide(rows, split, target.column, target.task, time)
+    test = np.zeros(featured.height, dtype=np.bool_)
+    test[np.flatnonzero(kept.to_numpy())] = flags
+    return Partitions({"test": test, "kept": kept.to_numpy(), "division": division})
+
+
+def trials(
+    featured: pl.DataFrame,
+    divided: Partitions[Any],
+    target: Target,
+    budget: float | str,
+    learners: Sequence[str],
+    metric: str | None,
+    most: int,
+    folds: int,
+    seed: int,
+    group: str | None,
+) -> list[Trial]:
+    """Try learners by cross-validation on the training rows."""
+    table, codes, labels = _training(featured, divided, target)
+    division = _division(divided)
+    times = groups = None
+    if division.kind == "time":
+        times = table[str(division.column)].to_physical().cast(pl.Float64).to_numpy()
+    if group is not None:
+        groups = table[group].cast(pl.String).fill_null("").to_numpy().astype(str)
+    how = Search(budget, tuple(learners), metric, most, folds)
+    fit = functools.partial(fit_encoding, columns=_usable(table, target))
+    return run_trials(table, fit, codes, target.task, len(labels.values), how, seed, groups, times)
+
+
+def trained(
+    prepared: Partitions[Any],
+    featured: pl.DataFrame,
+    divided: Partitions[Any],
+    target: Target,
+    features: Sequence[Feature],
+    pipeline: str,
+    seed: int,
+    metric: str | None,
+    trials: list[Trial] | None = None,
+    given: Estimator | None = None,
+) -> Bundle:
+    """Fit the best trial, or the given estimator, on all training rows, and write the model."""
+    import penstock
+
+    table, codes, labels = _training(featured, divided, target)
+    tried = [msgspec.convert(item, Trial) for item in trials or []]
+    trial = best_trial(tried) if tried else Trial("estimator", {}, "", 0.0)
+    columns = _usable(table, target)
+    fit = functools.partial(fit_encoding, columns=columns)
+    fitted, learner, files = fit_trial(table, fit, codes, target.task, len(labels.values), trial, seed, given)
+    assert isinstance(fitted, Encoding)
+    if not fitted.encoders:
+        reasons = "; ".join(f"{name} {reason}" for name, reason in fitted.ignored[:5])
+        raise DataError(f"no column is left to learn from ({reasons or 'there is only the target'})")
+    facts: Facts = msgspec.convert(prepared["facts"], Facts)
+    written = [Written.of(name, made) for name, made in expressions_of(features)]
+    made = {item.name for item in written}
+    used = set(fitted.columns()) - made | {name for item in written for name in item.needs} - made
+    inputs = input_columns(facts, used, target.column, fitted)
+    watched = [name for name in fitted.columns() if name in table.columns]
+    manifest = {
+        "format": FORMAT,
+        "penstock": penstock.__version__,
+        "pipeline": pipeline,
+        "labels": labels,
+        "changes": list(facts.changes),
+        "features": written,
+        "dtypes": {name: str(table.schema[name]) for name in sorted(used) if name in table.columns},
+        "encoding": fitted,
+        "inputs": inputs,
+        "learner": learner,
+        "profile": profile_of(table, watched),
+        "metric": metric or PRIMARY[target.task],
+    }
+    return Bundle(msgspec.to_builtins(manifest), files)
+
+
+def evaluated(
+    trained: Bundle, featured: pl.DataFrame, divided: Partitions[Any], target: Target, gate: Gate, seed: int
+) -> Partitions[Any]:
+    """Judge the model on the test rows: the ``evaluation``, and ``outcomes`` for plots and comparisons."""
+    model = Model(trained)
+    test, codes = _judging(featured, divided, model.labels)
+    predicted = model.predict_prepared(test)
+    learnt = _training(featured, divided, target)[1]
+    division = _division(divided)
+    kind = gate.baseline
+    if kind == "auto":
+        kind = "last value" if division.kind == "time" else "prior"
+    metric = gate.metric or model.manifest.metric
+    order = np.arange(test.height)
+    if division.kind == "time":
+        order = np.argsort(test[str(division.column)].to_physical().cast(pl.Float64).to_numpy(), kind="stable")
+    classes = len(model.labels.values)
+    simple = np.empty_like(predicted)
+    simple[order] = baseline_predictions(kind, target.task, learnt, codes[order], classes)
+    columns = [item for item in model.manifest.encoding.columns() if item in test.columns]
+    groups = list(gate.slices) if gate.slices is not None else sliceable(test, columns)
+    missing = [name for name in groups if name not in test.columns]
+    if missing:
+        raise DataError(f'ps.evaluate.gate(slices=...): there is no column "{missing[0]}"')
+    evaluation = Evaluation(
+        metric=metric,
+        metrics=intervals(target.task, codes, predicted, seed),
+        baseline=point_metrics(target.task, codes, simple),
+        baseline_name=kind if kind == "last value" else "mean" if target.task == "regression" else "class frequencies",
+        rows=test.height,
+        slices=slices_of(test, groups, metric, target.task, codes, predicted, seed),
+        importance=importances(model.predict_prepared, test, columns, metric, codes, seed),
+    )
+    return Partitions({"evaluation": evaluation, "outcomes": {"target": codes, "predicted": predicted}})
+
+
+def gated(
+    evaluated: Partitions[Any],
+    snapshot: pl.DataFrame,
+    featured: pl.DataFrame,
+    divided: Partitions[Any],
+    trained: Bundle,
+    champion: Bundle | None,
+    gate: Gate,
+    target: Target,
+) -> Verdict:
+    """Hold the model against bounds, baseline and the champion's answers to the same rows."""
+    evaluation = msgspec.convert(evaluated["evaluation"], Evaluation)
+    found = {name: msgspec.to_builtins(item) for name, item in evaluation.metrics.items()}
+    simple = evaluation.baseline
+    if champion is None:
+        return judge(gate, evaluation.metric, found, simple, None)
+    labels = Model(trained).labels
+    test, codes = _judging(featured, divided, labels)
+    try:
+        old = Model(champion)
+        if (old.labels.task, old.labels.names) != (labels.task, labels.names):
+            raise DataError(f"it predicts {old.labels.column} ({', '.join(old.labels.names) or 'a number'})")
+        answers = old.predict_table(snapshot[test[ROW].to_numpy()])
+    except PenstockError as error:
+        verdict = judge(gate, evaluation.metric, found, simple, None)
+        reason = f"the champion cannot answer these rows: {error}. Promote by hand if the change is meant."
+        return Verdict(False, [*verdict.reasons[:-1], reason])
+    return judge(gate, evaluation.metric, found, simple, point_metrics(labels.task, codes, answers))
+
+
+def report(
+    prepared: Partitions[Any],
+    featured: pl.DataFrame,
+    divided: Partitions[Any],
+    trained: Bundle,
+    evaluated: Partitions[Any],
+    gated: Verdict,
+    trials: list[Trial] | None = None,
+) -> bytes:
+    """Write the report: one HTML file that needs nothing else."""
+    from penstock.evaluate.report import ReportData, write_report
+
+    model = Model(trained)
+    facts: Facts = msgspec.convert(prepared["facts"], Facts)
+    outcomes = evaluated["outcomes"]
+    notes = [*facts.notes, *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored)]
+    return write_report(
+        ReportData(
+            pipeline=model.manifest.pipeline,
+            task=model.task,
+            target=model.labels.column,
+            classes=model.labels.names,
+            rows_in=facts.rows_in,
+            rows_out=facts.rows_out,
+            without_target=int((~divided["kept"]).sum()),
+            columns=[(name, kind) for name, kind in facts.raw],
+            kinds={item.column: type(item).__name__.lower() for item in model.manifest.encoding.encoders},
+            notes=[(note.stage, note.column or "", note.count, note.text) for note in notes],
+            division=_division(divided).text,
+            n_train=_division(divided).train,
+            n_test=_division(divided).test,
+            learner=model.manifest.learner["kind"],
+            trials=[(t.learner, t.metric, t.score, dict(t.parameters)) for t in (msgspec.convert(x, Trial) for x in trials or [])],
+            evaluation=msgspec.to_builtins(msgspec.convert(evaluated["evaluation"], Evaluation)),
+            passed=gated.passed,
+            reasons=list(gated.reasons),
+            champion=gated.champion,
+            codes=outcomes["target"],
+            predicted=outcomes["predicted"],
+        )
+    )
+
+
+def _training(
+    featured: pl.DataFrame, divided: Partitions[Any], target: Target
+) -> tuple[pl.DataFrame, Array, Labels]:
+    """Return the training rows, their targets as codes, and the labels; labels are those of the training rows."""
+    table = featured.filter(pl.Series(divided["kept"] & ~divided["test"]))
+    labels = fit_labels(table[target.column], target)
+    return table, labels.codes(table[target.column]), labels
+
+
+def _judging(featured: pl.DataFrame, divided: Partitions[Any], labels: Labels) -> tuple[pl.DataFrame, Array]:
+    """Return the test rows and their targets as codes; a class that training rows never had is an error."""
+    table = featured.filter(pl.Series(divided["test"]))
+    codes = labels.codes(table[labels.column])
+    unknown = np.isnan(codes)
+    if unknown.any():
+        value = table[labels.column][int(np.flatnonzero(unknown)[0])]
+        raise DataError(
+            f'target "{labels.column}": the class {value!r} is in the test rows but in no training row; '
+            "leave such rows out with ps.prepare.filter, or use ps.split.stratified"
+        )
+    return table, codes
+
+
+def _division(divided: Partitions[Any]) -> Division:
+    found: Division = msgspec.convert(divided["division"], Division)
+    return found
+
+
+def _usable(table: pl.DataFrame, target: Target) -> list[str]:
+    return [name for name in table.columns if name not in (target.column, ROW)]
+
