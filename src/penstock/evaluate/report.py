@@ -1,0 +1,102 @@
+"""The report: one HTML file, with plots, that stands alone without any network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from penstock.evaluate import plots
+from penstock.types.metrics import METRICS
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that the report shows; the same data give the same bytes."""
+
+    pipeline: str
+    task: str
+    target: str
+    classes: list[str]
+    rows_in: int
+    rows_out: int
+    without_target: int
+    columns: list[tuple[str, str]]
+    kinds: Mapping[str, str]
+    notes: Sequence[tuple[str, str, int, str]]
+    division: str
+    n_train: int
+    n_test: int
+    learner: str
+    trials: Sequence[tuple[str, str, float, Mapping[str, Any]]]
+    evaluation: Mapping[str, Any]
+    passed: bool
+    reasons: list[str]
+    champion: Mapping[str, float]
+    codes: Array = field(repr=False)
+    predicted: Array = field(repr=False)
+
+
+def write_report(data: ReportData) -> bytes:
+    """Fill the template; plots are drawn as SVG inside the page."""
+    import jinja2
+
+    evaluation = data.evaluation
+    figures = _figures(data)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["figure"] = lambda value: "–" if value is None or value != value else f"{value:.4g}"
+    best = None
+    if data.trials:
+        higher = METRICS[data.trials[0][1]].higher
+        best = max(range(len(data.trials)), key=lambda at: data.trials[at][2] * (1 if higher else -1))
+    page = environment.get_template("report.html").render(
+        data=data, evaluation=evaluation, figures=figures, best=best, metrics=METRICS,
+        top=[item for item in evaluation["importance"] if item["mean"] > 0][:20],
+    )  # fmt: skip
+    return page.encode()
+
+
+def _figures(data: ReportData) -> list[tuple[str, str, str]]:
+    """Return title, caption and SVG of each plot."""
+    codes, predicted = data.codes, data.predicted
+    found = []
+    if data.task == "regression":
+        found.append(("Predicted and true", "Each dot is a test row; on the line the prediction is exact.",
+                      plots.scatter(codes, predicted, data.target)))
+        found.append(("Residuals", "True minus predicted. A lean or a curve means something is not learnt.",
+                      plots.residuals(codes, predicted)))
+        found.append(("Calibration", "Test rows in ten groups by prediction: mean prediction against mean truth.",
+                      plots.binned(codes, predicted)))
+    elif data.task == "binary":
+        found.append(("ROC", "Share of the positives found, against the share of false alarms.",
+                      plots.roc(codes, predicted[:, 1])))
+        found.append(("Precision and recall", "How many of those found are right, as more are found.",
+                      plots.precision_recall(codes, predicted[:, 1])))
+        found.append(("Calibration", "Test rows in ten groups by probability: on the line, 30 % means 30 %.",
+                      plots.calibration(codes, predicted[:, 1])))
+    else:
+        found.append(("Confusion", "True classes in rows, predicted in columns; shares of each row.",
+                      plots.confusion(codes, predicted, data.classes)))
+        found.append(("Calibration", "Probability of the predicted class, against how often it is right.",
+                      plots.calibration((predicted.argmax(1) == codes).astype(float), predicted.max(1))))
+    top = [(item["column"], item["mean"], item["deviation"]) for item in data.evaluation["importance"][:15]]
+    if top:
+        found.append(("Importance", f"How much {data.evaluation['metric']} worsens when a column is shuffled.",
+                      plots.bars(top)))
+    groups = [
+        (f"{item['column']} = {item['value']}", item["metric"]["value"], item["metric"]["low"], item["metric"]["high"])
+        for item in data.evaluation["slices"][:15]
+    ]
+    if groups:
+        whole = data.evaluation["metrics"][data.evaluation["metric"]]["value"]
+        found.append(("Slices", f"{data.evaluation['metric']} by group with 95 % intervals, worst first; the line is all rows.",
+                      plots.ranges(groups, whole)))
+    return found
