@@ -1,17 +1,76 @@
-"""Penstock: the whole machine-learning pipeline in one package. This is what a pipeline file imports."""
+"""Penstock: the whole machine-learning pipeline in one package. This is what a pipeline file imports.
+
+Names are loaded when they are first used, so that ``import penstock`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_LAZY = {
-    "step": "penstock.engine.step",
-    "source": "penstock.engine.step",
-    "Partitions": "penstock.engine.step",
-    "Graph": "penstock.engine.graph",
+if TYPE_CHECKING:
+    from penstock import deploy, evaluate, features, ingest, monitor, prepare, split, train
+    from penstock.engine.graph import Graph
+    from penstock.engine.step import Partitions, source, step
+    from penstock.errors import PenstockError
+    from penstock.model import Model, Prediction
+    from penstock.outcome import PipelineRun, load
+    from penstock.pipeline import Pipeline
+    from penstock.store.store import open_store
+    from penstock.types.target import binary, multiclass, regression
+
+__all__ = [
+    "Graph",
+    "Model",
+    "Partitions",
+    "PenstockError",
+    "Pipeline",
+    "PipelineRun",
+    "Prediction",
+    "binary",
+    "deploy",
+    "evaluate",
+    "features",
+    "ingest",
+    "load",
+    "monitor",
+    "multiclass",
+    "open_store",
+    "prepare",
+    "regression",
+    "source",
+    "split",
+    "step",
+    "train",
+]
+
+_HOMES = {
+    "Graph": "engine.graph",
+    "Model": "model",
+    "Partitions": "engine.step",
+    "PenstockError": "errors",
+    "Pipeline": "pipeline",
+    "PipelineRun": "outcome",
+    "Prediction": "model",
+    "binary": "types.target",
+    "load": "outcome",
+    "multiclass": "types.target",
+    "open_store": "store.store",
+    "regression": "types.target",
+    "source": "engine.step",
+    "step": "engine.step",
 }
 
 
-def __getattr__(name):
-    import importlib
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(name)
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"penstock.{_HOMES[name]}"), name)
+    if name in __all__:
+        return importlib.import_module(f"penstock.{name}")
+    raise AttributeError(f"module 'penstock' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,7 +17,7 @@ import polars as pl
 
 from penstock.engine.step import Partitions
 from penstock.errors import DataError, PenstockError
-from penstock.evaluate.gate import Gate, Verdict, judge
+from penstock.evaluate.gates import Gate, Verdict, judge
 from penstock.evaluate.measure import (
     Evaluation,
     baseline_predictions,
@@ -36,8 +36,9 @@ from penstock.prepare.operations import Note, Operation
 from penstock.prepare.tables import ROW, Facts, prepare
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
-from penstock.train.search import Trial, best_trial, fit_trial, run_trials
-from penstock.train.split import Division, Split, divide
+from penstock.train.trials import Trial, best_trial, fit_trial, run_trials
+from penstock.types.split import Split
+from penstock.train.split import Division, divide
 from penstock.types.labels import Labels, fit_labels
 from penstock.types.metrics import PRIMARY
 from penstock.types.target import Target
@@ -240,13 +241,14 @@ def report(
     divided: Partitions[Any],
     trained: Bundle,
     evaluated: Partitions[Any],
-    gated: Verdict,
-    trials: list[Trial] | None = None,
+    gated: Any,
+    trials: list[Any] | None = None,
 ) -> bytes:
     """Write the report: one HTML file that needs nothing else."""
     from penstock.evaluate.report import ReportData, write_report
 
     model = Model(trained)
+    verdict = msgspec.convert(gated, Verdict)
     facts: Facts = msgspec.convert(prepared["facts"], Facts)
     outcomes = evaluated["outcomes"]
     notes = [*facts.notes, *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored)]
@@ -268,9 +270,9 @@ def report(
             learner=model.manifest.learner["kind"],
             trials=[(t.learner, t.metric, t.score, dict(t.parameters)) for t in (msgspec.convert(x, Trial) for x in trials or [])],
             evaluation=msgspec.to_builtins(msgspec.convert(evaluated["evaluation"], Evaluation)),
-            passed=gated.passed,
-            reasons=list(gated.reasons),
-            champion=gated.champion,
+            passed=verdict.passed,
+            reasons=list(verdict.reasons),
+            champion=verdict.champion,
             codes=outcomes["target"],
             predicted=outcomes["predicted"],
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
 from penstock.errors import GraphError
+from penstock.types.durations import bytes_of, seconds_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -314,43 +315,3 @@ def location_of(function: Callable[..., Any]) -> str:
     inner = inspect.unwrap(function)
     code = getattr(inner, "__code__", None)
     return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else repr(function)
-
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_SIZES = {"b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
-
-
-def seconds_of(text: float | str) -> float:
-    """Read a length of time.
-
-    Examples
-    --------
-    >>> seconds_of("90s"), seconds_of("2m"), seconds_of(1.5)
-    (90.0, 120.0, 1.5)
-    """
-    return _amount(text, _UNITS, "a length of time", "90s, 10m, 2h or 1d")
-
-
-def bytes_of(text: float | str) -> int:
-    """Read a number of bytes.
-
-    Examples
-    --------
-    >>> bytes_of("4GB"), bytes_of(10)
-    (4000000000, 10)
-    """
-    return int(_amount(text, _SIZES, "a size", "500MB or 4GB"))
-
-
-def _amount(text: float | str, units: Mapping[str, float], what: str, examples: str) -> float:
-    if isinstance(text, int | float) and not isinstance(text, bool) and text >= 0:
-        return float(text)
-    cleaned = str(text).strip().lower().replace(" ", "")
-    number = cleaned.rstrip("abcdefghijklmnopqrstuvwxyz")
-    try:
-        value = float(number) * units[cleaned[len(number) :]]
-    except (ValueError, KeyError):
-        raise GraphError(f"{text!r} is not {what}; write it as {examples}") from None
-    if value < 0:
-        raise GraphError(f"{text!r} is negative; write {what} as {examples}")
-    return value

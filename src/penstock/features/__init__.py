@@ -1,6 +1,5 @@
-"""Features: columns made from columns, and how each kind of column reaches a learner."""
+"""Features: columns made from columns, declared once for training and serving."""
 
-from penstock.features.definitions import Calendar, Derive, Feature, apply_features, calendar, derive
-from penstock.features.encoding import Encoding, fit_encoding
+from penstock.features.definitions import Calendar, Derive, Feature, calendar, derive
 
-__all__ = ["Calendar", "Derive", "Encoding", "Feature", "apply_features", "calendar", "derive", "fit_encoding"]
+__all__ = ["Calendar", "Derive", "Feature", "calendar", "derive"]

@@ -1,6 +1,5 @@
-"""Ingest: raw tables from outside, as one immutable snapshot."""
+"""Ingest: raw tables from outside, as one immutable snapshot; what an author writes under ``ingest=``."""
 
-from penstock.ingest.files import Files, files
-from penstock.ingest.read import concatenate, read_table
+from penstock.ingest.options import Files, files
 
-__all__ = ["Files", "concatenate", "files", "read_table"]
+__all__ = ["Files", "files"]

@@ -58,7 +58,7 @@ def drift(window: str | float = "1d", *, effect: float = 0.1, significance: floa
     >>> drift("500 rows").rows
     500
     """
-    from penstock.engine.step import seconds_of
+    from penstock.types.durations import seconds_of
 
     if not 0 < effect < 1 or not 0 < significance < 1 or least < 2:
         raise InputError("ps.monitor.drift: effect and significance lie between 0 and 1, least is 2 or more")

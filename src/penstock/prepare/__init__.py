@@ -16,25 +16,20 @@ from penstock.prepare.operations import (
     map,  # noqa: A004
     rename,
 )
-from penstock.prepare.tables import Facts, apply_facts, normalised, prepare
 
 __all__ = [
     "Cast",
     "Drop",
     "DropDuplicates",
-    "Facts",
     "Filter",
     "Map",
     "Note",
     "Operation",
     "Rename",
-    "apply_facts",
     "cast",
     "drop",
     "drop_duplicates",
     "filter",
     "map",
-    "normalised",
-    "prepare",
     "rename",
 ]

@@ -24,7 +24,7 @@ class Search:
     @property
     def seconds(self) -> float:
         """The budget in seconds."""
-        from penstock.engine.step import seconds_of
+        from penstock.types.durations import seconds_of
 
         return seconds_of(self.budget)
 

@@ -9,90 +9,20 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from penstock.errors import DataError, InputError
+from penstock.errors import DataError
+from penstock.types.split import Split
 
 Flags = npt.NDArray[np.bool_]
 _FEW = 200
 """A class with fewer rows than this is divided exactly instead of by chance."""
 _TIMES = re.compile(r"(?i)(date|time|timestamp|_at$|day|when|created|pickup|moment|start|period)")
 _BIRTHS = re.compile(r"(?i)(birth|dob|born)")
-
-
-@dataclass(frozen=True)
-class Split:
-    """How test rows are chosen; made by :func:`random`, :func:`stratified`, :func:`group` or :func:`time`."""
-
-    kind: Literal["auto", "random", "stratified", "group", "time"]
-    test: float | str = 0.2
-    column: str | None = None
-
-
-def random(test: float = 0.2) -> Split:
-    """Choose test rows by chance.
-
-    Examples
-    --------
-    >>> random(test=0.25).test
-    0.25
-    """
-    return Split("random", _share(test))
-
-
-def stratified(test: float = 0.2) -> Split:
-    """Choose test rows by chance within each class of the target.
-
-    Examples
-    --------
-    >>> stratified().kind
-    'stratified'
-    """
-    return Split("stratified", _share(test))
-
-
-def group(column: str, test: float = 0.2) -> Split:
-    """Keep all rows of one group (a customer, a patient) on one side.
-
-    Examples
-    --------
-    >>> group("customer").column
-    'customer'
-    """
-    return Split("group", _share(test), column)
-
-
-def time(column: str | None = None, test: float | str = 0.2) -> Split:
-    """Judge by the latest rows.
-
-    Parameters
-    ----------
-    column : str, optional
-        What says when a row happened; that of ``ingest.files(time=...)`` when left out.
-    test : float or str
-        The share of rows, or a length of time such as ``"30d"``.
-
-    Examples
-    --------
-    >>> time("day", test="30d").test
-    '30d'
-    """
-    from penstock.engine.step import seconds_of
-
-    if isinstance(test, str):
-        seconds_of(test)
-        return Split("time", test, column)
-    return Split("time", _share(test), column)
-
-
-def _share(test: float) -> float:
-    if isinstance(test, bool) or not isinstance(test, int | float) or not 0 < test < 1:
-        raise InputError(f"the share of test rows must lie between 0 and 1, such as 0.2; it is {test!r}")
-    return float(test)
 
 
 @dataclass(frozen=True)
@@ -193,7 +123,7 @@ def _by_time(table: pl.DataFrame, column: str, test: float | str) -> tuple[Flags
     if isinstance(test, str):
         from datetime import timedelta
 
-        from penstock.engine.step import seconds_of
+        from penstock.types.durations import seconds_of
 
         if not moments.dtype.is_temporal():
             raise DataError(f'split by time: test="{test}" needs a column of dates; "{column}" holds {moments.dtype}')

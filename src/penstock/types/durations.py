@@ -1,0 +1,46 @@
+"""Lengths of time and sizes as people write them: ``"90s"``, ``"4GB"``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock.errors import GraphError
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_SIZES = {"b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
+
+
+def seconds_of(text: float | str) -> float:
+    """Read a length of time.
+
+    Examples
+    --------
+    >>> seconds_of("90s"), seconds_of("2m"), seconds_of(1.5)
+    (90.0, 120.0, 1.5)
+    """
+    return _amount(text, _UNITS, "a length of time", "90s, 10m, 2h or 1d")
+
+
+def bytes_of(text: float | str) -> int:
+    """Read a number of bytes.
+
+    Examples
+    --------
+    >>> bytes_of("4GB"), bytes_of(10)
+    (4000000000, 10)
+    """
+    return int(_amount(text, _SIZES, "a size", "500MB or 4GB"))
+
+
+def _amount(text: float | str, units: Mapping[str, float], what: str, examples: str) -> float:
+    if isinstance(text, int | float) and not isinstance(text, bool) and text >= 0:
+        return float(text)
+    cleaned = str(text).strip().lower().replace(" ", "")
+    number = cleaned.rstrip("abcdefghijklmnopqrstuvwxyz")
+    try:
+        value = float(number) * units[cleaned[len(number) :]]
+    except (ValueError, KeyError):
+        raise GraphError(f"{text!r} is not {what}; write it as {examples}") from None
+    if value < 0:
+        raise GraphError(f"{text!r} is negative; write {what} as {examples}")
+    return value
