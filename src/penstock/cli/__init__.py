@@ -1,0 +1,94 @@
+"""The command line. Each command is loaded when it is called, so that ``penstock --help`` is instant."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from penstock import __version__
+from penstock.errors import PenstockError
+
+COMMANDS = {
+    "init": "setup",
+    "plan": "running",
+    "run": "running",
+    "reproduce": "running",
+    "runs": "past",
+    "show": "past",
+    "diff": "past",
+    "models": "models",
+    "promote": "models",
+    "rollback": "models",
+    "serve": "serving",
+    "predict": "serving",
+    "monitor": "monitoring",
+    "gc": "setup",
+    "doctor": "setup",
+    "completion": "setup",
+}
+
+
+class Commands(click.Group):
+    """Finds commands by name in their modules."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which people meet them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"penstock.cli.{COMMANDS[cmd_name]}")
+        found: click.Command = getattr(module, cmd_name)
+        return found
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Suggest the nearest command for one that does not exist."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {near[0]}?" if near else f" There are: {', '.join(COMMANDS)}."
+            raise click.UsageError(f"there is no command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="penstock")
+def cli() -> None:
+    """The whole machine-learning pipeline: from raw data to a watched service.
+
+    \b
+    Begin with:  penstock init data.csv --target COLUMN -o pipeline.py
+    Then:        penstock run pipeline.py
+    """
+
+
+def main() -> None:
+    """Run the command line; errors are told in words, with exit code 1 (failed) or 2 (the user's input)."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except PenstockError as error:
+        click.echo(f"error: {error}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        code = 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        code = code or 1
+    # Threads of steps that were cancelled may still work; nobody waits for them.
+    os._exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,195 @@
+"""What the catalog remembers of runs, and how two of them differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from penstock.engine.plan import changed_parts
+from penstock.engine.fingerprint import Fingerprint
+from penstock.engine.memory import find_artifacts
+from penstock.engine.step import Ref, Step
+from penstock.errors import InputError
+from penstock.store.schema import artifacts, runs, sources, steps
+from penstock.store.store import Store
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """One run as it was recorded."""
+
+    run: str
+    pipeline: str
+    status: str
+    started: float
+    finished: float | None
+    user: str
+    host: str
+    git_commit: str | None
+    git_diff: str | None
+    packages: dict[str, str]
+    parameters: dict[str, Any]
+    seed: int
+    file: str | None
+    summary: dict[str, Any]
+    steps: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class RunDiff:
+    """What changed between two runs, in words by subject."""
+
+    one: str
+    other: str
+    code: list[str] = field(default_factory=list)
+    parameters: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    environment: list[str] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+
+
+def past_runs(store: Store, pipeline: str | None = None, limit: int = 20) -> list[PastRun]:
+    """Return the latest runs first, without their steps."""
+    question = sa.select(runs).order_by(runs.c.started.desc()).limit(limit)
+    if pipeline:
+        question = question.where(runs.c.pipeline == pipeline)
+    with store.catalog.read() as connection:
+        return [_run(row) for row in connection.execute(question)]
+
+
+def past_run(store: Store, run: str) -> PastRun:
+    """Return a run with its steps, by its id, the beginning of its id, ``latest`` or ``latest~1``.
+
+    Raises
+    ------
+    InputError
+        When there is none, or several begin so.
+    """
+    if run == "latest" or run.startswith("latest~"):
+        back = int(run[7:]) if run[7:].isdigit() else 0
+        found = past_runs(store, limit=back + 1)[back:]
+    else:
+        question = sa.select(runs).where(runs.c.id.startswith(run, autoescape=True)).limit(2)
+        with store.catalog.read() as connection:
+            found = [_run(row) for row in connection.execute(question)]
+    if not found:
+        known = ", ".join(item.run for item in past_runs(store, limit=3)) or "none yet"
+        raise InputError(f"there is no run {run!r} in {store.location}; the latest are: {known}")
+    if len(found) > 1:
+        raise InputError(f"several runs begin with {run!r}: {found[0].run}, {found[1].run}, ...; give more of the id")
+    with store.catalog.read() as connection:
+        rows = connection.execute(sa.select(steps).where(steps.c.run == found[0].run).order_by(steps.c.position))
+        listed = tuple({**dict(row._mapping), "causes": json.loads(row.causes) if row.causes else []} for row in rows)
+    return PastRun(**{**vars(found[0]), "steps": listed})
+
+
+def _run(row: Any) -> PastRun:
+    return PastRun(
+        row.id, row.pipeline, row.status, row.started, row.finished, row.user, row.host, row.git_commit, row.git_diff,
+        json.loads(row.packages), json.loads(row.parameters), row.seed, row.file, json.loads(row.summary) if row.summary else {},
+    )  # fmt: skip
+
+
+def artifact_of(store: Store, run: PastRun, step: str) -> Ref | None:
+    """Return the artifact that a step had in a run, when it is still known."""
+    key = next((item["key"] for item in run.steps if item["name"] == step), None)
+    return find_artifacts(store, [key]).get(key) if key else None
+
+
+def diff_runs(store: Store, one: str, other: str) -> RunDiff:
+    """Say what changed from run `one` to run `other`.
+
+    Raises
+    ------
+    InputError
+        When a run is not there.
+    """
+    old, new = past_run(store, one), past_run(store, other)
+    found = RunDiff(old.run, new.run)
+    before, after = _parts(store, old), _parts(store, new)
+    for name in after:
+        if name not in before:
+            found.steps.append(f"step {name} is new")
+            continue
+        marks = {key: value for key, value in after[name].items() if not key.startswith(("input:", "partitions:"))}
+        texts = _texts(store, marks)
+        dummy = Step(name=name, function=diff_runs)
+        for cause in changed_parts(before[name], Fingerprint(marks, texts), dummy, store):
+            kind = "environment" if _is_package(cause, marks) else "code" if _is_code(cause) else "parameters"
+            line = f"{name}: {cause}" if kind != "environment" else cause
+            if line not in getattr(found, kind):
+                getattr(found, kind).append(line)
+    found.steps.extend(f"step {name} is gone" for name in before if name not in after)
+    _differences(old.packages, new.packages, found.environment)
+    if old.git_commit != new.git_commit:
+        found.code.append(f"git commit {(old.git_commit or 'none')[:12]} -> {(new.git_commit or 'none')[:12]}")
+    if old.host != new.host:
+        found.environment.append(f"host {old.host} -> {new.host}")
+    _data(store, old, new, found.data)
+    for name, item in new.summary.get("metrics", {}).items():
+        was = old.summary.get("metrics", {}).get(name)
+        if was is not None and was["value"] != item["value"]:
+            found.metrics.append(f"{name} {was['value']:.4g} -> {item['value']:.4g} ({item['value'] - was['value']:+.4g})")
+    return found
+
+
+def _parts(store: Store, run: PastRun) -> dict[str, dict[str, Any]]:
+    keys = {item["key"]: item["name"] for item in run.steps if item["key"] and "[" not in item["name"]}
+    found: dict[str, dict[str, Any]] = {}
+    with store.catalog.read() as connection:
+        for row in connection.execute(sa.select(artifacts.c.key, artifacts.c.parts).where(artifacts.c.key.in_(list(keys)))):
+            found[keys[row.key]] = json.loads(row.parts) if row.parts else {}
+    return found
+
+
+def _texts(store: Store, marks: Mapping[str, str]) -> dict[str, tuple[str, int, str]]:
+    wanted = [value for key, value in marks.items() if key.startswith(("code:", "class:", "module:"))]
+    with store.catalog.read() as connection:
+        rows = connection.execute(sa.select(sources).where(sources.c.digest.in_(wanted)))
+        return {row.digest: tuple(json.loads(row.text)) for row in rows}
+
+
+def _is_code(cause: str) -> bool:
+    return cause.startswith(("code of", "version ", "now uses", "no longer uses", "the way"))
+
+
+def _is_package(cause: str, marks: Mapping[str, str]) -> bool:
+    return f"package:{cause.split(' ', 1)[0]}" in marks
+
+
+def _differences(old: Mapping[str, str], new: Mapping[str, str], found: list[str]) -> None:
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            line = f"{name} {old.get(name, 'absent')} -> {new.get(name, 'absent')}"
+            if line not in found:
+                found.append(line)
+
+
+def _data(store: Store, old: PastRun, new: PastRun, found: list[str]) -> None:
+    """Compare every stored table that both runs read: rows and columns."""
+    from penstock.engine.execute import load
+
+    for item in new.steps:
+        was, now = artifact_of(store, old, item["name"]), artifact_of(store, new, item["name"])
+        if item["stage"] not in (None, "ingest") or was is None or now is None or was.digest == now.digest:
+            continue
+        if was.format != "parquet" or now.format != "parquet":
+            continue
+        try:
+            one, two = load(store, was), load(store, now)
+        except Exception:  # noqa: BLE001 - an artifact that was cleaned away
+            found.append(f"{item['name']}: content changed (an earlier artifact is no longer in the store)")
+            continue
+        found.append(f"{item['name']}: {one.height} rows -> {two.height} rows ({two.height - one.height:+d})")
+        found.extend(f"{item['name']}: column {name} is new ({kind})" for name, kind in two.schema.items() if name not in one.columns)
+        found.extend(f"{item['name']}: column {name} is gone" for name in one.columns if name not in two.columns)
+        found.extend(
+            f"{item['name']}: column {name} {one.schema[name]} -> {kind}"
+            for name, kind in two.schema.items()
+            if name in one.columns and one.schema[name] != kind
+        )
