@@ -25,7 +25,7 @@ from penstock.prepare.operations import Dropped, MapReference, Renamed
 from penstock.prepare.tables import Change, Facts, apply_facts
 from penstock.store.formats import Bundle
 from penstock.train.learners import Predictor, read_predictor
-from penstock.types.labels import Labels
+from penstock.types.labels import Labels, label_name
 from penstock.types.parse import Parse, read_boolean, read_date
 from penstock.types.rows import RowProblem, RowsError
 
@@ -153,6 +153,15 @@ class Model:
             return self.answers(self.predict_table(rows))
         return self.predict_rows(rows)
 
+    def check_label(self, label: Any) -> str | None:
+        """Say what is wrong with a label that came as feedback, or None."""
+        if self.task == "regression":
+            right = isinstance(label, int | float) and not isinstance(label, bool)
+            return None if right else f"expected a number, found {_shown(label)}"
+        if isinstance(label, str | int | float) and label_name(label) in self.labels.names:
+            return None
+        return f"expected one of {', '.join(self.labels.names[:20])}, found {_shown(label)}"
+
     def answers(self, raw: Array) -> list[Prediction]:
         """Turn a learner's numbers into answers."""
         if self.task == "regression":
@@ -201,6 +210,22 @@ class Model:
             shares = one(row)
             found.append(Prediction(values[shares.index(max(shares))], dict(zip(names, shares, strict=True))))
         return found
+
+    def frame_of(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+        """Make a raw table of rows as requests carry them; fields that a row lacks are null."""
+        columns = []
+        for column in self.inputs:
+            values = [row.get(column.name) for row in rows]
+            if column.type in ("integer", "number"):
+                columns.append(pl.Series(column.name, values, pl.Float64, strict=False))
+            elif column.type == "boolean":
+                columns.append(pl.Series(column.name, [_boolean(value) for value in values], pl.Boolean))
+            elif column.type == "date":
+                columns.append(pl.Series(column.name, [read_date(value) for value in values], pl.Datetime("us")))
+            else:
+                texts = [value if value is None or isinstance(value, str) else label_name(value) for value in values]
+                columns.append(pl.Series(column.name, texts, pl.String))
+        return pl.DataFrame(columns)
 
     @cached_property
     def _row_reader(self) -> Callable[[Sequence[Mapping[str, Any]]], list[list[float]]]:
@@ -341,11 +366,7 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
         if problems:
             raise RowsError(problems)
         if by_table:
-            frame = pl.DataFrame(
-                {name: pl.Series(name, [row.get(name) for row in rows], _raw_dtype(column), strict=False)
-                 for name, column in inputs.items()}
-            )  # fmt: skip
-            return model.manifest.encoding.matrix(model.prepare(frame)).tolist()
+            return model.manifest.encoding.matrix(model.prepare(model.frame_of(rows))).tolist()
         if features and prepared:
             columns = {name: _series(name, [values[name] for values in prepared], kinds[name]) for name in needed}
             frame = pl.DataFrame(columns) if columns else pl.DataFrame({"penstock row": [0] * len(prepared)})
@@ -366,11 +387,6 @@ def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
 
 def _once(changes: Sequence[Change], column: str) -> bool:
     return sum(isinstance(change, Parse) and change.column == column for change in changes) == 1
-
-
-def _raw_dtype(column: InputColumn) -> pl.DataType:
-    kinds: dict[str, pl.DataType] = {"integer": pl.Float64(), "number": pl.Float64(), "boolean": pl.Boolean()}
-    return kinds.get(column.type, pl.String())
 
 
 def _reader(column: InputColumn) -> Callable[[Any], Any]:

@@ -1,0 +1,117 @@
+"""The OpenAPI description of a service, made from the model's own input schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TYPES: dict[str, dict[str, Any]] = {
+    "integer": {"type": ["number", "null"]},
+    "number": {"type": ["number", "null"]},
+    "boolean": {"type": ["boolean", "null"]},
+    "text": {"type": ["string", "null"]},
+    "date": {"type": ["string", "null"], "format": "date-time"},
+}
+
+
+def describe(model: Any) -> dict[str, Any]:
+    """Return an OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.0).
+
+    Parameters
+    ----------
+    model : Model
+        Whose ``inputs`` and ``labels`` are described.
+    """
+    properties = {}
+    for column in model.inputs:
+        made = dict(_TYPES[column.type])
+        if column.reads == "number":
+            made = {"type": ["number", "string", "null"], "description": "a number, or a number as text"}
+        elif column.reads == "boolean":
+            made = {"type": ["boolean", "string", "null"], "description": "true or false, or yes or no as text"}
+        if column.values:
+            made["examples"] = column.values[:10]
+            made["description"] = f"seen in training: {', '.join(column.values)}; other values are answered too"
+        if not column.required:
+            made["description"] = "not used by the model; may be left out"
+        properties[column.name] = made
+    row = {
+        "type": "object",
+        "properties": properties,
+        "required": [column.name for column in model.inputs if column.required],
+        "additionalProperties": False,
+    }
+    label = {"description": f"a value of {model.labels.column}"}
+    answer: dict[str, Any] = {"id": {"type": "string"}, "prediction": label}
+    if model.task != "regression":
+        answer["probabilities"] = {
+            "type": "object",
+            "properties": {name: {"type": "number", "minimum": 0, "maximum": 1} for name in model.labels.names},
+        }
+    problem = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"{model.name}: predictions of {model.labels.column}", "version": str(model.version)},
+        "paths": {
+            "/predict": _post("Predict rows", "Rows", "Predictions", problem),
+            "/feedback": _post("Tell the truth about earlier predictions", "Labels", "Accepted", problem),
+            "/health/live": _get("Whether the process answers"),
+            "/health/ready": _get("Whether a model is loaded, and which"),
+            "/metrics": _get("Counters for Prometheus"),
+        },
+        "components": {
+            "schemas": {
+                "Row": row,
+                "Rows": _object({"rows": {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "maxItems": 10000}}),
+                "Predictions": _object(
+                    {
+                        "model": _object({"name": {"type": "string"}, "version": {"type": "integer"}}),
+                        "predictions": {"type": "array", "items": _object(answer)},
+                    }
+                ),
+                "Labels": _object({"labels": {"type": "array", "items": _object({"id": {"type": "string"}, "label": label})}}),
+                "Accepted": _object({"accepted": {"type": "integer"}}),
+                "Error": _object(
+                    {
+                        "error": _object(
+                            {
+                                "code": {"type": "string"},
+                                "message": {"type": "string"},
+                                "rows": {
+                                    "type": "array",
+                                    "items": _object(
+                                        {"row": {"type": "integer"}, "field": {"type": "string"}, "message": {"type": "string"}}
+                                    ),
+                                },
+                            }
+                        )
+                    }
+                ),
+            }
+        },
+    }
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _post(summary: str, takes: str, gives: str, problem: dict[str, Any]) -> dict[str, Any]:
+    def content(name: str) -> dict[str, Any]:
+        return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}}
+
+    return {
+        "post": {
+            "summary": summary,
+            "requestBody": {"required": True, **content(takes)},
+            "responses": {
+                "200": {"description": "done", **content(gives)},
+                "400": {"description": "not JSON", **problem},
+                "413": {"description": "too large", **problem},
+                "422": {"description": "rows that do not fit, field by field", **problem},
+            },
+        }
+    }
+
+
+def _get(summary: str) -> dict[str, Any]:
+    return {"get": {"summary": summary, "responses": {"200": {"description": "yes"}}}}
