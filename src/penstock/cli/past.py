@@ -1,0 +1,118 @@
+"""``runs``, ``show`` and ``diff``: what the catalog remembers."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from penstock.cli.common import echo_json, existing_store, json_option, moment, seconds, store_option, table
+
+
+@click.command()
+@click.argument("pipeline", metavar="[PIPELINE]", required=False)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many, the latest first.")
+@store_option
+@json_option
+def runs(pipeline: str | None, limit: int, store: str | None, as_json: bool) -> None:
+    """List the latest runs.
+
+    \b
+    Example:  penstock runs churn
+    """
+    from penstock.engine.history import past_runs
+
+    found = past_runs(existing_store(store), pipeline, limit)
+    if as_json:
+        echo_json([{"run": r.run, "pipeline": r.pipeline, "status": r.status, "started": r.started, "finished": r.finished,
+                    "user": r.user, "host": r.host, "git_commit": r.git_commit, "model": r.summary.get("model"),
+                    "metrics": r.summary.get("metrics", {})} for r in found])  # fmt: skip
+        return
+    rows = []
+    for item in found:
+        metric = item.summary.get("metric")
+        value = f"{metric} {item.summary['metrics'][metric]['value']:.4g}" if metric else ""
+        model = item.summary.get("model")
+        took = seconds(item.finished - item.started) if item.finished else "–"
+        rows.append([item.run, item.pipeline, item.status, moment(item.started), took, value, f"v{model['version']}" if model else ""])
+    if rows:
+        table(["run", "pipeline", "status", "started", "took", "metric", "model"], rows)
+        click.echo(f"next: penstock show {rows[0][0]}")
+    else:
+        click.echo("no runs yet")
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option("--log", is_flag=True, help="Also what the steps printed.")
+@store_option
+@json_option
+def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
+    """Show one run: who, when, which code, each step with its time, memory and sizes.
+
+    RUN is an id, its beginning, "latest" or "latest~1".
+
+    \b
+    Example:  penstock show latest
+    """
+    from penstock.engine.history import past_run
+
+    found = past_run(existing_store(store), run)
+    if as_json:
+        echo_json(vars(found))
+        return
+    click.secho(f"{found.pipeline} {found.run}: {found.status}", bold=True)
+    changed = " with uncommitted changes" if found.git_diff else ""
+    click.echo(f"{moment(found.started)} to {moment(found.finished)}, {found.user} on {found.host}, seed {found.seed}")
+    click.echo(f"file {found.file or '–'}; git {(found.git_commit or 'none')[:12]}{changed}; {len(found.packages)} packages recorded")
+    rows = [
+        [
+            item["stage"] or "", item["name"], item["status"], seconds(item["seconds"] or 0), seconds(item["cpu_seconds"] or 0),
+            _size(item["peak_bytes"]), _size(item["bytes_in"]), _size(item["bytes_out"]), (item["digest"] or "–")[:12], "; ".join(item["causes"]),
+        ]
+        for item in found.steps
+    ]  # fmt: skip
+    table(["stage", "step", "status", "wall", "cpu", "peak", "in", "out", "digest", "why"], rows)
+    for item in found.steps:
+        if item["error"]:
+            click.echo(f"error: step {item['name']}: {item['error']}")
+        if log and item["log"]:
+            click.secho(f"-- {item['name']}", bold=True)
+            click.echo(item["log"].rstrip())
+    metric = found.summary.get("metric")
+    if metric:
+        value = found.summary["metrics"][metric]
+        click.echo(f"{metric} {value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g}); report {found.summary['report']}")
+
+
+def _size(count: int | None) -> str:
+    if not count:
+        return "–"
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+@click.command()
+@click.argument("one", metavar="RUN")
+@click.argument("other", metavar="RUN")
+@store_option
+@json_option
+def diff(one: str, other: str, store: str | None, as_json: bool) -> None:
+    """Say what changed from one run to another: code, parameters, data, environment, metrics.
+
+    \b
+    Example:  penstock diff latest~1 latest
+    """
+    from penstock.engine.history import diff_runs
+
+    found = diff_runs(existing_store(store), one, other)
+    if as_json:
+        echo_json(msgspec.to_builtins(found))
+        return
+    click.secho(f"{found.one} -> {found.other}", bold=True)
+    empty = True
+    for subject in ("code", "parameters", "data", "environment", "steps", "metrics"):
+        lines = getattr(found, subject)
+        for number, line in enumerate(lines):
+            click.echo(f"{subject if number == 0 else '':12}{line}")
+            empty = False
+    if empty:
+        click.echo("nothing changed")

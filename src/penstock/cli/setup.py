@@ -1,0 +1,102 @@
+"""``init``, ``gc``, ``doctor`` and ``completion``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from penstock.cli.common import echo_json, existing_store, json_option, store_option
+from penstock.errors import InputError
+
+
+@click.command()
+@click.argument("data", metavar="DATA")
+@click.option("--target", required=True, metavar="COLUMN", help="What to predict.")
+@click.option("-o", "--output", default="pipeline.py", show_default=True, metavar="FILE", help="Pipeline file to write.")
+@click.option("--name", help="Of the pipeline. [default: from the data's name]")
+@click.option("--overwrite", is_flag=True, help="Replace the file when it is there.")
+@json_option
+def init(data: str, target: str, output: str, name: str | None, overwrite: bool, as_json: bool) -> None:
+    """Look at data and write a short pipeline file that runs as it is.
+
+    \b
+    Example:  penstock init telco.csv --target Churn -o churn.py
+    """
+    from penstock.starter import write_starter
+
+    path = Path(output)
+    if path.exists() and not overwrite:
+        raise InputError(f"{output}: is there already; choose another name with -o, or replace it with --overwrite")
+    made = write_starter(data, target, path, name)
+    if as_json:
+        echo_json(made)
+        return
+    click.echo(f"{made['rows']:,} rows, {len(made['columns'])} columns; {target}: {made['task']}")
+    for line in made["notes"]:
+        click.echo(f"  {line}")
+    click.echo(f"wrote {output}")
+    click.echo(f"next: penstock run {output}")
+
+
+@click.command()
+@click.option("--keep", default=10, show_default=True, type=click.IntRange(0), help="Runs of each pipeline that stay.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@store_option
+@json_option
+def gc(keep: int, dry_run: bool, store: str | None, as_json: bool) -> None:
+    """Remove what no kept run and no model needs.
+
+    \b
+    Example:  penstock gc --keep 5 --dry-run
+    """
+    from penstock.engine.cleanup import clean
+
+    found = clean(existing_store(store), keep, dry_run=dry_run)
+    if as_json:
+        echo_json({**vars(found), "dry_run": dry_run})
+        return
+    verb = "would remove" if dry_run else "removed"
+    click.echo(
+        f"{verb} {found.runs} runs, {found.artifacts} artifacts and {found.blobs} blobs ({found.bytes / 1e6:.1f} MB); "
+        f"{found.kept_bytes / 1e6:.1f} MB stay"
+    )
+
+
+@click.command()
+@store_option
+@json_option
+def doctor(store: str | None, as_json: bool) -> None:
+    """Check this machine and the store: versions, libraries, disk, and every stored byte.
+
+    \b
+    Example:  penstock doctor
+    """
+    from penstock.doctor import examine
+
+    checks = examine(store)
+    if as_json:
+        echo_json(checks)
+    else:
+        for item in checks:
+            mark = click.style("ok  ", fg="green") if item["ok"] else click.style("BAD ", fg="red")
+            click.echo(f"{mark} {item['check']}: {item['found']}")
+    sys.exit(0 if all(item["ok"] for item in checks) else 1)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete penstock's commands.
+
+    \b
+    Example:  penstock completion bash >> ~/.bashrc
+    """
+    from click.shell_completion import get_completion_class
+
+    from penstock.cli import cli
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "penstock", "_PENSTOCK_COMPLETE").source())

@@ -1,0 +1,130 @@
+"""Looking at data and writing the first pipeline file for it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from penstock.errors import InputError
+from penstock.features.encoding import fit_encoding
+from penstock.ingest.read import concatenate, read_table
+from penstock.prepare.operations import need
+from penstock.prepare.tables import ROW, prepare
+from penstock.train.split import _time_column
+from penstock.types.labels import fit_labels, text_of
+from penstock.types.target import Target
+
+_MANY = 20
+
+
+def write_starter(data: str, target: str, output: Path, name: str | None = None) -> dict[str, Any]:
+    """Write a short, commented pipeline file that runs as it is.
+
+    Parameters
+    ----------
+    data : str
+        A file or a glob pattern.
+    target : str
+        The column to predict.
+    output : Path
+        Where to write.
+    name : str, optional
+        Of the pipeline.
+
+    Returns
+    -------
+    dict
+        ``name``, ``task``, ``rows``, ``columns`` and ``notes``.
+
+    Raises
+    ------
+    DataError, InputError
+        When the data cannot be read, or there is no such column.
+    """
+    from penstock.engine.files import find_files
+
+    files = find_files([data], Path.cwd())
+    raw = concatenate({path.name: read_table(path) for path in files})
+    need(raw, [target], f"--target {target}")
+    task = guess_task(raw[target])
+    labels = fit_labels(raw[target], Target(target, task))  # type: ignore[arg-type]
+    table, facts = prepare(raw, [], target)
+    encoding = fit_encoding(table, [column for column in table.columns if column not in (target, ROW)])
+    time = _time_column(table, target)
+    name = name or re.sub(r"[^a-z0-9]+", "-", files[0].name.lower().split(".")[0]).strip("-") or "pipeline"
+    notes = [f"{note.column or 'rows'}: {note.text}" for note in facts.notes]
+    notes += [f"{column}: left out, {reason}" for column, reason in encoding.ignored]
+    missing = {column: raw[column].null_count() for column in raw.columns if raw[column].null_count()}
+    notes += [f"{column}: {count} cells are missing" for column, count in list(missing.items())[:20]]
+    place = os.path.relpath(files[0] if len(files) == 1 else Path.cwd() / data, output.resolve().parent)
+    text = _text(name, place, target, task, labels.values, time, raw, notes)
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written: {error.strerror or error}") from None
+    return {"name": name, "task": task, "rows": raw.height, "columns": raw.columns, "notes": notes, "output": str(output)}
+
+
+def guess_task(column: pl.Series) -> str:
+    """Say what kind of question a column is.
+
+    Examples
+    --------
+    >>> guess_task(pl.Series(["Yes", "No"])), guess_task(pl.Series([1.5, 2.5, 3.5]))
+    ('binary', 'regression')
+    """
+    different = text_of(column).drop_nulls().n_unique()
+    if different <= 2:
+        return "binary"
+    if column.dtype.is_float() or (column.dtype.is_integer() and different > _MANY):
+        return "regression"
+    return "multiclass"
+
+
+def _text(
+    name: str, place: str, target: str, task: str, values: list[Any], time: str | None, raw: pl.DataFrame, notes: list[str]
+) -> str:
+    quoted = json_text(target)
+    what = f"ps.{task}({quoted}, positive={json_text(values[1])})" if task == "binary" else f"ps.{task}({quoted})"
+    metric = {"binary": "roc_auc=0.8", "multiclass": "accuracy=0.8", "regression": "r2=0.5"}[task]
+    lines = [
+        f'"""Predicts {target} from {place}: {raw.height:,} rows, {raw.width} columns when this was written.',
+        "",
+        "What was seen in the data, and is done without being asked:" if notes else "Nothing in the data needs repair.",
+        *(f"  {note}" for note in notes[:25]),
+        '"""',
+        "",
+        "import penstock as ps",
+        "",
+        "pipeline = ps.Pipeline(",
+        f"    name={json_text(name)},",
+        f"    ingest=ps.ingest.files({json_text(place)}),",
+        "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, rename, drop, filter, map",
+        "    # features=[ps.features.derive(ratio=pl.col(\"a\") / pl.col(\"b\"))],  # after: import polars as pl",
+        f"    target={what},",
+        f"    split=ps.split.time({json_text(time)}, test=0.2),  # judged on the latest rows" if time
+        else f"    split=ps.split.{'random' if task == 'regression' else 'stratified'}(test=0.2),  # judged on rows never seen",
+        '    train=ps.train.search(budget="60s"),  # linear models and boosted trees, by cross-validation',
+        f"    # evaluate=ps.evaluate.gate({metric}),  # without it: better than the baseline, no worse than the champion",
+        '    monitor=ps.monitor.drift(window="1d"),',
+        ")",
+        "",
+    ]  # fmt: skip
+    return "\n".join(line.replace('"""', "'''") if 0 < number < len(notes[:25]) + 3 else line for number, line in enumerate(lines))
+
+
+def json_text(value: Any) -> str:
+    """Write a value as Python source with double quotes.
+
+    Examples
+    --------
+    >>> json_text("a"), json_text(True), json_text(1)
+    ('"a"', 'True', '1')
+    """
+    import json
+
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
