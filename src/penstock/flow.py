@@ -151,7 +151,8 @@ def trained(
     made = {item.name for item in written}
     used = set(fitted.columns()) - made | {name for item in written for name in item.needs} - made
     inputs = input_columns(facts, used, target.column, fitted)
-    watched = [name for name in fitted.columns() if name in table.columns]
+    # A column that was constant or empty is watched too: when it begins to vary, the world has changed.
+    watched = [name for name in columns if (name, "is an identifier") not in fitted.ignored]
     manifest = {
         "format": FORMAT,
         "penstock": penstock.__version__,

@@ -6,6 +6,7 @@ request, which makes no data frame unless a feature needs one. The tests hold bo
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -340,7 +341,7 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
     features = model._features
     needed = sorted({name for item in model.manifest.features for name in item.needs} & {now for _, now, _ in plan})
     kinds = {name: dtype_named(model.manifest.dtypes[name]) for name in needed}
-    made = [name for name, _ in features]
+    stages = _stages(features)
 
     def read(rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
         problems: list[RowProblem] = []
@@ -368,15 +369,40 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
         if by_table:
             return model.manifest.encoding.matrix(model.prepare(model.frame_of(rows))).tolist()
         if features and prepared:
-            columns = {name: _series(name, [values[name] for values in prepared], kinds[name]) for name in needed}
+            columns = [_series(name, [values[name] for values in prepared], kinds[name]) for name in needed]
             frame = pl.DataFrame(columns) if columns else pl.DataFrame({"penstock row": [0] * len(prepared)})
-            table = apply_features(frame, features)
-            for name in made:
-                for values, value in zip(prepared, table[name].to_list(), strict=True):
-                    values[name] = value
+            for stage in stages:  # one select for all features that do not need one another
+                done = frame.select(stage)
+                for values, row in zip(prepared, done.rows(), strict=True):
+                    values.update(zip(done.columns, map(_plain, row), strict=True))
+                if stage is not stages[-1]:
+                    frame = apply_features(frame, [(made.meta.output_name(), made) for made in stage])
         return [encode(values) for values in prepared]
 
     return read
+
+
+def _stages(features: Sequence[tuple[str, pl.Expr]]) -> list[list[pl.Expr]]:
+    """Group features so that each group needs only columns and earlier groups."""
+    level: dict[str, int] = {}
+    groups: list[list[pl.Expr]] = []
+    for name, made in features:
+        level[name] = max((level[needed] + 1 for needed in made.meta.root_names() if needed in level), default=0)
+        while len(groups) <= level[name]:
+            groups.append([])
+        groups[level[name]].append(made)
+    return groups
+
+
+def _plain(value: Any) -> Any:
+    """Bring a feature's value to what :func:`apply_features` makes of it in a table."""
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, dt.timedelta):
+        return value / dt.timedelta(seconds=1)
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001
+    return value
 
 
 def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:

@@ -132,13 +132,20 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
         status = "drift" if performance is not None and performance.decayed else "not enough data"
     else:
         table = model.prepare(model.frame_of([record.row or {} for record in records]))
-        columns = compare_columns(model.manifest.profile, table, how)
+        columns = compare_columns(model.manifest.profile, _carried(model, records, table), how)
         drifted = any(column.drifted for column in columns) or (performance is not None and performance.decayed)
         status = "drift" if drifted else "calm"
     found = Monitoring(name, version.version, window, status, columns, performance)
     if status == "drift":
         _alert(store, found)
     return found
+
+
+def _carried(model: Model, records: list[Record], table: pl.DataFrame) -> pl.DataFrame:
+    """Leave out the columns that the model does not look at and no request carried."""
+    optional = {column.name for column in model.inputs if not column.required}
+    absent = [name for name in optional if not any(name in (record.row or {}) for record in records)]
+    return table.drop(absent, strict=False)
 
 
 def _moment(at: float) -> str:
