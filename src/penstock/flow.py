@@ -27,7 +27,7 @@ from penstock.evaluate.measure import (
     sliceable,
     slices_of,
 )
-from penstock.features.definitions import Feature, Written, apply_features, check_alone, expressions_of
+from penstock.features.definitions import Calendar, Feature, Written, apply_features, check_alone, expressions_of
 from penstock.features.encoding import Encoding, fit_encoding
 from penstock.ingest.read import concatenate, read_table
 from penstock.model import FORMAT, Model, input_columns
@@ -152,7 +152,13 @@ def trained(
     used = set(fitted.columns()) - made | {name for item in written for name in item.needs} - made
     inputs = input_columns(facts, used, target.column, fitted)
     # A column that was constant or empty is watched too: when it begins to vary, the world has changed.
-    watched = [name for name in columns if (name, "is an identifier") not in fitted.ignored]
+    # Dates and their parts are not: time passes.
+    parts = {name for item in features if isinstance(item, Calendar) for name, _ in expressions_of([item])}
+    watched = [
+        name
+        for name in columns
+        if (name, "is an identifier") not in fitted.ignored and name not in parts and not table.schema[name].is_temporal()
+    ]
     manifest = {
         "format": FORMAT,
         "penstock": penstock.__version__,
