@@ -39,7 +39,11 @@ def network(width: int):
 
 @ps.step
 def weights(
-    images: dict[str, np.ndarray], parts: dict[str, np.ndarray], width: int = 8, epochs: int = 15, seed: int = 0
+    images: dict[str, np.ndarray],
+    parts: dict[str, np.ndarray],
+    width: int = 8,
+    epochs: int = 15,
+    seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Train the network; what is kept are its weights as arrays, not a pickle."""
     import torch
@@ -48,7 +52,10 @@ def weights(
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     learn = ~parts["test"]
-    x, y = torch.from_numpy(images["pixels"][learn][:, None].copy()), torch.from_numpy(images["labels"][learn].copy())
+    x, y = (
+        torch.from_numpy(images["pixels"][learn][:, None].copy()),
+        torch.from_numpy(images["labels"][learn].copy()),
+    )
     net = network(width)
     optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
     for epoch in range(epochs):
@@ -63,7 +70,10 @@ def weights(
 
 @ps.step
 def accuracy(
-    images: dict[str, np.ndarray], parts: dict[str, np.ndarray], weights: dict[str, np.ndarray], width: int = 8
+    images: dict[str, np.ndarray],
+    parts: dict[str, np.ndarray],
+    weights: dict[str, np.ndarray],
+    width: int = 8,
 ) -> float:
     """Share of unseen images that are read rightly."""
     import torch

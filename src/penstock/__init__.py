@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from penstock.version import __version__
 
 if TYPE_CHECKING:
     from penstock import deploy, evaluate, features, ingest, monitor, prepare, split, train
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from penstock.types.target import binary, multiclass, regression
 
 __all__ = [
+    "__version__",
     "Graph",
     "Model",
     "Partitions",

@@ -13,7 +13,18 @@ from penstock.errors import PenstockError
 from penstock.store.blobs import digest_of
 from penstock.store.store import open_store
 
-_PACKAGES = ("polars", "numpy", "scikit-learn", "lightgbm", "skops", "sqlalchemy", "uvicorn", "uvloop", "httptools", "msgspec")
+_PACKAGES = (
+    "polars",
+    "numpy",
+    "scikit-learn",
+    "lightgbm",
+    "skops",
+    "sqlalchemy",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "msgspec",
+)
 
 
 def examine(location: str | None) -> list[dict[str, Any]]:
@@ -30,7 +41,11 @@ def examine(location: str | None) -> list[dict[str, Any]]:
             importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
-    add("packages", not missing, f"missing: {', '.join(missing)}" if missing else f"all {len(_PACKAGES)} installed")
+    add(
+        "packages",
+        not missing,
+        f"missing: {', '.join(missing)}" if missing else f"all {len(_PACKAGES)} installed",
+    )
     try:
         from penstock.train.learners.trees import _library
 

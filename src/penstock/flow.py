@@ -27,7 +27,14 @@ from penstock.evaluate.measure import (
     sliceable,
     slices_of,
 )
-from penstock.features.definitions import Calendar, Feature, Written, apply_features, check_alone, expressions_of
+from penstock.features.definitions import (
+    Calendar,
+    Feature,
+    Written,
+    apply_features,
+    check_alone,
+    expressions_of,
+)
 from penstock.features.encoding import Encoding, fit_encoding
 from penstock.ingest.read import concatenate, read_table
 from penstock.model import FORMAT, Model, input_columns
@@ -36,12 +43,13 @@ from penstock.prepare.operations import Note, Operation
 from penstock.prepare.tables import ROW, Facts, prepare
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
-from penstock.train.trials import Trial, best_trial, fit_trial, run_trials
-from penstock.types.split import Split
 from penstock.train.split import Division, divide
+from penstock.train.trials import Trial, best_trial, fit_trial, run_trials
 from penstock.types.labels import Labels, fit_labels
 from penstock.types.metrics import PRIMARY
+from penstock.types.split import Split
 from penstock.types.target import Target
+from penstock.version import __version__
 
 Array = npt.NDArray[Any]
 
@@ -74,9 +82,7 @@ def featured(prepared: Partitions[Any], features: Sequence[Feature]) -> pl.DataF
     return apply_features(table, expressions)
 
 
-def divided(
-    featured: pl.DataFrame, split: Split, target: Target, time: str | None
-) -> Partitions[Any]:
+def divided(featured: pl.DataFrame, split: Split, target: Target, time: str | None) -> Partitions[Any]:
     """Choose the test rows: ``test`` flags, ``kept`` flags of rows that have a target, and the ``division``."""
     if target.column not in featured.columns:
         raise DataError(
@@ -134,8 +140,6 @@ def trained(
     given: Estimator | None = None,
 ) -> Bundle:
     """Fit the best trial, or the given estimator, on all training rows, and write the model."""
-    import penstock
-
     table, codes, labels = _training(featured, divided, target)
     tried = [msgspec.convert(item, Trial) for item in trials or []]
     trial = best_trial(tried) if tried else Trial("estimator", {}, "", 0.0)
@@ -157,11 +161,13 @@ def trained(
     watched = [
         name
         for name in columns
-        if (name, "is an identifier") not in fitted.ignored and name not in parts and not table.schema[name].is_temporal()
+        if (name, "is an identifier") not in fitted.ignored
+        and name not in parts
+        and not table.schema[name].is_temporal()
     ]
     manifest = {
         "format": FORMAT,
-        "penstock": penstock.__version__,
+        "penstock": __version__,
         "pipeline": pipeline,
         "labels": labels,
         "changes": list(facts.changes),
@@ -258,7 +264,10 @@ def report(
     verdict = msgspec.convert(gated, Verdict)
     facts: Facts = msgspec.convert(prepared["facts"], Facts)
     outcomes = evaluated["outcomes"]
-    notes = [*facts.notes, *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored)]
+    notes = [
+        *facts.notes,
+        *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored),
+    ]
     return write_report(
         ReportData(
             pipeline=model.manifest.pipeline,
@@ -275,7 +284,10 @@ def report(
             n_train=_division(divided).train,
             n_test=_division(divided).test,
             learner=model.manifest.learner["kind"],
-            trials=[(t.learner, t.metric, t.score, dict(t.parameters)) for t in (msgspec.convert(x, Trial) for x in trials or [])],
+            trials=[
+                (t.learner, t.metric, t.score, dict(t.parameters))
+                for t in (msgspec.convert(x, Trial) for x in trials or [])
+            ],
             evaluation=msgspec.to_builtins(msgspec.convert(evaluated["evaluation"], Evaluation)),
             passed=verdict.passed,
             reasons=list(verdict.reasons),
@@ -286,9 +298,7 @@ def report(
     )
 
 
-def _training(
-    featured: pl.DataFrame, divided: Partitions[Any], target: Target
-) -> tuple[pl.DataFrame, Array, Labels]:
+def _training(featured: pl.DataFrame, divided: Partitions[Any], target: Target) -> tuple[pl.DataFrame, Array, Labels]:
     """Return the training rows, their targets as codes, and the labels; labels are those of the training rows."""
     table = featured.filter(pl.Series(divided["kept"] & ~divided["test"]))
     labels = fit_labels(table[target.column], target)
@@ -316,4 +326,3 @@ def _division(divided: Partitions[Any]) -> Division:
 
 def _usable(table: pl.DataFrame, target: Target) -> list[str]:
     return [name for name in table.columns if name not in (target.column, ROW)]
-

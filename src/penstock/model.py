@@ -343,7 +343,7 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
     kinds = {name: dtype_named(model.manifest.dtypes[name]) for name in needed}
     stages = _stages(features)
 
-    def read(rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+    def read(rows: Sequence[Any]) -> list[list[float]]:
         problems: list[RowProblem] = []
         prepared: list[dict[str, Any]] = []
         for number, row in enumerate(rows):
@@ -367,16 +367,17 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
         if problems:
             raise RowsError(problems)
         if by_table:
-            return model.manifest.encoding.matrix(model.prepare(model.frame_of(rows))).tolist()
+            matrix: list[list[float]] = model.manifest.encoding.matrix(model.prepare(model.frame_of(rows))).tolist()
+            return matrix
         if features and prepared:
             columns = [_series(name, [values[name] for values in prepared], kinds[name]) for name in needed]
             frame = pl.DataFrame(columns) if columns else pl.DataFrame({"penstock row": [0] * len(prepared)})
             for stage in stages:  # one select for all features that do not need one another
                 done = frame.select(stage)
-                for values, row in zip(prepared, done.rows(), strict=True):
-                    values.update(zip(done.columns, map(_plain, row), strict=True))
+                for values, made in zip(prepared, done.rows(), strict=True):
+                    values.update(zip(done.columns, map(_plain, made), strict=True))
                 if stage is not stages[-1]:
-                    frame = apply_features(frame, [(made.meta.output_name(), made) for made in stage])
+                    frame = apply_features(frame, [(item.meta.output_name(), item) for item in stage])
         return [encode(values) for values in prepared]
 
     return read
@@ -401,7 +402,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dt.timedelta):
         return value / dt.timedelta(seconds=1)
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001
+        return dt.datetime(value.year, value.month, value.day)
     return value
 
 

@@ -78,7 +78,9 @@ class PipelineRun:
             "steps": [steps_json(item) for item in self.steps],
             "metrics": {name: msgspec.to_builtins(item) for name, item in self.metrics.items()},
             "baseline": dict(self.baseline),
-            "gate": {"passed": self.gate.passed, "reasons": self.gate.reasons} if self.gate else {"passed": False, "reasons": []},
+            "gate": {"passed": self.gate.passed, "reasons": self.gate.reasons}
+            if self.gate
+            else {"passed": False, "reasons": []},
             "model": model_json(self.model),
             "report": self.report,
         }
@@ -123,7 +125,13 @@ def run_pipeline(pipeline: Pipeline, store: Store, **options: Any) -> PipelineRu
     }
     why = f"run {done.run}: " + (verdict.reasons[0] if verdict.reasons else "no conditions")
     model = registry.register(
-        digest, done.run, summary, passed=verdict.passed, promote=pipeline.deploy.promote == "gate", judged_against=against, why=why
+        digest,
+        done.run,
+        summary,
+        passed=verdict.passed,
+        promote=pipeline.deploy.promote == "gate",
+        judged_against=against,
+        why=why,
     )
     set_summary(store, done.run, {**summary, "model": model_json(model)})
     return PipelineRun(

@@ -23,6 +23,7 @@ from penstock.prepare.operations import Cast, Drop, DropDuplicates, Filter, Map,
 from penstock.train.options import Estimator, Search, Train
 from penstock.types.split import Split
 from penstock.types.target import Target
+from penstock.version import __version__
 
 if TYPE_CHECKING:
     from penstock.engine.plan import Plan
@@ -80,7 +81,7 @@ class Pipeline:
     target: Target
     prepare: Sequence[Operation] = ()
     features: Sequence[Feature] = ()
-    split: Split = Split("auto")
+    split: Split = field(default_factory=lambda: Split("auto"))
     train: Train = field(default_factory=Search)
     evaluate: Gate = field(default_factory=Gate)
     deploy: Api = field(default_factory=Api)
@@ -89,7 +90,12 @@ class Pipeline:
     file: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name or len(self.name) > 100 or set(self.name) & set('/\\\0\n:*?"<>|'):
+        if (
+            not isinstance(self.name, str)
+            or not self.name
+            or len(self.name) > 100
+            or set(self.name) & set('/\\\0\n:*?"<>|')
+        ):
             raise InputError(f"a pipeline's name is a short text without slashes and the like, not {self.name!r}")
         if isinstance(self.ingest, Mapping):
             if len(self.ingest) != 1:
@@ -99,7 +105,12 @@ class Pipeline:
             object.__setattr__(self, "ingest", next(iter(self.ingest.values())))
         wanted: list[tuple[str, Any, tuple[type, ...], str]] = [
             ("ingest", self.ingest, (Files,), "ps.ingest.files(...)"),
-            ("target", self.target, (Target,), 'ps.binary("column"), ps.multiclass(...) or ps.regression(...)'),
+            (
+                "target",
+                self.target,
+                (Target,),
+                'ps.binary("column"), ps.multiclass(...) or ps.regression(...)',
+            ),
             ("split", self.split, (Split,), "ps.split.random(), stratified(), group(...) or time(...)"),
             ("train", self.train, (Search, Estimator), "ps.train.search(...) or ps.train.estimator(...)"),
             ("evaluate", self.evaluate, (Gate,), "ps.evaluate.gate(...)"),
@@ -108,8 +119,13 @@ class Pipeline:
             ("seed", self.seed, (int,), "a whole number"),
         ]
         operations = (Cast, Drop, DropDuplicates, Filter, Map, Rename)
-        wanted += [("prepare", item, operations, "ps.prepare.cast(...) and the like, in a list") for item in self.prepare]
-        wanted += [("features", item, (Derive, Calendar), "ps.features.derive(...) or calendar(...), in a list") for item in self.features]
+        wanted += [
+            ("prepare", item, operations, "ps.prepare.cast(...) and the like, in a list") for item in self.prepare
+        ]
+        wanted += [
+            ("features", item, (Derive, Calendar), "ps.features.derive(...) or calendar(...), in a list")
+            for item in self.features
+        ]
         for stage, value, kinds, example in wanted:
             if not isinstance(value, kinds):
                 raise InputError(f"pipeline {self.name}: {stage}= takes {example}, not {value!r}")
@@ -187,7 +203,13 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     group = split.column if split.kind == "group" else None
     steps: list[Step] = []
 
-    def add(stage: str, function: Callable[..., Any], inputs: Sequence[str], parameters: dict[str, Any], **options: Any) -> None:
+    def add(
+        stage: str,
+        function: Callable[..., Any],
+        inputs: Sequence[str],
+        parameters: dict[str, Any],
+        **options: Any,
+    ) -> None:
         name = function.__name__
         hints = _hints(function)
         arguments = {("file" if item == "files" else "parts" if item == "read" else item): item for item in inputs}
@@ -200,12 +222,23 @@ def compile_graph(pipeline: Pipeline) -> Graph:
             )
         )  # fmt: skip
 
-    add("ingest", flow.read, ["files"], {"separator": pipeline.ingest.separator, "encoding": pipeline.ingest.encoding}, each="file")
+    add(
+        "ingest",
+        flow.read,
+        ["files"],
+        {"separator": pipeline.ingest.separator, "encoding": pipeline.ingest.encoding},
+        each="file",
+    )
     add("ingest", flow.snapshot, ["read"], {})
     add("prepare", flow.prepared, ["snapshot"], {"operations": operations, "target": target.column})
     add("features", flow.featured, ["prepared"], {"features": features})
     add("train", flow.divided, ["featured"], {"split": split, "target": target, "time": time})
-    trained: dict[str, Any] = {"target": target, "features": features, "pipeline": pipeline.name, "seed": seed}
+    trained: dict[str, Any] = {
+        "target": target,
+        "features": features,
+        "pipeline": pipeline.name,
+        "seed": seed,
+    }
     tried = []
     if isinstance(pipeline.train, Search):
         search = pipeline.train
@@ -219,13 +252,40 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     else:
         trained |= {"given": pipeline.train, "metric": gate.metric}
     add("train", flow.trained, ["prepared", "featured", "divided", *tried], trained)
-    add("evaluate", flow.evaluated, ["trained", "featured", "divided"], {"target": target, "gate": gate, "seed": seed})
-    add("evaluate", flow.gated, ["evaluated", "snapshot", "featured", "divided", "trained", "champion"], {"gate": gate, "target": target})
-    add("evaluate", flow.report, ["prepared", "featured", "divided", "trained", "evaluated", "gated", *tried], {})
+    add(
+        "evaluate",
+        flow.evaluated,
+        ["trained", "featured", "divided"],
+        {"target": target, "gate": gate, "seed": seed},
+    )
+    add(
+        "evaluate",
+        flow.gated,
+        ["evaluated", "snapshot", "featured", "divided", "trained", "champion"],
+        {"gate": gate, "target": target},
+    )
+    add(
+        "evaluate",
+        flow.report,
+        ["prepared", "featured", "divided", "trained", "evaluated", "gated", *tried],
+        {},
+    )
     place = f"pipeline {pipeline.name}"
     sources = [
-        Source("files", functools.partial(_files, pipeline.ingest), returns=Partitions[Path], location=place, stage="ingest"),
-        Source("champion", functools.partial(_champion, pipeline.name), needs=("trained",), location=place, stage="evaluate"),
+        Source(
+            "files",
+            functools.partial(_files, pipeline.ingest),
+            returns=Partitions[Path],
+            location=place,
+            stage="ingest",
+        ),
+        Source(
+            "champion",
+            functools.partial(_champion, pipeline.name),
+            needs=("trained",),
+            location=place,
+            stage="evaluate",
+        ),
     ]
     return Graph.build(pipeline.name, steps, sources)
 
@@ -244,21 +304,19 @@ def _cores() -> int:
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """Annotations of a step that the graph can check: names of types only, so that nothing heavy is imported."""
-    return {key: None for key in inspect.signature(function).parameters}
+    return dict.fromkeys(inspect.signature(function).parameters)
 
 
 @functools.cache
 def _version(stage: str) -> str:
     """Name this version of a stage's code: what it was installed as, and what its files hold."""
-    import penstock
-
     home = Path(__file__).parent
     shared = [home / "flow.py", home / "model.py", home / "types"]
     hasher = hashlib.sha256()
     for place in [*shared, *(home / name for name in _STAGES[stage])]:
         for path in [place] if place.is_file() else sorted(place.rglob("*.py")) + sorted(place.rglob("*.html")):
             hasher.update(path.read_bytes())
-    return f"penstock {penstock.__version__} {stage} {hasher.hexdigest()[:8]}"
+    return f"penstock {__version__} {stage} {hasher.hexdigest()[:8]}"
 
 
 _STAGES: dict[str, tuple[str, ...]] = {

@@ -35,14 +35,20 @@ def reproduce_run(made: Any, store: Store, past: PastRun) -> list[dict[str, Any]
             taken = save(fresh, load(store, recorded))
             steps = [step for step in steps if step.name != "trials"]
             sources.append(Source("trials", lambda _store, _known: taken, location="recorded"))
-        sources = [_champion_of(source, store, fresh, past) if source.name == "champion" else source for source in sources]
+        sources = [
+            _champion_of(source, store, fresh, past) if source.name == "champion" else source for source in sources
+        ]
         done = run_graph(Graph.build(graph.name, steps, sources), fresh, seed=past.seed)
         fresh.close()
     before = {item["name"]: item["digest"] for item in past.steps if "[" not in item["name"]}
     found = []
     for item in done.steps:
         same = item.digest is not None and item.digest == before.get(item.name)
-        why = "" if same else item.error or f"{(before.get(item.name) or 'nothing')[:12]} -> {(item.digest or 'nothing')[:12]}"
+        why = (
+            ""
+            if same
+            else item.error or f"{(before.get(item.name) or 'nothing')[:12]} -> {(item.digest or 'nothing')[:12]}"
+        )
         found.append({"name": item.name, "same": same, "why": why})
     return found
 

@@ -36,7 +36,12 @@ def make_service(store: Store, name: str, *, durable: bool = False) -> Service:
 
     def record(version: int, answers: list[tuple[str, Mapping[str, Any], Answer]]) -> None:
         now = time.time()
-        log.append([Record(id_, now, version, dict(row), answer.prediction, answer.probabilities) for id_, row, answer in answers])
+        log.append(
+            [
+                Record(id_, now, version, dict(row), answer.prediction, answer.probabilities)
+                for id_, row, answer in answers
+            ]
+        )
 
     def feedback(labels: list[tuple[str, Any]]) -> None:
         now = time.time()
@@ -61,7 +66,13 @@ def newest_champion(store: Store, service: Service) -> Callable[[], Model | None
 
 
 def serve_champion(
-    store: Store, name: str, host: str, port: int, *, durable: bool = False, started: Callable[[str, Model], None] = lambda _url, _model: None
+    store: Store,
+    name: str,
+    host: str,
+    port: int,
+    *,
+    durable: bool = False,
+    started: Callable[[str, Model], None] = lambda _url, _model: None,
 ) -> None:
     """Serve the champion of a pipeline until told to stop.
 
@@ -104,7 +115,12 @@ def predict_file(model: Model, source: Path, target: Path) -> int:
     DataError, InputError
         When the file does not fit the model, or the target's kind is not known.
     """
-    writers = {".parquet": "write_parquet", ".csv": "write_csv", ".jsonl": "write_ndjson", ".ndjson": "write_ndjson"}
+    writers = {
+        ".parquet": "write_parquet",
+        ".csv": "write_csv",
+        ".jsonl": "write_ndjson",
+        ".ndjson": "write_ndjson",
+    }
     if target.suffix.lower() not in writers:
         raise InputError(f"{target}: the kind of file is not known; name it .parquet, .csv or .jsonl")
     if not source.is_file():
@@ -119,7 +135,9 @@ def predict_file(model: Model, source: Path, target: Path) -> int:
         columns["prediction"] = [values[at] for at in numbers.argmax(1).tolist()]
         columns |= {f"probability_{name}": numbers[:, at] for at, name in enumerate(model.labels.names)}
     taken = [name for name in columns if name in raw.columns]
-    done = raw.rename({name: f"{name}_in" for name in taken}).with_columns(pl.Series(name, value) for name, value in columns.items())
+    done = raw.rename({name: f"{name}_in" for name in taken}).with_columns(
+        pl.Series(name, value) for name, value in columns.items()
+    )
     temporary = target.with_name(f".{target.name}.part")
     try:
         getattr(done, writers[target.suffix.lower()])(temporary)

@@ -66,7 +66,14 @@ def write_starter(data: str, target: str, output: Path, name: str | None = None)
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error.strerror or error}") from None
-    return {"name": name, "task": task, "rows": raw.height, "columns": raw.columns, "notes": notes, "output": str(output)}
+    return {
+        "name": name,
+        "task": task,
+        "rows": raw.height,
+        "columns": raw.columns,
+        "notes": notes,
+        "output": str(output),
+    }
 
 
 def guess_task(column: pl.Series) -> str:
@@ -86,7 +93,14 @@ def guess_task(column: pl.Series) -> str:
 
 
 def _text(
-    name: str, place: str, target: str, task: str, values: list[Any], time: str | None, raw: pl.DataFrame, notes: list[str]
+    name: str,
+    place: str,
+    target: str,
+    task: str,
+    values: list[Any],
+    time: str | None,
+    raw: pl.DataFrame,
+    notes: list[str],
 ) -> str:
     quoted = json_text(target)
     what = f"ps.{task}({quoted}, positive={json_text(values[1])})" if task == "binary" else f"ps.{task}({quoted})"
@@ -114,7 +128,9 @@ def _text(
         ")",
         "",
     ]  # fmt: skip
-    return "\n".join(line.replace('"""', "'''") if 0 < number < len(notes[:25]) + 3 else line for number, line in enumerate(lines))
+    return "\n".join(
+        line.replace('"""', "'''") if 0 < number < len(notes[:25]) + 3 else line for number, line in enumerate(lines)
+    )
 
 
 def json_text(value: Any) -> str:

@@ -161,7 +161,9 @@ def _performance(model: Model, version: ModelVersion, records: list[Record], log
     if model.task == "regression":
         predicted = np.array([float(record.prediction) for record in known])
     else:
-        predicted = np.array([[(record.probabilities or {}).get(item, 0.0) for item in model.labels.names] for record in known])
+        predicted = np.array(
+            [[(record.probabilities or {}).get(item, 0.0) for item in model.labels.names] for record in known]
+        )
     usable = ~np.isnan(codes)
     metric = str(version.evaluation["metric"])
     now = intervals(model.task, codes[usable], predicted[usable], 0, [metric])[metric]
@@ -172,7 +174,15 @@ def _performance(model: Model, version: ModelVersion, records: list[Record], log
 
     decayed = now.high < before["low"] if METRICS[metric].higher else now.low > before["high"]
     return Performance(
-        metric, now.value, now.low, now.high, before["value"], before["low"], before["high"], bool(decayed), int(usable.sum())
+        metric,
+        now.value,
+        now.low,
+        now.high,
+        before["value"],
+        before["low"],
+        before["high"],
+        bool(decayed),
+        int(usable.sum()),
     )
 
 
@@ -188,7 +198,15 @@ def _alert(store: Store, found: Monitoring) -> None:
     decayed = found.performance is not None and found.performance.decayed
     text = json.dumps({"version": found.version, "columns": names, "decayed": decayed}, ensure_ascii=False)
     with store.catalog.begin() as connection:
-        question = sa.select(alerts.c.verdict).where(alerts.c.pipeline == found.model).order_by(alerts.c.id.desc()).limit(1)
+        question = (
+            sa.select(alerts.c.verdict).where(alerts.c.pipeline == found.model).order_by(alerts.c.id.desc()).limit(1)
+        )
         if connection.execute(question).scalar() != text:
-            row = {"pipeline": found.model, "version": found.version, "at": time.time(), "status": found.status, "verdict": text}
+            row = {
+                "pipeline": found.model,
+                "version": found.version,
+                "at": time.time(),
+                "status": found.status,
+                "verdict": text,
+            }
             connection.execute(alerts.insert(), row)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from penstock.engine.fingerprint import fingerprint
@@ -33,7 +35,10 @@ CHANGES = {
     "a string that is not a docstring": (written(body="    return 'a'"), written(body="    return 'b'")),
     "a type of constant": (written(body="    return 1"), written(body="    return 1.0")),
     "true for one": (written(body="    return 1"), written(body="    return True")),
-    "a statement added": (written(body="    x = 1\n    return x"), written(body="    x = 1\n    x += 1\n    return x")),
+    "a statement added": (
+        written(body="    x = 1\n    return x"),
+        written(body="    x = 1\n    x += 1\n    return x"),
+    ),
     "order of statements": (
         written(body="    x = [1]\n    x.append(2)\n    x.reverse()\n    return x"),
         written(body="    x = [1]\n    x.reverse()\n    x.append(2)\n    return x"),
@@ -108,7 +113,10 @@ CHANGES = {
         calls("import polars as pl\nE = pl.col('a') + 1", "E"),
         calls("import polars as pl\nE = pl.col('a') + 2", "E"),
     ),
-    "a data type": (calls("import polars as pl\nT = pl.Int64", "T"), calls("import polars as pl\nT = pl.Int32", "T")),
+    "a data type": (
+        calls("import polars as pl\nT = pl.Int64", "T"),
+        calls("import polars as pl\nT = pl.Int32", "T"),
+    ),
     "a lambda": (calls("helper = lambda x: x + 1"), calls("helper = lambda x: x + 2")),
     "the second of two lambdas on a line": (
         calls("pair = (lambda x: x, lambda x: x + 1)", "pair[1](1)"),
@@ -187,8 +195,14 @@ CHANGES = {
         calls("class Box:\n    @staticmethod\n    def n():\n        return 2", "Box.n()"),
     ),
     "a bound method's object": (
-        calls("class Box:\n    def __init__(self, n):\n        self.n = n\n    def get(self):\n        return self.n\nget = Box(1).get", "get()"),
-        calls("class Box:\n    def __init__(self, n):\n        self.n = n\n    def get(self):\n        return self.n\nget = Box(2).get", "get()"),
+        calls(
+            "class Box:\n    def __init__(self, n):\n        self.n = n\n    def get(self):\n        return self.n\nget = Box(1).get",
+            "get()",
+        ),
+        calls(
+            "class Box:\n    def __init__(self, n):\n        self.n = n\n    def get(self):\n        return self.n\nget = Box(2).get",
+            "get()",
+        ),
     ),
     "an instance's state": (
         calls("class Box:\n    def __init__(self, n):\n        self.n = n\nBOX = Box(1)", "BOX.n"),
@@ -212,8 +226,16 @@ CHANGES = {
     ),
     "a name that is defined later": (calls("", "later"), calls("later = 1", "later")),
     "the type of an input that a class gives methods": (
-        written("class Box:\n    def get(self):\n        return 1", arguments="box: 'Box' = None", body="    return box"),
-        written("class Box:\n    def get(self):\n        return 1", arguments="box: 'Box | None' = None", body="    return box"),
+        written(
+            "class Box:\n    def get(self):\n        return 1",
+            arguments="box: 'Box' = None",
+            body="    return box",
+        ),
+        written(
+            "class Box:\n    def get(self):\n        return 1",
+            arguments="box: 'Box | None' = None",
+            body="    return box",
+        ),
     ),
     "the stated version": (
         written().replace("@ps.step", "@ps.step(version='1')"),
@@ -228,7 +250,10 @@ CHANGES = {
 NO_CHANGES = {
     "a comment": (written(body="    return 1"), written(body="    # why\n    return 1  # because")),
     "a docstring": (written(body="    return 1"), written(body="    '''Doc.'''\n    return 1")),
-    "blank lines and brackets": (written(body="    return 1 + 2"), written(body="\n\n    return (1 +\n        2)")),
+    "blank lines and brackets": (
+        written(body="    return 1 + 2"),
+        written(body="\n\n    return (1 +\n        2)"),
+    ),
     "quotes": (written(body="    return 'a'"), written(body='    return "a"')),
     "a line moved down": (written(), written("\n\n\n# more\n")),
     "a helper's comment and docstring": (
@@ -364,9 +389,8 @@ def test_code_without_source_is_known_by_its_bytecode():
 def test_a_file_edited_after_its_import_does_not_pass_for_what_is_in_memory(module):
     made = module(written(body="    return 1"))
     before = fingerprint(Graph.of(made).steps["target"]).key({})
-    path = made.__file__
-    text = open(path).read()
-    open(path, "w").write(text.replace("return 1", "return 2"))
+    path = Path(made.__file__)
+    path.write_text(path.read_text().replace("return 1", "return 2"))
     import penstock.engine.code as code
 
     code._facts.clear()

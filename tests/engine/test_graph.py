@@ -13,14 +13,20 @@ def graph_of(module, body: str) -> Graph:
 
 
 def test_arguments_name_the_steps_that_they_need(module):
-    graph = graph_of(module, "@ps.step\ndef two(one: int, size: int = 3) -> int:\n    return one\n@ps.step\ndef one() -> int:\n    return 1\n")
+    graph = graph_of(
+        module,
+        "@ps.step\ndef two(one: int, size: int = 3) -> int:\n    return one\n@ps.step\ndef one() -> int:\n    return 1\n",
+    )
     assert list(graph.steps) == ["one", "two"]
     assert graph.steps["two"].parameters == {"size": 3}
 
 
 def test_a_cycle_is_told_with_names_and_lines(module):
     with pytest.raises(GraphError, match=r"cycle: a <- b <- a \(a at steps\.py:2, b at steps\.py:5\)"):
-        graph_of(module, "@ps.step\ndef a(b: int) -> int:\n    return b\n@ps.step\ndef b(a: int) -> int:\n    return a\n")
+        graph_of(
+            module,
+            "@ps.step\ndef a(b: int) -> int:\n    return b\n@ps.step\ndef b(a: int) -> int:\n    return a\n",
+        )
 
 
 def test_a_step_that_asks_for_itself_is_refused(module):
@@ -35,7 +41,10 @@ def test_a_missing_step_is_named(module):
 
 def test_a_doubled_name_is_told_with_both_places(module):
     with pytest.raises(GraphError, match=r"two steps are named 'a': steps\.py:2 and steps\.py:5"):
-        graph_of(module, "@ps.step\ndef a() -> int:\n    return 1\n@ps.step(name='a')\ndef b() -> int:\n    return 1\n")
+        graph_of(
+            module,
+            "@ps.step\ndef a() -> int:\n    return 1\n@ps.step(name='a')\ndef b() -> int:\n    return 1\n",
+        )
 
 
 def test_types_that_do_not_fit_are_refused(module):
@@ -55,7 +64,10 @@ def test_each_must_name_an_input(module):
 
 def test_each_needs_partitions(module):
     with pytest.raises(GraphError, match=r"Return ps\.Partitions"):
-        graph_of(module, "@ps.step\ndef a() -> int:\n    return 1\n@ps.step(each='a')\ndef b(a: int) -> int:\n    return 1\n")
+        graph_of(
+            module,
+            "@ps.step\ndef a() -> int:\n    return 1\n@ps.step(each='a')\ndef b(a: int) -> int:\n    return 1\n",
+        )
 
 
 def test_a_chain_of_ten_thousand_steps_is_put_in_order():

@@ -70,7 +70,11 @@ def test_the_plan_says_why_in_words(module, store):
 @pytest.mark.parametrize(
     ("before", "after", "cause"),
     [
-        ("N = 1\n@ps.step\ndef a() -> int:\n    return N", "N = 2\n@ps.step\ndef a() -> int:\n    return N", "N 1 -> 2"),
+        (
+            "N = 1\n@ps.step\ndef a() -> int:\n    return N",
+            "N = 2\n@ps.step\ndef a() -> int:\n    return N",
+            "N 1 -> 2",
+        ),
         (
             "@ps.step\ndef a(budget: str = '60s') -> str:\n    return budget",
             "@ps.step\ndef a(budget: str = '120s') -> str:\n    return budget",
@@ -244,7 +248,11 @@ def test_processes_give_the_same_digests(module, store, tmp_path):
 
 def test_a_step_that_takes_too_long_is_ended(module, store):
     started = time.monotonic()
-    result = run(module, store, "import time\n@ps.step(timeout=0.5)\ndef slow() -> int:\n    time.sleep(60)\n    return 1")
+    result = run(
+        module,
+        store,
+        "import time\n@ps.step(timeout=0.5)\ndef slow() -> int:\n    time.sleep(60)\n    return 1",
+    )
     assert "timeout of 0.5 s" in result.step("slow").error
     assert time.monotonic() - started < 30
 

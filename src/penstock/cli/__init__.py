@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from penstock import __version__
 from penstock.errors import PenstockError
+from penstock.version import __version__
 
 COMMANDS = {
     "init": "setup",

@@ -22,7 +22,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def store_option(function: F) -> F:
     """Add ``--store``."""
-    return click.option("--store", metavar="FOLDER", help="Where artifacts lie. [default: PENSTOCK_STORE, else .penstock/]")(function)
+    return click.option(
+        "--store", metavar="FOLDER", help="Where artifacts lie. [default: PENSTOCK_STORE, else .penstock/]"
+    )(function)
 
 
 def json_option(function: F) -> F:
@@ -56,7 +58,9 @@ def load_module(path: Path) -> ModuleType:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a Python file that holds a pipeline")
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file. Make one with: penstock init DATA --target COLUMN -o {path.name}")
+        raise InputError(
+            f"{path}: there is no such file. Make one with: penstock init DATA --target COLUMN -o {path.name}"
+        )
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -111,7 +115,10 @@ def load_pipeline(text: str) -> Any:
     if len(different) == 1:
         return next(iter(found.values()))
     if len(different) > 1:
-        raise InputError(f"{path.name}: holds several pipelines; name one: " + " or ".join(f"{path}:{key}" for key in different.values()))
+        raise InputError(
+            f"{path.name}: holds several pipelines; name one: "
+            + " or ".join(f"{path}:{key}" for key in different.values())
+        )
     if any(isinstance(value, StepFunction) for value in vars(module).values()):
         return Graph.of(module, path.stem)
     raise InputError(
@@ -144,7 +151,9 @@ def existing_store(store: str | None) -> Store:
 
     place = Path(store or os.environ.get("PENSTOCK_STORE") or ".penstock").expanduser()
     if "://" not in str(place) and not (place / "catalog.db").exists():
-        raise InputError(f"there is no store in {place.resolve()}. Give its folder with --store, or make one with: penstock run")
+        raise InputError(
+            f"there is no store in {place.resolve()}. Give its folder with --store, or make one with: penstock run"
+        )
     return open_store(store)
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import click
 
-from penstock.cli.common import echo_json, existing_store, json_option, moment, named_model, store_option, table
+from penstock.cli.common import (
+    echo_json,
+    existing_store,
+    json_option,
+    moment,
+    named_model,
+    store_option,
+    table,
+)
 
 
 @click.command()
@@ -42,7 +50,16 @@ def models(name: str | None, store: str | None, as_json: bool) -> None:
         for version in Registry(opened, item).versions():
             metric = version.evaluation.get("metric", "")
             value = version.evaluation.get("metrics", {}).get(metric, {}).get("value", float("nan"))
-            rows.append([f"v{version.version}", ", ".join(version.aliases), f"{metric} {value:.4g}", moment(version.created), version.user, version.run])
+            rows.append(
+                [
+                    f"v{version.version}",
+                    ", ".join(version.aliases),
+                    f"{metric} {value:.4g}",
+                    moment(version.created),
+                    version.user,
+                    version.run,
+                ]
+            )
         click.secho(item, bold=True)
         table(["version", "alias", "metric", "made", "by", "run"], rows)
         if name is not None:

@@ -11,7 +11,11 @@ from penstock.cli.common import echo_json, json_option, named_model, store_optio
 
 @click.command()
 @click.argument("name", metavar="NAME")
-@click.option("--window", metavar="LENGTH", help='The latest "6h", "1d" or "500 rows". [default: the pipeline file\'s, else 1d]')
+@click.option(
+    "--window",
+    metavar="LENGTH",
+    help='The latest "6h", "1d" or "500 rows". [default: the pipeline file\'s, else 1d]',
+)
 @store_option
 @json_option
 def monitor(name: str, window: str | None, store: str | None, as_json: bool) -> None:
@@ -42,7 +46,10 @@ def monitor(name: str, window: str | None, store: str | None, as_json: bool) -> 
     if found.columns:
         table(
             ["column", "drifted", "effect", "p-value", "test", "what"],
-            [[c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", f"{c.p_value:.2g}", c.test, c.text] for c in found.columns[:25]],
+            [
+                [c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", f"{c.p_value:.2g}", c.test, c.text]
+                for c in found.columns[:25]
+            ],
         )
     if found.performance:
         p = found.performance

@@ -33,7 +33,17 @@ def runs(pipeline: str | None, limit: int, store: str | None, as_json: bool) -> 
         value = f"{metric} {item.summary['metrics'][metric]['value']:.4g}" if metric else ""
         model = item.summary.get("model")
         took = seconds(item.finished - item.started) if item.finished else "–"
-        rows.append([item.run, item.pipeline, item.status, moment(item.started), took, value, f"v{model['version']}" if model else ""])
+        rows.append(
+            [
+                item.run,
+                item.pipeline,
+                item.status,
+                moment(item.started),
+                took,
+                value,
+                f"v{model['version']}" if model else "",
+            ]
+        )
     if rows:
         table(["run", "pipeline", "status", "started", "took", "metric", "model"], rows)
         click.echo(f"next: penstock show {rows[0][0]}")
@@ -63,7 +73,9 @@ def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
     click.secho(f"{found.pipeline} {found.run}: {found.status}", bold=True)
     changed = " with uncommitted changes" if found.git_diff else ""
     click.echo(f"{moment(found.started)} to {moment(found.finished)}, {found.user} on {found.host}, seed {found.seed}")
-    click.echo(f"file {found.file or '–'}; git {(found.git_commit or 'none')[:12]}{changed}; {len(found.packages)} packages recorded")
+    click.echo(
+        f"file {found.file or '–'}; git {(found.git_commit or 'none')[:12]}{changed}; {len(found.packages)} packages recorded"
+    )
     rows = [
         [
             item["stage"] or "", item["name"], item["status"], seconds(item["seconds"] or 0), seconds(item["cpu_seconds"] or 0),
@@ -81,7 +93,9 @@ def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
     metric = found.summary.get("metric")
     if metric:
         value = found.summary["metrics"][metric]
-        click.echo(f"{metric} {value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g}); report {found.summary['report']}")
+        click.echo(
+            f"{metric} {value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g}); report {found.summary['report']}"
+        )
 
 
 def _size(count: int | None) -> str:

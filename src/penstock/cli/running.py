@@ -33,7 +33,12 @@ def plan(pipeline: str, store: str | None, as_json: bool) -> None:
             {
                 "pipeline": found.pipeline,
                 "steps": [
-                    {"name": item.name, "status": item.status, "causes": list(item.causes), "stage": item.stage}
+                    {
+                        "name": item.name,
+                        "status": item.status,
+                        "causes": list(item.causes),
+                        "stage": item.stage,
+                    }
                     for item in found.steps
                 ],
             }
@@ -57,17 +62,34 @@ def _tree(found: Any) -> None:
             branch = ("   " if last else "│  ") + ("└─" if number == len(stages[stage]) - 1 else "├─")
             mark = click.style("cached", fg="green") if item.status == "cached" else click.style("stale ", fg="yellow")
             click.echo(f"{branch} {item.name.ljust(width)}  {mark}  {'; '.join(item.causes)}".rstrip())
-    click.echo(f"{len(found.stale)} of {len(found.steps)} steps would run" if found.stale else "everything is cached: nothing would run")
+    click.echo(
+        f"{len(found.stale)} of {len(found.steps)} steps would run"
+        if found.stale
+        else "everything is cached: nothing would run"
+    )
 
 
 @click.command()
 @click.argument("pipeline", metavar="PIPELINE")
 @store_option
-@click.option("--executor", type=click.Choice(["local", "processes"]), default="local", show_default=True, help="Where steps run.")
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "processes"]),
+    default="local",
+    show_default=True,
+    help="Where steps run.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Steps at once. [default: the machine's cores]")
 @click.option("--force", metavar="PATTERN", multiple=True, help="Run these steps whatever is known; * for all.")
 @json_option
-def run(pipeline: str, store: str | None, executor: str, workers: int | None, force: tuple[str, ...], as_json: bool) -> None:
+def run(
+    pipeline: str,
+    store: str | None,
+    executor: str,
+    workers: int | None,
+    force: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Run what is stale; judge the model and, if the gate lets it, make it the champion.
 
     \b
@@ -91,7 +113,9 @@ def run(pipeline: str, store: str | None, executor: str, workers: int | None, fo
     with progress(graph.name, len(graph.steps), quiet=as_json) as observe:
         if is_graph:
             path = pipeline.partition(".py:")[0]
-            done: Any = run_graph(made, opened, observe=observe, file=path if path.endswith(".py") else f"{path}.py", **options)
+            done: Any = run_graph(
+                made, opened, observe=observe, file=path if path.endswith(".py") else f"{path}.py", **options
+            )
         else:
             done = made.run(opened, observe=observe, **options)
     if as_json:
@@ -145,7 +169,9 @@ def summary(done: Any) -> None:
     click.echo(f"model {done.model.name} v{done.model.version} ({aliases})")
     click.echo(f"report {done.report}")
     serves = "champion" in done.model.aliases
-    following = f"penstock serve {done.model.name}" if serves else f"penstock promote {done.model.name} {done.model.version}"
+    following = (
+        f"penstock serve {done.model.name}" if serves else f"penstock promote {done.model.name} {done.model.version}"
+    )
     click.echo(f"next: {following}")
 
 

@@ -12,8 +12,15 @@ from penstock.cli.common import echo_json, json_option, named_model, store_optio
 
 @click.command()
 @click.argument("name", metavar="NAME")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address; other machines can ask only when you change it.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address; other machines can ask only when you change it.",
+)
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
+)
 @click.option("--durable", is_flag=True, help="Answer only what the disk already holds in the log.")
 @store_option
 @json_option
@@ -59,6 +66,12 @@ def predict(name: str, source: str, output: str, which: str, store: str | None, 
     model = load(name, _version(which), opened)
     rows = predict_file(model, Path(source), Path(output))
     if as_json:
-        echo_json({"model": {"name": model.name, "version": model.version}, "rows": rows, "output": str(Path(output).resolve())})
+        echo_json(
+            {
+                "model": {"name": model.name, "version": model.version},
+                "rows": rows,
+                "output": str(Path(output).resolve()),
+            }
+        )
     else:
         click.echo(f"{rows} rows answered by {model.name} v{model.version}: {output}")

@@ -14,7 +14,9 @@ from penstock.errors import InputError
 @click.command()
 @click.argument("data", metavar="DATA")
 @click.option("--target", required=True, metavar="COLUMN", help="What to predict.")
-@click.option("-o", "--output", default="pipeline.py", show_default=True, metavar="FILE", help="Pipeline file to write.")
+@click.option(
+    "-o", "--output", default="pipeline.py", show_default=True, metavar="FILE", help="Pipeline file to write."
+)
 @click.option("--name", help="Of the pipeline. [default: from the data's name]")
 @click.option("--overwrite", is_flag=True, help="Replace the file when it is there.")
 @json_option

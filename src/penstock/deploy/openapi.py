@@ -27,7 +27,10 @@ def describe(model: Any) -> dict[str, Any]:
         if column.reads == "number":
             made = {"type": ["number", "string", "null"], "description": "a number, or a number as text"}
         elif column.reads == "boolean":
-            made = {"type": ["boolean", "string", "null"], "description": "true or false, or yes or no as text"}
+            made = {
+                "type": ["boolean", "string", "null"],
+                "description": "true or false, or yes or no as text",
+            }
         if column.values:
             made["examples"] = column.values[:10]
             made["description"] = f"seen in training: {', '.join(column.values)}; other values are answered too"
@@ -50,7 +53,10 @@ def describe(model: Any) -> dict[str, Any]:
     problem = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
     return {
         "openapi": "3.1.0",
-        "info": {"title": f"{model.name}: predictions of {model.labels.column}", "version": str(model.version)},
+        "info": {
+            "title": f"{model.name}: predictions of {model.labels.column}",
+            "version": str(model.version),
+        },
         "paths": {
             "/predict": _post("Predict rows", "Rows", "Predictions", problem),
             "/feedback": _post("Tell the truth about earlier predictions", "Labels", "Accepted", problem),
@@ -61,14 +67,29 @@ def describe(model: Any) -> dict[str, Any]:
         "components": {
             "schemas": {
                 "Row": row,
-                "Rows": _object({"rows": {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "maxItems": 10000}}),
+                "Rows": _object(
+                    {
+                        "rows": {
+                            "type": "array",
+                            "items": {"$ref": "#/components/schemas/Row"},
+                            "maxItems": 10000,
+                        }
+                    }
+                ),
                 "Predictions": _object(
                     {
                         "model": _object({"name": {"type": "string"}, "version": {"type": "integer"}}),
                         "predictions": {"type": "array", "items": _object(answer)},
                     }
                 ),
-                "Labels": _object({"labels": {"type": "array", "items": _object({"id": {"type": "string"}, "label": label})}}),
+                "Labels": _object(
+                    {
+                        "labels": {
+                            "type": "array",
+                            "items": _object({"id": {"type": "string"}, "label": label}),
+                        }
+                    }
+                ),
                 "Accepted": _object({"accepted": {"type": "integer"}}),
                 "Error": _object(
                     {
@@ -79,7 +100,11 @@ def describe(model: Any) -> dict[str, Any]:
                                 "rows": {
                                     "type": "array",
                                     "items": _object(
-                                        {"row": {"type": "integer"}, "field": {"type": "string"}, "message": {"type": "string"}}
+                                        {
+                                            "row": {"type": "integer"},
+                                            "field": {"type": "string"},
+                                            "message": {"type": "string"},
+                                        }
                                     ),
                                 },
                             }

@@ -93,8 +93,14 @@ class Registry:
         if found is None:
             known = self.versions()
             there = ", ".join(f"v{item.version}" for item in known) or "none"
-            hint = "" if known else f" Make one with: penstock run (pipelines with models: {', '.join(names(self.store)) or 'none'})"
-            raise InputError(f"model {self.name} has no {version if isinstance(version, str) else f'v{version}'}; versions: {there}.{hint}")
+            hint = (
+                ""
+                if known
+                else f" Make one with: penstock run (pipelines with models: {', '.join(names(self.store)) or 'none'})"
+            )
+            raise InputError(
+                f"model {self.name} has no {version if isinstance(version, str) else f'v{version}'}; versions: {there}.{hint}"
+            )
         return found
 
     def find(self, version: int | str) -> ModelVersion | None:
@@ -120,7 +126,15 @@ class Registry:
         return None if number is None else self.find(int(number))
 
     def register(
-        self, digest: str, run: str, evaluation: Mapping[str, Any], *, passed: bool, promote: bool, judged_against: str | None, why: str
+        self,
+        digest: str,
+        run: str,
+        evaluation: Mapping[str, Any],
+        *,
+        passed: bool,
+        promote: bool,
+        judged_against: str | None,
+        why: str,
     ) -> ModelVersion:
         """Keep a trained model as a version and give it its alias, in one transaction.
 
@@ -131,7 +145,9 @@ class Registry:
         with self.store.catalog.begin() as connection:
             held = self._aliases(connection)
             if known is None:
-                last = connection.execute(sa.select(sa.func.max(models.c.version)).where(models.c.pipeline == self.name)).scalar()
+                last = connection.execute(
+                    sa.select(sa.func.max(models.c.version)).where(models.c.pipeline == self.name)
+                ).scalar()
                 number = int(last or 0) + 1
                 connection.execute(
                     models.insert(),
@@ -193,7 +209,9 @@ class Registry:
             else:
                 stack.append(item.version)
         if len(stack) < 2 or stack[-1] != current:
-            raise InputError(f"model {self.name}: no version answered before v{current}, so there is nothing to go back to")
+            raise InputError(
+                f"model {self.name}: no version answered before v{current}, so there is nothing to go back to"
+            )
         return stack[-2]
 
     def history(self) -> list[Deployment]:
@@ -202,15 +220,26 @@ class Registry:
             question = (
                 sa.select(deployments).where(deployments.c.pipeline == self.name).order_by(deployments.c.id.desc())
             )
-            return [Deployment(row.alias, row.version, row.at, row.user, row.why) for row in connection.execute(question)]
+            return [
+                Deployment(row.alias, row.version, row.at, row.user, row.why) for row in connection.execute(question)
+            ]
 
     def _point(self, connection: sa.Connection, alias: str, version: int | None, why: str) -> None:
-        row = {"pipeline": self.name, "alias": alias, "version": version, "at": time.time(), "user": whoami(), "why": why}
+        row = {
+            "pipeline": self.name,
+            "alias": alias,
+            "version": version,
+            "at": time.time(),
+            "user": whoami(),
+            "why": why,
+        }
         connection.execute(deployments.insert(), row)
 
     def _aliases(self, connection: sa.Connection) -> dict[str, int]:
         newest = (
-            sa.select(sa.func.max(deployments.c.id)).where(deployments.c.pipeline == self.name).group_by(deployments.c.alias)
+            sa.select(sa.func.max(deployments.c.id))
+            .where(deployments.c.pipeline == self.name)
+            .group_by(deployments.c.alias)
         )
         rows = connection.execute(sa.select(deployments).where(deployments.c.id.in_(newest)))
         return {row.alias: row.version for row in rows if row.version is not None}
@@ -218,11 +247,24 @@ class Registry:
     def _version(self, row: Any, held: Mapping[str, int]) -> ModelVersion:
         aliases = tuple(alias for alias, number in sorted(held.items()) if number == row.version)
         return ModelVersion(
-            self.name, row.version, row.digest, row.run, row.created, row.user, aliases, json.loads(row.evaluation), row.judged_against
+            self.name,
+            row.version,
+            row.digest,
+            row.run,
+            row.created,
+            row.user,
+            aliases,
+            json.loads(row.evaluation),
+            row.judged_against,
         )
 
 
 def names(store: Store) -> list[str]:
     """Return the pipelines that have models."""
     with store.catalog.read() as connection:
-        return [str(name) for name in connection.execute(sa.select(models.c.pipeline).distinct().order_by(models.c.pipeline)).scalars()]
+        return [
+            str(name)
+            for name in connection.execute(
+                sa.select(models.c.pipeline).distinct().order_by(models.c.pipeline)
+            ).scalars()
+        ]

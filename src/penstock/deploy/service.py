@@ -29,8 +29,15 @@ MAX_ROWS = 10_000
 class Answer(Protocol):
     """One prediction."""
 
-    prediction: Any
-    probabilities: dict[str, float] | None
+    @property
+    def prediction(self) -> Any:
+        """The likeliest class, or a number."""
+        ...
+
+    @property
+    def probabilities(self) -> dict[str, float] | None:
+        """Class to probability; None for a regression."""
+        ...
 
 
 class Served(Protocol):
@@ -105,7 +112,13 @@ class Service:
     """
 
     def __init__(
-        self, model: Served, record: Record, feedback: Callable[[list[tuple[str, Any]]], None], process: str, *, strict_log: bool = False
+        self,
+        model: Served,
+        record: Record,
+        feedback: Callable[[list[tuple[str, Any]]], None],
+        process: str,
+        *,
+        strict_log: bool = False,
     ) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -142,7 +155,9 @@ class Service:
         started = time.perf_counter()
         path = scope["path"]
         body, whole = b"", False
-        too_large = any(name == b"content-length" and value.isdigit() and int(value) > MAX_BYTES for name, value in scope["headers"])
+        too_large = any(
+            name == b"content-length" and value.isdigit() and int(value) > MAX_BYTES for name, value in scope["headers"]
+        )
         while not whole and not too_large:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -151,7 +166,11 @@ class Service:
             whole = not message.get("more_body", False)
             too_large = len(body) > MAX_BYTES
         if too_large:
-            status, data = _problem(413, "too_large", f"the request is larger than {MAX_BYTES // 1024**2} MB; send fewer rows at once")
+            status, data = _problem(
+                413,
+                "too_large",
+                f"the request is larger than {MAX_BYTES // 1024**2} MB; send fewer rows at once",
+            )
         else:
             status, data = self._guarded(self._predict if path == "/predict" else self._take_feedback, body)
         self._counted[path, status].inc()
@@ -177,8 +196,8 @@ class Service:
             return _problem(422, "bad_rows", str(error), rows)
         except PenstockError as error:
             return _problem(422, "bad_rows", str(error))
-        except Exception as error:  # noqa: BLE001 - a service must answer, whatever happens
-            print(f"error: {type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        except Exception as error:
+            _tell(f"error: {type(error).__name__}: {error}")
             return _problem(500, "internal", "the model failed on this request; the service's error output says why")
 
     def _predict(self, body: bytes) -> tuple[int, bytes]:
@@ -193,14 +212,22 @@ class Service:
             self.record(model.version, kept)
         except OSError as error:
             if self.strict_log:
-                return _problem(503, "not_logged", f"the prediction log cannot be written: {error.strerror}; nothing was answered")
+                return _problem(
+                    503,
+                    "not_logged",
+                    f"the prediction log cannot be written: {error.strerror}; nothing was answered",
+                )
             self._unlogged.inc(len(kept))
             if not self._warned:
                 self._warned = True
-                print(f"warning: the prediction log cannot be written: {error}; answers go on", file=sys.stderr, flush=True)  # noqa: T201
+                _tell(f"warning: the prediction log cannot be written: {error}; answers go on")
         self._rows.inc(len(kept))
         predictions = [
-            _Prediction(id_, answer.prediction, msgspec.UNSET if answer.probabilities is None else answer.probabilities)
+            _Prediction(
+                id_,
+                answer.prediction,
+                msgspec.UNSET if answer.probabilities is None else answer.probabilities,
+            )
             for id_, _, answer in kept
         ]
         return 200, _encode(_Predictions(_Named(model.name, model.version), predictions))
@@ -213,7 +240,7 @@ class Service:
             if (problem := self.model.check_label(item.label)) is not None
         ]
         if wrong:
-            return _problem(422, "bad_labels", wrong[0]["message"], wrong[:100])
+            return _problem(422, "bad_labels", str(wrong[0]["message"]), wrong[:100])
         try:
             self.feedback([(item.id, item.label) for item in labels])
         except OSError as error:
@@ -239,15 +266,40 @@ class Service:
             return JSONResponse(describe(self.model))
 
         async def home(_request: Any) -> Response:
-            paths = ["POST /predict", "POST /feedback", "/openapi.json", "/health/live", "/health/ready", "/metrics"]
+            paths = [
+                "POST /predict",
+                "POST /feedback",
+                "/openapi.json",
+                "/health/live",
+                "/health/ready",
+                "/metrics",
+            ]
             return JSONResponse({"model": {"name": self.model.name, "version": self.model.version}, "paths": paths})
 
         async def wrong(_request: Any, error: Any) -> Response:
-            message = {404: "there is no such path; see /", 405: "this path takes another method; see /"}.get(error.status_code, "error")
-            return JSONResponse({"error": {"code": "not_found", "message": message, "rows": []}}, status_code=error.status_code)
+            message = {404: "there is no such path; see /", 405: "this path takes another method; see /"}.get(
+                error.status_code, "error"
+            )
+            return JSONResponse(
+                {"error": {"code": "not_found", "message": message, "rows": []}},
+                status_code=error.status_code,
+            )
 
-        routes = [("/health/live", live), ("/health/ready", ready), ("/metrics", metrics), ("/openapi.json", openapi), ("/", home)]
-        return Starlette(routes=[Route(path, call) for path, call in routes], exception_handlers={404: wrong, 405: wrong})
+        routes = [
+            ("/health/live", live),
+            ("/health/ready", ready),
+            ("/metrics", metrics),
+            ("/openapi.json", openapi),
+            ("/", home),
+        ]
+        return Starlette(
+            routes=[Route(path, call) for path, call in routes], exception_handlers={404: wrong, 405: wrong}
+        )
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _problem(status: int, code: str, message: str, rows: Sequence[Mapping[str, Any]] = ()) -> tuple[int, bytes]:
@@ -277,7 +329,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    service: Service, taken: socket.socket, newest: Callable[[], Served | None], *, poll: float = 1.0, started: Callable[[], None] = lambda: None
+    service: Service,
+    taken: socket.socket,
+    newest: Callable[[], Served | None],
+    *,
+    poll: float = 1.0,
+    started: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer until the process is told to stop; requests that are being answered are finished.
 
@@ -295,7 +352,14 @@ async def serve(
     """
     import uvicorn
 
-    config = uvicorn.Config(service, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=10, ws="none")
+    config = uvicorn.Config(
+        service,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=10,
+        ws="none",
+    )
     server = uvicorn.Server(config)
 
     async def watch() -> None:
@@ -306,12 +370,12 @@ async def serve(
                 model = await asyncio.to_thread(newest)
                 if model is not None:
                     service.swap(model)
-                    print(f"now serving {model.name} v{model.version}", file=sys.stderr, flush=True)  # noqa: T201
+                    _tell(f"now serving {model.name} v{model.version}")
                 complaint = ""
-            except Exception as error:  # noqa: BLE001 - what serves goes on serving
+            except Exception as error:
                 if str(error) != complaint:
                     complaint = str(error)
-                    print(f"warning: v{service.model.version} goes on serving: {error}", file=sys.stderr, flush=True)  # noqa: T201
+                    _tell(f"warning: v{service.model.version} goes on serving: {error}")
 
     watcher = asyncio.create_task(watch())
     asyncio.get_running_loop().call_soon(started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -56,15 +57,21 @@ def clean(store: Store, keep: int = 10, *, dry_run: bool = False) -> Cleanup:
     with store.catalog.read() as connection:
         busy = connection.execute(sa.select(claims.c.owner).where(claims.c.expires > time.time())).first()
         if busy is not None and not dry_run:
-            raise StoreError(f"store {store.location}: a run is going on ({busy.owner.split('|')[-1]}); clean when it has ended")
+            raise StoreError(
+                f"store {store.location}: a run is going on ({busy.owner.split('|')[-1]}); clean when it has ended"
+            )
         rank = sa.func.row_number().over(partition_by=runs.c.pipeline, order_by=runs.c.started.desc()).label("rank")
         ranked = sa.select(runs.c.id, rank).subquery()
         kept = set(connection.execute(sa.select(ranked.c.id).where(ranked.c.rank <= keep)).scalars())
         needed = set(connection.execute(sa.select(models.c.digest)).scalars())
         of_models = set(connection.execute(sa.select(models.c.run)).scalars())
         old = [run for run in connection.execute(sa.select(runs.c.id)).scalars() if run not in kept | of_models]
-        used = set(connection.execute(sa.select(steps.c.key).where(steps.c.run.in_(kept), steps.c.key.is_not(None))).scalars())
-        rows = connection.execute(sa.select(artifacts.c.key, artifacts.c.digest, artifacts.c.format, artifacts.c.value)).all()
+        used = set(
+            connection.execute(sa.select(steps.c.key).where(steps.c.run.in_(kept), steps.c.key.is_not(None))).scalars()
+        )
+        rows = connection.execute(
+            sa.select(artifacts.c.key, artifacts.c.digest, artifacts.c.format, artifacts.c.value)
+        ).all()
     parts = {digest for row in rows if row.key in used for digest in _parts(row)}
     stay = {row.key for row in rows if row.key in used or row.digest in needed or row.digest in parts}
     digests = needed | {digest for row in rows if row.key in stay for digest in (row.digest, *_parts(row))}
@@ -88,7 +95,7 @@ def clean(store: Store, keep: int = 10, *, dry_run: bool = False) -> Cleanup:
     return Cleanup(len(old), len(gone), len(loose), freed, sum(size for _, size in blobs) - freed)
 
 
-def _parts(row: sa.Row[tuple[str, str, str, bytes]]) -> list[str]:
+def _parts(row: Any) -> list[str]:
     if row.format != "partitions" or row.value is None:
         return []
     return [digest for _, digest, _, _ in json.loads(row.value)]

@@ -167,7 +167,15 @@ def _bytecode(code: CodeType, *, root: bool = True) -> str:
     if root and code.co_consts and isinstance(code.co_consts[0], str) and code.co_flags & 0x4000000:
         constants = constants[1:]  # pragma: no cover - CO_HAS_DOCSTRING, Python 3.14 and later
     return repr(
-        (code.co_code, constants, code.co_names, code.co_varnames, code.co_freevars, code.co_argcount, code.co_flags)
+        (
+            code.co_code,
+            constants,
+            code.co_names,
+            code.co_varnames,
+            code.co_freevars,
+            code.co_argcount,
+            code.co_flags,
+        )
     )
 
 

@@ -277,4 +277,3 @@ def _users_traceback(problem: BaseException) -> str:
         if owner_of_file(frame.filename) == "user" or frame.filename.startswith("<")
     ]
     return "".join(traceback.format_list(frames))
-

@@ -33,7 +33,9 @@ def find_files(patterns: list[str], folder: Path) -> list[Path]:
         matches = [full] if Path(full).is_file() else sorted(glob.glob(full, recursive=True))  # noqa: PTH207
         paths = [Path(item) for item in matches if Path(item).is_file()]
         if not paths:
-            what = "is a folder; name the files in it, such as" if Path(full).is_dir() else "was not found, looked for as"
+            what = (
+                "is a folder; name the files in it, such as" if Path(full).is_dir() else "was not found, looked for as"
+            )
             hint = f"{pattern}/*.csv" if Path(full).is_dir() else full
             raise DataError(f"{pattern}: {what} {hint}")
         found.update(dict.fromkeys(paths))

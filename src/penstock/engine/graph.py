@@ -77,7 +77,8 @@ class Graph:
             As :meth:`of` does.
         """
         nodes: dict[str, Step | Source] = {}
-        for node in [*sources, *steps]:
+        given: list[Step | Source] = [*sources, *steps]
+        for node in given:
             if node.name in nodes:
                 raise GraphError(
                     f"two steps are named {node.name!r}: {nodes[node.name].location} and {node.location}. "
@@ -112,7 +113,7 @@ class Graph:
         node = self.node(name)
         declared = node.returns
         if isinstance(node, Step) and node.each is not None:
-            return Partitions if declared is None else Partitions[declared]
+            return Partitions if declared is None else types.GenericAlias(Partitions, (declared,))
         return declared
 
 
@@ -211,4 +212,4 @@ def fits(given: Any, wanted: Any) -> bool:
 
 
 def _name(kind: Any) -> str:
-    return getattr(kind, "__qualname__", None) if isinstance(kind, type) and not typing.get_args(kind) else str(kind)  # type: ignore[return-value]
+    return kind.__qualname__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)

@@ -9,9 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from penstock.engine.plan import changed_parts
 from penstock.engine.fingerprint import Fingerprint
 from penstock.engine.memory import find_artifacts
+from penstock.engine.plan import changed_parts
 from penstock.engine.step import Ref, Step
 from penstock.errors import InputError
 from penstock.store.schema import artifacts, runs, sources, steps
@@ -134,7 +134,9 @@ def diff_runs(store: Store, one: str, other: str) -> RunDiff:
     for name, item in new.summary.get("metrics", {}).items():
         was = old.summary.get("metrics", {}).get(name)
         if was is not None and was["value"] != item["value"]:
-            found.metrics.append(f"{name} {was['value']:.4g} -> {item['value']:.4g} ({item['value'] - was['value']:+.4g})")
+            found.metrics.append(
+                f"{name} {was['value']:.4g} -> {item['value']:.4g} ({item['value'] - was['value']:+.4g})"
+            )
     return found
 
 
@@ -142,7 +144,9 @@ def _parts(store: Store, run: PastRun) -> dict[str, dict[str, Any]]:
     keys = {item["key"]: item["name"] for item in run.steps if item["key"] and "[" not in item["name"]}
     found: dict[str, dict[str, Any]] = {}
     with store.catalog.read() as connection:
-        for row in connection.execute(sa.select(artifacts.c.key, artifacts.c.parts).where(artifacts.c.key.in_(list(keys)))):
+        for row in connection.execute(
+            sa.select(artifacts.c.key, artifacts.c.parts).where(artifacts.c.key.in_(list(keys)))
+        ):
             found[keys[row.key]] = json.loads(row.parts) if row.parts else {}
     return found
 
@@ -182,11 +186,15 @@ def _data(store: Store, old: PastRun, new: PastRun, found: list[str]) -> None:
             continue
         try:
             one, two = load(store, was), load(store, now)
-        except Exception:  # noqa: BLE001 - an artifact that was cleaned away
+        except Exception:
             found.append(f"{item['name']}: content changed (an earlier artifact is no longer in the store)")
             continue
         found.append(f"{item['name']}: {one.height} rows -> {two.height} rows ({two.height - one.height:+d})")
-        found.extend(f"{item['name']}: column {name} is new ({kind})" for name, kind in two.schema.items() if name not in one.columns)
+        found.extend(
+            f"{item['name']}: column {name} is new ({kind})"
+            for name, kind in two.schema.items()
+            if name not in one.columns
+        )
         found.extend(f"{item['name']}: column {name} is gone" for name in one.columns if name not in two.columns)
         found.extend(
             f"{item['name']}: column {name} {one.schema[name]} -> {kind}"

@@ -41,7 +41,9 @@ _COLUMNS = (artifacts.c.key, artifacts.c.digest, artifacts.c.format, artifacts.c
 def latest_artifacts(store: Store, pipeline: str) -> dict[str, Ref]:
     """Return by key what the last run of a pipeline used: one query before a plan, instead of one a step."""
     last = sa.select(runs.c.id).where(runs.c.pipeline == pipeline).order_by(runs.c.started.desc()).limit(1)
-    question = sa.select(*_COLUMNS).join(steps, steps.c.key == artifacts.c.key).where(steps.c.run == last.scalar_subquery())
+    question = (
+        sa.select(*_COLUMNS).join(steps, steps.c.key == artifacts.c.key).where(steps.c.run == last.scalar_subquery())
+    )
     with store.catalog.read() as connection:
         return {row.key: ref_of(row) for row in connection.execute(question)}
 
@@ -178,7 +180,7 @@ def _is_alive(owner: str) -> bool:
     if host != hostname():
         return True
     try:
-        return abs(psutil.Process(int(process)).create_time() - float(started)) < 1
+        return bool(abs(psutil.Process(int(process)).create_time() - float(started)) < 1)
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:

@@ -9,6 +9,8 @@ import sysconfig
 from functools import lru_cache
 from types import ModuleType
 
+from penstock.version import __version__
+
 
 @lru_cache(maxsize=1)
 def _library_folders() -> tuple[str, ...]:
@@ -83,9 +85,7 @@ def version_of(module_name: str) -> tuple[str, str]:
     """
     top = module_name.partition(".")[0]
     if top == "penstock":
-        import penstock
-
-        return top, penstock.__version__
+        return top, __version__
     try:
         return top, importlib.metadata.version(top)
     except importlib.metadata.PackageNotFoundError:
@@ -102,7 +102,5 @@ def version_of(module_name: str) -> tuple[str, str]:
 def installed_packages() -> dict[str, str]:
     """Return every installed distribution and its version, by name."""
     return {
-        str(item.metadata["Name"]): item.version
-        for item in importlib.metadata.distributions()
-        if item.metadata["Name"]
+        str(item.metadata["Name"]): item.version for item in importlib.metadata.distributions() if item.metadata["Name"]
     }

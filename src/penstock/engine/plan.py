@@ -124,9 +124,7 @@ def look_up(step: Step, mark: Fingerprint, refs: Mapping[str, Ref], cache: Cache
 def fingerprints_of(graph: Graph) -> dict[str, Fingerprint]:
     """Work out the fingerprint of every step of a graph."""
     return {
-        step.name: fingerprint(
-            step, {argument: graph.result_type(needed) for argument, needed in step.inputs.items()}
-        )
+        step.name: fingerprint(step, {argument: graph.result_type(needed) for argument, needed in step.inputs.items()})
         for step in graph.steps.values()
     }
 

@@ -48,8 +48,22 @@ _BY_REPR = (
 )
 _SLOT_DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType)
 _CLASS_NOISE = frozenset(
-    {"__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__dataclass_fields__", "__firstlineno__"}
-    | {"__dataclass_params__", "_abc_impl", "__abstractmethods__", "__static_attributes__", "__annotations_cache__"}
+    {
+        "__module__",
+        "__doc__",
+        "__dict__",
+        "__weakref__",
+        "__qualname__",
+        "__dataclass_fields__",
+        "__firstlineno__",
+    }
+    | {
+        "__dataclass_params__",
+        "_abc_impl",
+        "__abstractmethods__",
+        "__static_attributes__",
+        "__annotations_cache__",
+    }
     | {"__signature__", "__match_args__", "__annotate_func__", "__subclasshook__", "__class_getitem__"}
 )
 
@@ -119,7 +133,7 @@ class Reach:
             return f"package:{name}"
         return "standard"
 
-    def token(self, value: Any, name: str) -> str:  # noqa: PLR0911 - one line a type
+    def token(self, value: Any, name: str) -> str:
         """Write `value` as text that is equal exactly when the value is.
 
         Raises
@@ -148,7 +162,7 @@ class Reach:
         self._seen[id(value)] = (value, written if len(written) < 200 else "#" + short_digest(written))
         return written
 
-    def _object(self, value: Any, kind: type, name: str) -> str:  # noqa: PLR0911, PLR0912
+    def _object(self, value: Any, kind: type, name: str) -> str:
         if isinstance(value, enum.Enum):
             return f"{self.token(kind, name)}.{value.name}={self.token(value.value, name)}"
         if isinstance(value, types.MethodType):
@@ -232,7 +246,8 @@ class Reach:
             ) from error
         if isinstance(reduced, str):
             return f"{whose}.{reduced}"
-        made_by, arguments, state, items, pairs, *_ = (*reduced, None, None, None)
+        parts: list[Any] = [*reduced, None, None, None]
+        made_by, arguments, state, items, pairs = parts[:5]
         if made_by in (object.__new__, object.__reduce_ex__):
             made_by = None
         rest = [self.token(part, name) for part in (arguments, state) if part is not None]
@@ -306,7 +321,9 @@ class Reach:
         value = space.get(name, _MISSING)
         if value is _MISSING:
             if name in DYNAMIC_NAMES:
-                raise self._refusal(f"{label}() calls {name}(), which reaches code that cannot be seen", "Call it by name")
+                raise self._refusal(
+                    f"{label}() calls {name}(), which reaches code that cannot be seen", "Call it by name"
+                )
             if not hasattr(builtins, name):
                 self.parts[f"constant:{name}"] = "not defined"
             return
@@ -370,7 +387,9 @@ class Reach:
 
             self.parts[name] = short_digest(canonical(ast.parse(inspect.getsource(module))))
         except (OSError, TypeError, SyntaxError) as error:
-            raise self._refusal(f"the source of module {module.__name__} cannot be read", "Import names from it") from error
+            raise self._refusal(
+                f"the source of module {module.__name__} cannot be read", "Import names from it"
+            ) from error
         for value in list(vars(module).values()):
             if isinstance(value, types.ModuleType):
                 self._module(value)

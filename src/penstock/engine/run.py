@@ -215,7 +215,9 @@ def run_graph(
 class _Scheduler:
     """The state of one run: what is known, what waits, what runs."""
 
-    def __init__(self, graph: Graph, store: Store, workers: int, force: Callable[[str], bool], observe: Observer) -> None:
+    def __init__(
+        self, graph: Graph, store: Store, workers: int, force: Callable[[str], bool], observe: Observer
+    ) -> None:
         self.graph, self.store, self.workers = graph, store, workers
         self.force, self.observe = force, observe
         self.run = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
@@ -284,9 +286,7 @@ class _Scheduler:
         self.flush()
         self.claims.give_back()
         with self.store.catalog.begin() as connection:
-            connection.execute(
-                runs.update().where(runs.c.id == self.run).values(status=status, finished=time.time())
-            )
+            connection.execute(runs.update().where(runs.c.id == self.run).values(status=status, finished=time.time()))
 
     def loop(self, pool: Executor) -> None:
         while True:
@@ -322,9 +322,7 @@ class _Scheduler:
             self._known(name, found)
             return
         self.causes[name] = (
-            ("asked for",)
-            if self.force(name)
-            else tuple(stale_causes(step, mark, self.refs, self.store, self.graph))
+            ("asked for",) if self.force(name) else tuple(stale_causes(step, mark, self.refs, self.store, self.graph))
         )
         self.observe("started", step, None)
         inputs = {argument: self.refs[needed] for argument, needed in step.inputs.items()}
@@ -364,7 +362,16 @@ class _Scheduler:
         }
         pool.submit(
             self.numbers,
-            Task(step.name, step.function, job.inputs, step.parameters, types, step.retries, step.backoff, step.timeout),
+            Task(
+                step.name,
+                step.function,
+                job.inputs,
+                step.parameters,
+                types,
+                step.retries,
+                step.backoff,
+                step.timeout,
+            ),
         )
 
     def _look_elsewhere(self) -> None:

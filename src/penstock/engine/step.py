@@ -275,7 +275,9 @@ def as_step(made: StepFunction[Any], known: typing.Container[str], **changes: An
     parameters: dict[str, Any] = {}
     for argument in inspect.signature(function).parameters.values():
         if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD, argument.POSITIONAL_ONLY):
-            raise GraphError(f"{location}: step {name} takes {argument}; name each argument instead, so that it can be found")
+            raise GraphError(
+                f"{location}: step {name} takes {argument}; name each argument instead, so that it can be found"
+            )
         if argument.name in known and argument.name != name:
             inputs[argument.name] = argument.name
         elif argument.default is not _EMPTY:

@@ -85,7 +85,12 @@ def gate(
     if baseline not in ("auto", "prior", "last value"):
         raise InputError(f'ps.evaluate.gate: baseline={baseline!r}; give "auto", "prior" or "last value"')
     return Gate(
-        tuple(bounds.items()), metric, beat_baseline, baseline, min_gain, None if slices is None else tuple(slices)
+        tuple(bounds.items()),
+        metric,
+        beat_baseline,
+        baseline,
+        min_gain,
+        None if slices is None else tuple(slices),
     )
 
 
@@ -118,7 +123,9 @@ def judge(
     checks: list[tuple[bool, str]] = []
     for name, bound in how.bounds:
         if name not in found:
-            raise InputError(f"ps.evaluate.gate({name}={bound}): not a metric of this target; those are {', '.join(found)}")
+            raise InputError(
+                f"ps.evaluate.gate({name}={bound}): not a metric of this target; those are {', '.join(found)}"
+            )
         value = found[name]["value"]
         higher = METRICS[name].higher
         good = value >= bound if higher else value <= bound
@@ -132,7 +139,10 @@ def judge(
         enough = gain >= how.min_gain
         wanted = f" (wanted: better by {how.min_gain:g})" if how.min_gain and not enough else ""
         checks.append(
-            (enough, f"{metric} {value:.4g} {_than(gain)} the champion's {champion[metric]:.4g} on the same rows{wanted}")
+            (
+                enough,
+                f"{metric} {value:.4g} {_than(gain)} the champion's {champion[metric]:.4g} on the same rows{wanted}",
+            )
         )
     else:
         checks.append((True, "no champion to compare with"))

@@ -82,7 +82,9 @@ class Evaluation:
     importance: list[Importance] = field(default_factory=list)
 
 
-def intervals(task: str, target: Array, predicted: Array, seed: int, names: Sequence[str] | None = None) -> dict[str, Interval]:
+def intervals(
+    task: str, target: Array, predicted: Array, seed: int, names: Sequence[str] | None = None
+) -> dict[str, Interval]:
     """Return every metric of a task with its interval.
 
     Parameters
@@ -122,7 +124,7 @@ def baseline_predictions(kind: str, task: str, learnt: Array, judged: Array, n_c
     """
     if kind == "last value":
         before = np.r_[learnt[-1:], judged[:-1]]
-        return before if task == "regression" else np.eye(n_classes)[before.astype(np.int64)]
+        return before if task == "regression" else np.asarray(np.eye(n_classes)[before.astype(np.int64)])
     if task == "regression":
         return np.full(len(judged), float(learnt.mean()))
     shares = np.bincount(learnt.astype(np.int64), minlength=n_classes) / len(learnt)
@@ -135,7 +137,13 @@ def point_metrics(task: str, target: Array, predicted: Array) -> dict[str, float
 
 
 def slices_of(
-    table: pl.DataFrame, columns: Sequence[str], metric: str, task: str, target: Array, predicted: Array, seed: int
+    table: pl.DataFrame,
+    columns: Sequence[str],
+    metric: str,
+    task: str,
+    target: Array,
+    predicted: Array,
+    seed: int,
 ) -> list[Slice]:
     """Return the metric for the groups of each column, worst first; numbers are cut into four equal groups."""
     found = []
@@ -160,9 +168,15 @@ def _groups(values: pl.Series) -> pl.Series:
     plain = values.cast(pl.Float64).to_numpy()
     names = [f"{cut:.4g}" for cut in cuts]
     texts = [f"1: up to {names[0]}"]
-    texts += [f"{i + 2}: {names[i]} to {names[i + 1]}" for i in range(len(names) - 1)] + [f"{len(names) + 1}: over {names[-1]}"]
+    texts += [f"{i + 2}: {names[i]} to {names[i + 1]}" for i in range(len(names) - 1)] + [
+        f"{len(names) + 1}: over {names[-1]}"
+    ]
     which = np.searchsorted(cuts, plain, side="left")
-    return pl.Series(values.name, [None if value != value else texts[at] for value, at in zip(plain, which, strict=True)], pl.String)
+    return pl.Series(
+        values.name,
+        [None if value != value else texts[at] for value, at in zip(plain, which, strict=True)],
+        pl.String,
+    )
 
 
 def sliceable(table: pl.DataFrame, columns: Sequence[str], most: int = 6) -> list[str]:

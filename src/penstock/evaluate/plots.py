@@ -121,7 +121,15 @@ def confusion(codes: Array, predicted: Array, classes: Sequence[str]) -> str:
         for row in range(n):
             for column in range(n):
                 colour = "white" if shares[row, column] > 0.6 else "#323f4b"
-                axes.text(column, row, f"{shares[row, column]:.0%}", ha="center", va="center", fontsize=8, color=colour)
+                axes.text(
+                    column,
+                    row,
+                    f"{shares[row, column]:.0%}",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color=colour,
+                )
         axes.set_xticks(range(n), [str(item)[:14] for item in classes], rotation=45 if n > 5 else 0)
         axes.set_yticks(range(n), [str(item)[:14] for item in classes])
     _label(axes, "predicted", "true")

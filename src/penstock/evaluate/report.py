@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from penstock.evaluate import plots
@@ -50,7 +49,10 @@ def write_report(data: ReportData) -> bytes:
     evaluation = data.evaluation
     figures = _figures(data)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["figure"] = lambda value: "–" if value is None or value != value else f"{value:.4g}"
     best = None
@@ -69,34 +71,89 @@ def _figures(data: ReportData) -> list[tuple[str, str, str]]:
     codes, predicted = data.codes, data.predicted
     found = []
     if data.task == "regression":
-        found.append(("Predicted and true", "Each dot is a test row; on the line the prediction is exact.",
-                      plots.scatter(codes, predicted, data.target)))
-        found.append(("Residuals", "True minus predicted. A lean or a curve means something is not learnt.",
-                      plots.residuals(codes, predicted)))
-        found.append(("Calibration", "Test rows in ten groups by prediction: mean prediction against mean truth.",
-                      plots.binned(codes, predicted)))
+        found.append(
+            (
+                "Predicted and true",
+                "Each dot is a test row; on the line the prediction is exact.",
+                plots.scatter(codes, predicted, data.target),
+            )
+        )
+        found.append(
+            (
+                "Residuals",
+                "True minus predicted. A lean or a curve means something is not learnt.",
+                plots.residuals(codes, predicted),
+            )
+        )
+        found.append(
+            (
+                "Calibration",
+                "Test rows in ten groups by prediction: mean prediction against mean truth.",
+                plots.binned(codes, predicted),
+            )
+        )
     elif data.task == "binary":
-        found.append(("ROC", "Share of the positives found, against the share of false alarms.",
-                      plots.roc(codes, predicted[:, 1])))
-        found.append(("Precision and recall", "How many of those found are right, as more are found.",
-                      plots.precision_recall(codes, predicted[:, 1])))
-        found.append(("Calibration", "Test rows in ten groups by probability: on the line, 30 % means 30 %.",
-                      plots.calibration(codes, predicted[:, 1])))
+        found.append(
+            (
+                "ROC",
+                "Share of the positives found, against the share of false alarms.",
+                plots.roc(codes, predicted[:, 1]),
+            )
+        )
+        found.append(
+            (
+                "Precision and recall",
+                "How many of those found are right, as more are found.",
+                plots.precision_recall(codes, predicted[:, 1]),
+            )
+        )
+        found.append(
+            (
+                "Calibration",
+                "Test rows in ten groups by probability: on the line, 30 % means 30 %.",
+                plots.calibration(codes, predicted[:, 1]),
+            )
+        )
     else:
-        found.append(("Confusion", "True classes in rows, predicted in columns; shares of each row.",
-                      plots.confusion(codes, predicted, data.classes)))
-        found.append(("Calibration", "Probability of the predicted class, against how often it is right.",
-                      plots.calibration((predicted.argmax(1) == codes).astype(float), predicted.max(1))))
+        found.append(
+            (
+                "Confusion",
+                "True classes in rows, predicted in columns; shares of each row.",
+                plots.confusion(codes, predicted, data.classes),
+            )
+        )
+        found.append(
+            (
+                "Calibration",
+                "Probability of the predicted class, against how often it is right.",
+                plots.calibration((predicted.argmax(1) == codes).astype(float), predicted.max(1)),
+            )
+        )
     top = [(item["column"], item["mean"], item["deviation"]) for item in data.evaluation["importance"][:15]]
     if top:
-        found.append(("Importance", f"How much {data.evaluation['metric']} worsens when a column is shuffled.",
-                      plots.bars(top)))
+        found.append(
+            (
+                "Importance",
+                f"How much {data.evaluation['metric']} worsens when a column is shuffled.",
+                plots.bars(top),
+            )
+        )
     groups = [
-        (f"{item['column']} = {item['value']}", item["metric"]["value"], item["metric"]["low"], item["metric"]["high"])
+        (
+            f"{item['column']} = {item['value']}",
+            item["metric"]["value"],
+            item["metric"]["low"],
+            item["metric"]["high"],
+        )
         for item in data.evaluation["slices"][:15]
     ]
     if groups:
         whole = data.evaluation["metrics"][data.evaluation["metric"]]["value"]
-        found.append(("Slices", f"{data.evaluation['metric']} by group with 95 % intervals, worst first; the line is all rows.",
-                      plots.ranges(groups, whole)))
+        found.append(
+            (
+                "Slices",
+                f"{data.evaluation['metric']} by group with 95 % intervals, worst first; the line is all rows.",
+                plots.ranges(groups, whole),
+            )
+        )
     return found

@@ -51,7 +51,9 @@ def derive(**expressions: pl.Expr) -> Derive:
     """
     for name, made in expressions.items():
         if not isinstance(made, pl.Expr):
-            raise InputError(f"ps.features.derive({name}=...): give a Polars expression, such as pl.col('a') / pl.col('b')")
+            raise InputError(
+                f"ps.features.derive({name}=...): give a Polars expression, such as pl.col('a') / pl.col('b')"
+            )
         written = made.meta.serialize(format="binary")
         if b"PLPYFN" in written or b"AnonymousFunction" in written:
             raise InputError(

@@ -29,8 +29,10 @@ WORDS = 60
 _NAN = float("nan")
 _word = re.compile(r"[^\W_]{2,}")
 _DAY = dt.timedelta(days=1)
-_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - times are UTC without zone
-_IDENTIFIERS = re.compile(r"^(row_?names?|index|row_?(id|number|nr)|unnamed:? ?0|column_1|id|uuid|guid|.*_(id|uuid)|.*[a-z]I[dD])$")
+_EPOCH = dt.datetime(1970, 1, 1)
+_IDENTIFIERS = re.compile(
+    r"^(row_?names?|index|row_?(id|number|nr)|unnamed:? ?0|column_1|id|uuid|guid|.*_(id|uuid)|.*[a-z]I[dD])$"
+)
 
 
 class Number(msgspec.Struct, frozen=True, tag="number"):
@@ -299,7 +301,7 @@ def _fit(values: pl.Series, name: str) -> Encoder | str:
 def _numbers_rows(filled: pl.Series, name: str, different: int) -> bool:
     if not filled.dtype.is_integer() or different < filled.len() or filled.len() < 20:
         return False
-    span = int(filled.max()) - int(filled.min()) + 1  # type: ignore[arg-type, operator]
+    span = int(filled.max()) - int(filled.min()) + 1  # type: ignore[arg-type]
     return bool(_IDENTIFIERS.match(name)) or (bool(filled.is_sorted()) and span == filled.len())
 
 

@@ -61,10 +61,7 @@ def compare_columns(reference: Profile, table: pl.DataFrame, how: Drift) -> list
 def _compare(reference: ColumnProfile, values: pl.Series) -> ColumnDrift:
     missing = _missing(reference, values)
     filled = values.drop_nulls()
-    if reference.kind == "number":
-        shape = _numbers(reference, filled)
-    else:
-        shape = _categories(reference, filled)
+    shape = _numbers(reference, filled) if reference.kind == "number" else _categories(reference, filled)
     if shape is None or missing.effect > shape.effect:
         return missing
     return shape
@@ -95,14 +92,22 @@ def _numbers(reference: ColumnProfile, filled: pl.Series) -> ColumnDrift | None:
     new = np.sort(filled.to_physical().cast(pl.Float64).to_numpy())
     points = np.concatenate([old, new])
     gap = float(
-        np.abs(np.searchsorted(old, points, "right") / len(old) - np.searchsorted(new, points, "right") / len(new)).max()
+        np.abs(
+            np.searchsorted(old, points, "right") / len(old) - np.searchsorted(new, points, "right") / len(new)
+        ).max()
     )
     rows = max(reference.rows - reference.missing, 1)
     size = rows * len(new) / (rows + len(new))
     chance = float(kstwo.sf(gap, max(1, round(size))))
     middle_old, middle_new = float(np.median(old)), float(np.median(new))
     return ColumnDrift(
-        reference.name, False, "Kolmogorov-Smirnov", gap, chance, gap, f"median {_shown(middle_old)} -> {_shown(middle_new)}"
+        reference.name,
+        False,
+        "Kolmogorov-Smirnov",
+        gap,
+        chance,
+        gap,
+        f"median {_shown(middle_old)} -> {_shown(middle_new)}",
     )
 
 

@@ -67,7 +67,10 @@ def _column(name: str, counted: pl.DataFrame) -> tuple[Parse | None, Note | None
     parse = Parse(name, kind) if n_empty or untrimmed else None
     if ambiguous:
         return parse, Note(
-            "prepare", name, 0, 'dates with the day or the month first: kept as text; say which with cast(..., format="%d/%m/%Y")'
+            "prepare",
+            name,
+            0,
+            'dates with the day or the month first: kept as text; say which with cast(..., format="%d/%m/%Y")',
         )
     if share >= _NEARLY:
         bad = values.filter(numbers.is_null())

@@ -88,7 +88,7 @@ class Map:
 Operation = Cast | DropDuplicates | Rename | Drop | Filter | Map
 
 
-def cast(column: str, dtype: Any, *, format: str | None = None, invalid: Literal["error", "null"] = "error") -> Cast:  # noqa: A002
+def cast(column: str, dtype: Any, *, format: str | None = None, invalid: Literal["error", "null"] = "error") -> Cast:
     """Read a column as numbers, dates, true/false or text; blank cells are missing.
 
     Parameters
@@ -143,7 +143,7 @@ def drop(*columns: str) -> Drop:
     return Drop(columns)
 
 
-def filter(predicate: pl.Expr) -> Filter:  # noqa: A001
+def filter(predicate: pl.Expr) -> Filter:
     """Keep the rows for which `predicate` is true; at serving every row is answered.
 
     Examples
@@ -154,7 +154,7 @@ def filter(predicate: pl.Expr) -> Filter:  # noqa: A001
     return Filter(predicate)
 
 
-def map(function: Callable[[pl.DataFrame], pl.DataFrame]) -> Map:  # noqa: A001
+def map(function: Callable[[pl.DataFrame], pl.DataFrame]) -> Map:
     """Hand the table to a function that changes columns and keeps rows; it is called the same way at serving.
 
     Examples
@@ -208,9 +208,7 @@ def need(frame: pl.DataFrame, columns: Sequence[str], who: str) -> None:
         if name not in frame.columns:
             near = difflib.get_close_matches(name, frame.columns, 1)
             hint = f' Did you mean "{near[0]}"?' if near else ""
-            raise DataError(
-                f'{who}: there is no column "{name}".{hint} The table has: {", ".join(frame.columns[:30])}'
-            )
+            raise DataError(f'{who}: there is no column "{name}".{hint} The table has: {", ".join(frame.columns[:30])}')
 
 
 def apply_cast(frame: pl.DataFrame, made: Cast) -> tuple[pl.DataFrame, Parse | None, list[Note]]:
@@ -225,7 +223,7 @@ def apply_cast(frame: pl.DataFrame, made: Cast) -> tuple[pl.DataFrame, Parse | N
     before = frame[made.column]
     if made.to == "number" and (before.dtype.is_numeric() or before.dtype == pl.Boolean):
         return frame.with_columns(pl.col(made.column).cast(pl.Float64)), None, []
-    if made.to == "boolean" and before.dtype == pl.Boolean or made.to == "date" and before.dtype.is_temporal():
+    if (made.to == "boolean" and before.dtype == pl.Boolean) or (made.to == "date" and before.dtype.is_temporal()):
         return frame, None, []
     parse = Parse(made.column, made.to, made.format)
     if made.to == "date" and made.format is None:
@@ -251,7 +249,9 @@ def apply_cast(frame: pl.DataFrame, made: Cast) -> tuple[pl.DataFrame, Parse | N
             f"(first: {first!r} in row {int(rows[0]) + 1})"
         )
         if made.invalid == "error":
-            raise DataError(f'{text}. Read them as missing with ps.prepare.cast(..., invalid="null"), or drop the column.')
+            raise DataError(
+                f'{text}. Read them as missing with ps.prepare.cast(..., invalid="null"), or drop the column.'
+            )
         notes.append(Note("prepare", made.column, int(failed.sum()), f"{text}; read as missing"))
     if blank.any():
         notes.append(Note("prepare", made.column, int(blank.sum()), "blank cells read as missing"))

@@ -13,8 +13,8 @@ from penstock.prepare.inference import infer
 from penstock.prepare.operations import (
     Cast,
     Drop,
-    Dropped,
     DropDuplicates,
+    Dropped,
     Filter,
     Map,
     MapReference,

@@ -147,9 +147,9 @@ class Blobs:
                 folder, name = str(path).rsplit("/", 2)[1:]
                 yield folder + name, int(info["size"])
 
-    def leftovers(self) -> list[Path]:
+    def leftovers(self) -> Iterator[Path]:
         """Temporary files that killed writers left behind (local folders only)."""
-        return list(self._local.glob("??/*.tmp")) if self._local else []
+        return self._local.glob("??/*.tmp") if self._local else iter(())
 
     def _size(self, digest: str) -> int | None:
         try:

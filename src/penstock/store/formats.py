@@ -175,14 +175,20 @@ def _decode_numpy(data: bytes, _annotation: Any) -> Any:
 
 
 def _is_arrays(value: object) -> bool:
-    return isinstance(value, dict) and bool(value) and all(
-        isinstance(key, str) and _module(item) == "numpy" and hasattr(item, "shape") and not item.dtype.hasobject
-        for key, item in value.items()
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(
+            isinstance(key, str) and _module(item) == "numpy" and hasattr(item, "shape") and not item.dtype.hasobject
+            for key, item in value.items()
+        )
     )
 
 
 def _encode_arrays(arrays: Any) -> bytes:
-    return _encode_bundle(Bundle({"names": list(arrays)}, {f"{i}.npy": _encode_numpy(a) for i, a in enumerate(arrays.values())}))
+    return _encode_bundle(
+        Bundle({"names": list(arrays)}, {f"{i}.npy": _encode_numpy(a) for i, a in enumerate(arrays.values())})
+    )
 
 
 def _decode_arrays(data: bytes, annotation: Any) -> Any:
@@ -261,7 +267,7 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def add_format(format: Format) -> None:  # noqa: A002 - the word of the field
+def add_format(format: Format) -> None:
     """Teach the store one more type; it is asked before those that are already known.
 
     Examples
@@ -290,7 +296,7 @@ def encode(value: Any) -> Encoded:
     >>> encode({"rows": 3})
     Encoded(format='json', data=b'{"rows":3}')
     """
-    for format in FORMATS.values():  # noqa: A001
+    for format in FORMATS.values():
         if format.accepts(value):
             return Encoded(format.name, format.encode(value))
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
@@ -319,7 +325,7 @@ def decode(format_name: str, data: bytes, annotation: Any = None) -> Any:
         When the format is not known here.
     """
     try:
-        format = FORMATS[format_name]  # noqa: A001
+        format = FORMATS[format_name]
     except KeyError:
         raise StoreError(
             f"the artifact is in the format {format_name!r}, which is not known here; known are "

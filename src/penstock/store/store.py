@@ -111,5 +111,7 @@ def read_value(store: Store, row: Any, annotation: Any = None, remedy: str = "")
     else:
         data = bytes(row.value)
         if digest_of(data) != row.digest:
-            raise DamagedArtifactError(f"artifact of {row.step} ({row.digest[:12]}) is damaged in the catalog. {remedy}")
+            raise DamagedArtifactError(
+                f"artifact of {row.step} ({row.digest[:12]}) is damaged in the catalog. {remedy}"
+            )
     return decode(row.format, data, annotation)

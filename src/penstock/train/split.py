@@ -79,7 +79,10 @@ def divide(table: pl.DataFrame, how: Split, target: str, task: str, time: str | 
     if kind == "auto":
         found = time or _time_column(table, target)
         kind = "time" if found else "random" if task == "regression" else "stratified"
-        column, why = found, "" if time or not found else f" (it carries times; other rules: ps.split.*, test={how.test})"
+        column, why = (
+            found,
+            "" if time or not found else f" (it carries times; other rules: ps.split.*, test={how.test})",
+        )
     if kind == "time":
         column = column or time or _time_column(table, target)
         if column is None:
@@ -119,7 +122,9 @@ def _by_time(table: pl.DataFrame, column: str, test: float | str) -> tuple[Flags
     if moments.null_count():
         raise DataError(f'split by time: column "{column}" has {moments.null_count()} empty cells; drop those rows')
     if not (moments.dtype.is_temporal() or moments.dtype.is_numeric()):
-        raise DataError(f'split by time: column "{column}" holds {moments.dtype}, not times; read it with ps.prepare.cast')
+        raise DataError(
+            f'split by time: column "{column}" holds {moments.dtype}, not times; read it with ps.prepare.cast'
+        )
     if isinstance(test, str):
         from datetime import timedelta
 
@@ -130,7 +135,7 @@ def _by_time(table: pl.DataFrame, column: str, test: float | str) -> tuple[Flags
         limit: Any = moments.max() - timedelta(seconds=seconds_of(test))  # type: ignore[operator]
         flags = (moments > limit).to_numpy()
     else:
-        limit = moments.sort()[min(table.height - 1, int(round(table.height * (1 - test))))]
+        limit = moments.sort()[min(table.height - 1, round(table.height * (1 - test)))]
         flags = (moments >= limit).to_numpy()
     return flags, f"by time: judged on the rows from {limit} on, by {column}"
 
@@ -175,7 +180,9 @@ def _bits(values: pl.Series) -> npt.NDArray[np.uint64]:
         return found
     text = values.cast(pl.String)
     known = {
-        item: int.from_bytes(hashlib.blake2b(repr(item).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+        item: int.from_bytes(
+            hashlib.blake2b(repr(item).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
+        )
         for item in text.unique().to_list()
     }
     return np.array([known[item] for item in text.to_list()], dtype=np.uint64)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.train.options import Estimator, Search
-from penstock.types.metrics import PRIMARY, METRICS, metric_named
+from penstock.types.metrics import METRICS, PRIMARY, metric_named
 
 Array = npt.NDArray[Any]
 _LARGE = 100_000
@@ -184,7 +184,14 @@ def fit_trial(
         from penstock.train.learners.trees import fit_trees
 
         written, files, _ = fit_trees(
-            matrix, target, task, categories, trial.parameters, seed, n_classes=n_classes, threads=os.cpu_count() or 1
+            matrix,
+            target,
+            task,
+            categories,
+            trial.parameters,
+            seed,
+            n_classes=n_classes,
+            threads=os.cpu_count() or 1,
         )
     return encoding, written, files
 
@@ -201,7 +208,9 @@ def proposals(how: Search, seed: int) -> Iterator[tuple[str, dict[str, float | i
     turn = 0
     while made < how.trials:
         turn += 1
-        strength = next(strengths, None) if "linear" in how.learners and (turn % 3 == 1 or len(how.learners) == 1) else None
+        strength = (
+            next(strengths, None) if "linear" in how.learners and (turn % 3 == 1 or len(how.learners) == 1) else None
+        )
         if strength is not None:
             yield "linear", {"C": strength}
         elif "lightgbm" in how.learners:
@@ -211,7 +220,12 @@ def proposals(how: Search, seed: int) -> Iterator[tuple[str, dict[str, float | i
         made += 1
 
 
-_TREES: dict[str, float | int] = {"learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 20, "feature_fraction": 0.8}
+_TREES: dict[str, float | int] = {
+    "learning_rate": 0.05,
+    "num_leaves": 15,
+    "min_data_in_leaf": 20,
+    "feature_fraction": 0.8,
+}
 
 
 def _drawn(random: np.random.Generator) -> dict[str, float | int]:

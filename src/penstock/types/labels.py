@@ -67,11 +67,15 @@ def label_name(value: Any) -> str:
 def text_of(column: pl.Series) -> pl.Series:
     """Write class values as :func:`label_name` does; blank text is missing."""
     if column.dtype.is_float():
-        return pl.Series(column.name, [None if item is None else label_name(item) for item in column.to_list()], pl.String)
+        return pl.Series(
+            column.name, [None if item is None else label_name(item) for item in column.to_list()], pl.String
+        )
     text = column.cast(pl.String)
     if column.dtype == pl.String:
         text = text.str.strip_chars()
-        return text.to_frame().select(pl.when(pl.col(text.name).str.len_bytes() > 0).then(pl.col(text.name))).to_series()
+        return (
+            text.to_frame().select(pl.when(pl.col(text.name).str.len_bytes() > 0).then(pl.col(text.name))).to_series()
+        )
     return text
 
 
@@ -126,7 +130,9 @@ def fit_labels(column: pl.Series, target: Target) -> Labels:
     counted = counted.sort(["penstock count", "label"], descending=[True, False])
     labels = counted["label"].to_list()
     if len(labels) < 2:
-        raise DataError(f'target "{name}": every value is {labels[0]!r}; a {target.task} target needs two classes or more')
+        raise DataError(
+            f'target "{name}": every value is {labels[0]!r}; a {target.task} target needs two classes or more'
+        )
     if target.task == "binary" and len(labels) != 2:
         raise DataError(
             f'target "{name}": has {len(labels)} values ({", ".join(map(repr, labels[:5]))}...), a binary target has two. '

@@ -80,9 +80,7 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
             return pl.when(found.is_finite()).then(found).alias(self.column)
         if self.to == "boolean":
             lower = text.str.to_lowercase()
-            return (
-                pl.when(lower.is_in(TRUE)).then(True).when(lower.is_in(FALSE)).then(False).alias(self.column)
-            )
+            return pl.when(lower.is_in(TRUE)).then(True).when(lower.is_in(FALSE)).then(False).alias(self.column)
         if self.to == "date":
             return self._date(text).alias(self.column)
         return pl.when(text.str.len_bytes() > 0).then(text).alias(self.column)
@@ -198,5 +196,5 @@ def read_date(value: Any) -> dt.datetime | None:
     if isinstance(value, dt.datetime):
         return value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
     if isinstance(value, dt.date):
-        return dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - dates carry no zone
+        return dt.datetime(value.year, value.month, value.day)
     raise ValueError("expected a date or time as text, such as 2024-05-31")

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import queue
 import sys
-from concurrent.futures import CancelledError, TimeoutError
+from concurrent.futures import CancelledError
 from typing import Any
 
 import cloudpickle

@@ -46,4 +46,6 @@ def read_predictor(written: Mapping[str, Any], files: Mapping[str, bytes]) -> Pr
         return EstimatorPredictor(files, written)
     from penstock.errors import StoreError
 
-    raise StoreError(f"the model's learner is of the kind {kind!r}, which this version does not know. Upgrade penstock.")
+    raise StoreError(
+        f"the model's learner is of the kind {kind!r}, which this version does not know. Upgrade penstock."
+    )

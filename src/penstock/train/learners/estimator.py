@@ -15,7 +15,12 @@ from penstock.train.learners.design import Design
 
 
 def fit_estimator(
-    matrix: Matrix, target: npt.NDArray[Any], task: str, categories: list[int], estimator: Any, trusted: Sequence[str]
+    matrix: Matrix,
+    target: npt.NDArray[Any],
+    task: str,
+    categories: list[int],
+    estimator: Any,
+    trusted: Sequence[str],
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Fit a copy of `estimator` on the dense design and write it.
 
@@ -41,7 +46,12 @@ def fit_estimator(
             f"ps.train.estimator({type(estimator).__name__}): has no predict_proba, which a {task} target needs; "
             "wrap it in sklearn.calibration.CalibratedClassifierCV"
         )
-    written = {"kind": "estimator", "task": task, "design": msgspec.to_builtins(design), "trusted": list(trusted)}
+    written = {
+        "kind": "estimator",
+        "task": task,
+        "design": msgspec.to_builtins(design),
+        "trusted": list(trusted),
+    }
     return written, {"estimator.skops": data}
 
 

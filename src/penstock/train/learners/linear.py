@@ -16,7 +16,12 @@ from penstock.train.learners.design import Design
 
 
 def fit_linear(
-    matrix: Matrix, target: npt.NDArray[Any], task: str, categories: list[int], parameters: Mapping[str, Any], seed: int
+    matrix: Matrix,
+    target: npt.NDArray[Any],
+    task: str,
+    categories: list[int],
+    parameters: Mapping[str, Any],
+    seed: int,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Fit and write the model.
 

@@ -105,7 +105,9 @@ def _library() -> Any:
                 library = ctypes.CDLL(str(folder / name))
                 library.LGBM_GetLastError.restype = ctypes.c_char_p
                 return library
-    raise StoreError("the model needs LightGBM's library, which is not installed. Install it with: pip install lightgbm")
+    raise StoreError(
+        "the model needs LightGBM's library, which is not installed. Install it with: pip install lightgbm"
+    )
 
 
 def _checked(code: int) -> None:
@@ -132,7 +134,14 @@ class TreesPredictor:
         self._fast = ctypes.c_void_p()
         _checked(
             _library().LGBM_BoosterPredictForMatSingleRowFastInit(
-                self._handle, _NORMAL, 0, -1, _FLOAT64, self.columns, b"num_threads=1", ctypes.byref(self._fast)
+                self._handle,
+                _NORMAL,
+                0,
+                -1,
+                _FLOAT64,
+                self.columns,
+                b"num_threads=1",
+                ctypes.byref(self._fast),
             )
         )
         self._call = _library().LGBM_BoosterPredictForMatSingleRowFast
@@ -158,7 +167,7 @@ class TreesPredictor:
 
     def predict_row(self, row: list[float]) -> Any:
         """See :class:`~penstock.train.learners.Predictor`."""
-        self._row[: len(row)] = row
+        self._row[: len(row)] = row  # type: ignore[assignment]
         _checked(self._call(*self._arguments))
         if self.task == "binary":
             yes = self._out[0]
@@ -166,7 +175,7 @@ class TreesPredictor:
         return self._out[0] if self.task == "regression" else list(self._out)
 
     def __del__(self) -> None:
-        library = _library.__wrapped__ and _library()
+        library = _library()
         if getattr(self, "_fast", None):
             library.LGBM_FastConfigFree(self._fast)
         if getattr(self, "_handle", None):
