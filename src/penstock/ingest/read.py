@@ -48,7 +48,7 @@ def read_table(path: Path, separator: str | None = None, encoding: str = "utf-8"
     >>> path = Path(tempfile.mkdtemp(), "a.csv")
     >>> _ = path.write_text("city;price\\nRome;3.5\\n")
     >>> read_table(path).schema
-    Schema({'city': String, 'price': Float64})
+    Schema([('city', String), ('price', Float64)])
     """
     suffixes = [item.lower() for item in path.suffixes[-2:]]
     packed = PACKED.get(suffixes[-1]) if suffixes else None

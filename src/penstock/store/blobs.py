@@ -21,7 +21,7 @@ def digest_of(data: bytes | memoryview) -> str:
     Examples
     --------
     >>> digest_of(b"penstock")[:12]
-    '5a4cb56b5ab4'
+    '539508beacbe'
     """
     return hashlib.sha256(data).hexdigest()
 

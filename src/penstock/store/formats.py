@@ -277,6 +277,7 @@ def add_format(format: Format) -> None:
     ...                   lambda value: str(value).encode(), lambda data, _: Fraction(data.decode())))
     >>> decode("fraction", encode(Fraction(1, 3)).data)
     Fraction(1, 3)
+    >>> _ = FORMATS.pop("fraction")
     """
     known = dict(FORMATS)
     FORMATS.clear()

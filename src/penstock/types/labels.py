@@ -114,7 +114,7 @@ def fit_labels(column: pl.Series, target: Target) -> Labels:
     Examples
     --------
     >>> from penstock.types.target import binary
-    >>> fit_labels(pl.Series("left", ["No", "Yes", "No"]), binary("left")).values
+    >>> fit_labels(pl.Series("left", ["No", "Yes", "No", "Yes"]), binary("left")).values
     ['No', 'Yes']
     """
     name = target.column
