@@ -24,7 +24,7 @@ lint: $(VENV)/ready
 	$(BIN)/lint-imports
 
 docs: $(VENV)/ready
-	$(BIN)/mkdocs build --quiet --strict --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
 
 # pip-compile does not read dependency groups yet, so they are handed to it as lines.
 lock:
