@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from penstock.prepare.operations import Note
-from penstock.types.parse import DATE_FORMATS, FALSE, TRUE, Kind, Parse
+from penstock.types.parse import DATE_FORMATS, FALSE, SPACES, TRUE, Kind, Parse
 
 _NEARLY = 0.9
 
@@ -42,13 +42,13 @@ def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]
 
 
 def _column(name: str, counted: pl.DataFrame) -> tuple[Parse | None, Note | None]:
-    stripped = counted["cell"].str.strip_chars()
+    stripped = counted["cell"].str.strip_chars(SPACES)
     empty = stripped.str.len_bytes() == 0
     blank = counted.select(Parse("cell", "number").blank()).to_series()
     values = counted.filter(~blank)
     if values.height == 0:
         return None, None
-    words = set(values["cell"].str.strip_chars().str.to_lowercase())
+    words = set(values["cell"].str.strip_chars(SPACES).str.to_lowercase())
     n_blank = int(counted.filter(blank)["penstock count"].sum())
     tail = f"; {n_blank} blank cells as missing" if n_blank else ""
     if words <= set(TRUE) | set(FALSE) and words & {"yes", "no", "true", "false"}:

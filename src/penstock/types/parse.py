@@ -43,6 +43,8 @@ DATE_FORMATS = (
     "%d %b %Y",
     "%b %d, %Y",
 )
+SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+"""Stripped from cells; said here because Python and Polars do not agree on what a space is."""
 _number, _thousands, _signs = re.compile(NUMBER), re.compile(THOUSANDS), re.compile(SIGNS)
 
 
@@ -72,9 +74,9 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
 
     def expression(self) -> pl.Expr:
         """Return the expression that reads the column; what cannot be read becomes null."""
-        text = pl.col(self.column).cast(pl.String).str.strip_chars()
+        text = pl.col(self.column).cast(pl.String).str.strip_chars(SPACES)
         if self.to == "number":
-            plain = text.str.replace_all(SIGNS, "").str.strip_chars()
+            plain = text.str.replace_all(SIGNS, "").str.strip_chars(SPACES)
             whole = pl.when(plain.str.contains(THOUSANDS)).then(plain.str.replace_all(",", "")).otherwise(plain)
             found = pl.when(whole.str.contains(NUMBER)).then(whole).cast(pl.Float64, strict=False)
             return pl.when(found.is_finite()).then(found).alias(self.column)
@@ -96,7 +98,7 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
 
     def blank(self) -> pl.Expr:
         """Return the expression that says which cells stand for a missing value."""
-        return pl.col(self.column).cast(pl.String).str.strip_chars().str.to_lowercase().is_in(BLANKS)
+        return pl.col(self.column).cast(pl.String).str.strip_chars(SPACES).str.to_lowercase().is_in(BLANKS)
 
     def reader(self) -> Callable[[Any], Any]:
         """Return the function that reads one cell; it raises ValueError where a table would hold junk."""
@@ -132,7 +134,7 @@ def is_blank(text: str) -> bool:
     >>> is_blank(" "), is_blank("N/A"), is_blank("0")
     (True, True, False)
     """
-    return text.strip().lower() in BLANKS
+    return text.strip(SPACES).lower() in BLANKS
 
 
 def read_number(value: Any) -> float | None:
@@ -145,7 +147,7 @@ def read_number(value: Any) -> float | None:
         return number if number - number == 0 else None
     if kind is not str:
         raise ValueError("expected a number, or a number as text")
-    plain = _signs.sub("", value.strip()).strip()
+    plain = _signs.sub("", value.strip(SPACES)).strip(SPACES)
     if _thousands.match(plain):
         plain = plain.replace(",", "")
     if _number.match(plain):
@@ -161,7 +163,7 @@ def read_boolean(value: Any) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        lower = value.strip().lower()
+        lower = value.strip(SPACES).lower()
         if lower in TRUE:
             return True
         if lower in FALSE:
@@ -179,7 +181,7 @@ def read_text(value: Any) -> str | None:
         return None
     if not isinstance(value, str):
         raise ValueError("expected text")
-    return value.strip() or None
+    return value.strip(SPACES) or None
 
 
 def read_date(value: Any) -> dt.datetime | None:
@@ -190,7 +192,7 @@ def read_date(value: Any) -> dt.datetime | None:
         if is_blank(value):
             return None
         try:
-            value = dt.datetime.fromisoformat(value.strip())
+            value = dt.datetime.fromisoformat(value.strip(SPACES))
         except ValueError:
             raise ValueError("expected a date or time as text, such as 2024-05-31 or 2024-05-31T12:00:00") from None
     if isinstance(value, dt.datetime):

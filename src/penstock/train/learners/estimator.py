@@ -35,7 +35,7 @@ def fit_estimator(
     design = Design.fit(matrix, categories)
     fitted = clone(estimator).fit(design.apply(matrix), target)
     data = sio.dumps(fitted)
-    unknown = sorted(set(sio.get_untrusted_types(data=data)) - set(trusted))
+    unknown = [name for name in sio.get_untrusted_types(data=data) if not _allowed(name, trusted)]
     if unknown:
         raise InputError(
             f"ps.train.estimator({type(estimator).__name__}): it holds types that a stored model may not load unasked: "
@@ -55,6 +55,11 @@ def fit_estimator(
     return written, {"estimator.skops": data}
 
 
+def _allowed(name: str, trusted: Sequence[str]) -> bool:
+    """Scikit-learn's own compiled types, such as trees, and those that the author named."""
+    return name.startswith("sklearn.") or name in trusted
+
+
 class EstimatorPredictor:
     """Answers with the estimator itself."""
 
@@ -64,7 +69,9 @@ class EstimatorPredictor:
         self.task = written["task"]
         self.design = msgspec.convert(written["design"], Design)
         try:
-            self.estimator = sio.loads(files["estimator.skops"], trusted=list(written["trusted"]))
+            data = files["estimator.skops"]
+            held = [name for name in sio.get_untrusted_types(data=data) if _allowed(name, written["trusted"])]
+            self.estimator = sio.loads(data, trusted=held)
         except Exception as error:
             raise StoreError(f"the model's estimator cannot be loaded: {error}") from error
 

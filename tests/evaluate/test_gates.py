@@ -1,0 +1,72 @@
+"""The gate: bounds, baseline, champion; and the words it gives."""
+
+import numpy as np
+import pytest
+
+from penstock.errors import InputError
+from penstock.evaluate.gates import gate, judge
+from penstock.evaluate.measure import baseline_predictions, intervals, point_metrics
+
+FOUND = {"roc_auc": {"value": 0.84, "low": 0.8, "high": 0.9}, "brier": {"value": 0.15, "low": 0.1, "high": 0.2}}
+SIMPLE = {"roc_auc": 0.5, "brier": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("how", "champion", "passed", "says"),
+    [
+        (gate(), None, True, "no champion to compare with"),
+        (gate(roc_auc=0.83, brier=0.2), None, True, "roc_auc 0.84 reaches the bound 0.83"),
+        (gate(roc_auc=0.85), None, False, "roc_auc 0.84 misses the bound 0.85"),
+        (gate(brier=0.1), None, False, "brier 0.15 misses the bound 0.1"),
+        (gate(), {"roc_auc": 0.86}, False, "roc_auc 0.84 is worse than the champion's 0.86 on the same rows"),
+        (gate(), {"roc_auc": 0.84}, True, "equals the champion's"),
+        (gate(min_gain=0.01), {"roc_auc": 0.835}, False, "wanted: better by 0.01"),
+    ],
+)
+def test_the_verdict(how, champion, passed, says):
+    verdict = judge(how, "roc_auc", FOUND, SIMPLE, champion)
+    assert verdict.passed is passed
+    assert says in " | ".join(verdict.reasons)
+
+
+def test_a_model_no_better_than_the_baseline_is_refused_unless_told_otherwise():
+    poor = {"roc_auc": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    assert not judge(gate(), "roc_auc", poor, SIMPLE, None).passed
+    assert judge(gate(beat_baseline=False), "roc_auc", poor, SIMPLE, None).passed
+
+
+def test_a_metric_that_is_none_is_refused():
+    with pytest.raises(InputError, match="known are roc_auc"):
+        gate(auc=0.8)
+    with pytest.raises(InputError, match="not a metric of this target"):
+        judge(gate(rmse=3), "roc_auc", FOUND, SIMPLE, None)
+
+
+def test_intervals_hold_the_value_and_narrow_with_rows():
+    random = np.random.default_rng(0)
+    widths = []
+    for n in (100, 10_000):
+        y = random.integers(0, 2, n).astype(float)
+        p = np.clip(y * 0.2 + random.random(n) * 0.8, 0, 1)
+        found = intervals("binary", y, np.column_stack([1 - p, p]), 0)["roc_auc"]
+        assert found.low < found.value < found.high
+        widths.append(found.high - found.low)
+    assert widths[1] < widths[0] / 5
+
+
+def test_a_bootstrap_interval_covers_the_truth_as_often_as_it_says():
+    random = np.random.default_rng(1)
+    covered = 0
+    for seed in range(120):
+        truth = random.normal(0, 1, 200)
+        found = intervals("regression", truth, np.zeros(200), seed, ["mae"])["mae"]
+        covered += found.low <= np.sqrt(2 / np.pi) <= found.high
+    assert covered >= 105
+
+
+def test_baselines():
+    learnt, judged = np.array([0.0, 0, 1]), np.array([1.0, 0])
+    np.testing.assert_allclose(baseline_predictions("prior", "binary", learnt, judged, 2), [[2 / 3, 1 / 3]] * 2)
+    assert baseline_predictions("last value", "regression", learnt, judged, 0).tolist() == [1.0, 1.0]
+    assert baseline_predictions("last value", "binary", learnt, judged, 2).tolist() == [[0, 1], [0, 1]]
+    assert point_metrics("regression", judged, np.full(2, 0.5))["mae"] == 0.5

@@ -1,0 +1,105 @@
+"""A row encoded alone equals its line in the table's matrix, bit for bit."""
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.conftest import customers
+
+from penstock.features.definitions import Written, apply_features, calendar, check_alone, derive, expressions_of
+from penstock.features.encoding import fit_encoding
+
+MOMENTS = st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2100, 1, 1))
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "number": st.none() | st.floats(allow_nan=False, allow_infinity=False, width=64),
+            "whole": st.none() | st.integers(-(2**53), 2**53),
+            "flag": st.none() | st.booleans(),
+            "city": st.none() | st.sampled_from(["Oslo", "Rome", "Łódź", ""]),
+            "note": st.none() | st.text(max_size=40),
+            "when": st.none() | MOMENTS,
+        }
+    ),
+    min_size=2,
+    max_size=40,
+)
+SCHEMA = {
+    "number": pl.Float64, "whole": pl.Int64, "flag": pl.Boolean, "city": pl.String, "note": pl.String, "when": pl.Datetime("us"),
+}  # fmt: skip
+
+
+@given(ROWS, ROWS)
+@settings(max_examples=150, deadline=None)
+def test_a_row_alone_equals_its_line_in_the_table(learnt, asked):
+    encoding = fit_encoding(pl.DataFrame(learnt, schema=SCHEMA), list(SCHEMA))
+    table = pl.DataFrame(asked, schema=SCHEMA)
+    matrix = encoding.matrix(table)
+    encode = encoding.row()
+    rows = np.array([encode(row) for row in table.to_dicts()]).reshape(matrix.shape)
+    assert np.array_equal(matrix, rows, equal_nan=True)
+    assert len(encoding.names()) == len(encoding.categories()) == matrix.shape[1]
+
+
+def test_unseen_categories_and_nulls_are_ordinary():
+    encoding = fit_encoding(pl.DataFrame({"city": ["Oslo"] * 6 + ["Rome"] * 6}), ["city"])
+    coded = encoding.matrix(pl.DataFrame({"city": ["Rome", "Atlantis", None]}))[:, 0]
+    assert coded[0] != coded[1]
+    assert coded[1] == len(encoding.encoders[0].levels)
+    assert np.isnan(coded[2])
+
+
+def test_identifiers_constants_and_empty_columns_are_left_out_with_the_reason():
+    table = customers(200).with_columns(
+        pl.lit(1).alias("one"), pl.lit(None, pl.Float64).alias("void"), pl.int_range(1, 201).alias("rownames")
+    )
+    encoding = fit_encoding(table, [name for name in table.columns if name not in ("left", "paid")])
+    assert dict(encoding.ignored) == {
+        "key": "is an identifier", "one": "is constant", "void": "is empty", "rownames": "is an identifier"
+    }  # fmt: skip
+    assert "note has 'great'" in encoding.names()
+
+
+def test_ten_thousand_categories_are_kept_in_bounds():
+    random = np.random.default_rng(0)
+    values = [f"c{int(value)}" for value in random.zipf(1.3, 20_000).clip(0, 10_000)]
+    encoding = fit_encoding(pl.DataFrame({"c": values}), ["c"])
+    assert len(encoding.encoders[0].levels) <= 200
+    assert encoding.names() == ["c", "c (rows)"]
+
+
+def test_a_calendar_and_derived_features_are_written_and_read_back():
+    table = pl.DataFrame({"day": [dt.datetime(2024, 2, 29, 13)], "a": [3.0], "b": [0]})
+    made = expressions_of([calendar("day"), derive(ratio=pl.col("a") / pl.col("b"))])
+    again = [Written.of(name, item).read() for name, item in made]
+    first, second = apply_features(table, made), apply_features(table, again)
+    assert first.equals(second)
+    assert first.row(0, named=True) | {"day_month": 2, "day_weekday": 4, "day_hour": 13, "ratio": None} == first.row(
+        0, named=True
+    )
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pl.col("a").mean(),
+        pl.col("a").shift(1),
+        pl.col("a").sum().over("b"),
+        pl.len(),
+        pl.col("a").rank(),
+        pl.col("a").sort(),
+    ],
+    ids=str,
+)
+def test_a_feature_that_looks_at_other_rows_is_refused(made):
+    table = pl.DataFrame({"a": [3.0, 1.0, 2.0, 5.0], "b": ["x", "y", "x", "y"]})
+    with pytest.raises(Exception, match='feature "f" looks at other rows'):
+        check_alone(table, [("f", made.alias("f"))])
+
+
+def test_a_python_function_in_a_feature_is_refused():
+    with pytest.raises(Exception, match="calls a Python function"):
+        derive(x=pl.col("a").map_elements(lambda value: value, return_dtype=pl.Float64))

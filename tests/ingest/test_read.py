@@ -1,0 +1,91 @@
+"""Tables in files: what people have, and what they have by mistake."""
+
+import gzip
+import json
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from penstock.errors import DataError
+from penstock.ingest.read import concatenate, read_table
+
+TEXT = "city,price,day\nOslo,1.5,2024-01-31\nŁódź,,2024-02-01\n"
+
+
+def write(tmp_path, name, data):
+    path = tmp_path / name
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.csv", TEXT),
+        ("a.tsv", TEXT.replace(",", "\t")),
+        ("a.csv", TEXT.replace(",", ";")),
+        ("a.csv", b"\xef\xbb\xbf" + TEXT.encode()),
+        ("a.csv", TEXT.replace("\n", "\r\n")),
+        ("a.csv.gz", gzip.compress(TEXT.encode())),
+        ("a.csv.zst", bytes(pa.compress(TEXT.encode(), "zstd", asbytes=True))),
+    ],
+    ids=["csv", "tsv", "semicolons", "bom", "crlf", "gzip", "zstd"],
+)
+def test_the_same_table_in_any_clothes(tmp_path, name, data):
+    table = read_table(write(tmp_path, name, data))
+    assert table.columns == ["city", "price", "day"]
+    assert table["city"].to_list() == ["Oslo", "Łódź"]
+    assert table["price"].to_list() == [1.5, None]
+    assert table.schema["day"] == pl.Date
+
+
+def test_json_lines_and_parquet_nested_fields_become_columns(tmp_path):
+    rows = [{"a": 1, "where": {"city": "Oslo"}}, {"a": 2.5, "where": {"city": None}, "tags": ["x"]}]
+    table = read_table(write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows))))
+    assert table["where.city"].to_list() == ["Oslo", None]
+    assert table["tags"].to_list() == [None, '["x"]']
+    table.write_parquet(tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet").equals(table)
+
+
+def test_a_late_float_in_a_column_of_whole_numbers_is_read(tmp_path):
+    assert read_table(write(tmp_path, "a.csv", "a\n" + "1\n" * 20_000 + "1.5\n"))["a"].sum() == 20_001.5
+
+
+def test_leading_zeros_are_kept_as_text(tmp_path):
+    assert read_table(write(tmp_path, "a.csv", "zip,n\n01234,1\n99999,2\n"))["zip"].to_list() == ["01234", "99999"]
+
+
+def test_partitions_meet_in_a_wider_type():
+    one, two = pl.DataFrame({"a": [1], "b": ["x"]}), pl.DataFrame({"a": ["?"], "c": [True]})
+    assert concatenate({"one": one, "two": two}).rows() == [("1", "x", None), ("?", None, True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("empty.csv", b"", "empty.csv: the file is empty"),
+        ("header.csv", "a,b\n", "has columns .* but no rows"),
+        ("ragged.csv", "a,b\n1,2\n3\n4,5\n", "ragged.csv, line 3: has 1 fields, the header has 2"),
+        ("ragged.csv", "a,b\n1,2\n3,4,5\n", "line 3: has 3 fields, the header has 2"),
+        ("latin.csv", "a,b\nn,1\né,2\n".encode("latin-1"), 'line 3: the byte 0xe9 is not utf-8.*encoding="latin-1"'),
+        ("utf16.csv", "a,b\n1,2\n".encode("utf-16"), 'encoding="utf-16"'),
+        ("junk.csv", bytes(range(256)) * 20, "holds binary data"),
+        ("book.csv", b"PK\x03\x04rest", "ZIP or Excel"),
+        ("double.csv", "a,b,a\n1,2,3\n", "two columns have the same name: 'a'"),
+        ("a.csv.gz", b"not gzip", "is not a whole gzip file"),
+        ("a.parquet", b"nothing", "cannot be read as Parquet"),
+        ("a.jsonl", '{"a": 1}\n{"a": \n', "line 2: is not JSON"),
+        ("a.jsonl", '{"a": 1}\n[3]\n', "line 2: is not an object"),
+        ("a.xlsx", b"PK", "the kind of file is not known"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why_and_where(tmp_path, name, data, says):
+    with pytest.raises(DataError, match=says):
+        read_table(write(tmp_path, name, data))
+
+
+def test_an_encoding_that_is_said_is_used(tmp_path):
+    path = write(tmp_path, "a.csv", "a\né\n".encode("latin-1"))
+    assert read_table(path, encoding="latin-1")["a"].to_list() == ["é"]

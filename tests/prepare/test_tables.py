@@ -1,0 +1,117 @@
+"""Cleaning: what is done is counted, and done the same to later rows."""
+
+import datetime as dt
+
+import polars as pl
+import pytest
+from tests.conftest import customers
+
+from penstock.errors import DataError, InputError
+from penstock.prepare import cast, drop, drop_duplicates, filter, map, rename  # noqa: A004
+from penstock.prepare.inference import date_format
+from penstock.prepare.tables import ROW, apply_facts, prepare
+
+
+def upper(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(pl.col("city").str.to_uppercase())
+
+
+def test_text_is_read_for_what_it_is_and_counted():
+    table, facts = prepare(customers(), [], "left")
+    assert table.schema["paid"] == pl.Float64
+    assert table.schema["member"] == pl.Boolean
+    assert table.schema["birthday"] == pl.Datetime("us")
+    notes = {note.column: note for note in facts.notes}
+    assert notes["paid"].count == 20
+    assert "blank" in notes["paid"].text
+
+
+def test_later_rows_are_prepared_in_the_same_way():
+    operations = [rename(orders="n"), cast("paid", pl.Float64), drop("note"), map(upper), drop_duplicates("key")]
+    raw = customers()
+    table, facts = prepare(raw, operations, "left")
+    assert apply_facts(raw, facts).equals(table.drop(ROW))
+    one = apply_facts(raw[5:6].drop("left"), facts)
+    assert one.equals(table[5:6].drop(ROW, "left"))
+
+
+def test_rows_are_dropped_and_counted_and_know_where_they_come_from():
+    raw = pl.concat([customers(50), customers(50)[:7]])
+    table, facts = prepare(raw, [drop_duplicates("key"), filter(pl.col("orders") > 2)], "left")
+    counts = [note.count for note in facts.notes if note.column is None]
+    assert counts == [7, 50 - table.height]
+    assert raw[table[ROW].to_numpy()]["key"].to_list() == table["key"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["1", " 2.5", "n/a"], pl.Float64),
+        (["$1,000", "20%"], pl.Float64),
+        (["yes", "NO", ""], pl.Boolean),
+        (["2024-01-31", "2024-02-01"], pl.Datetime("us")),
+        (["31.12.2024", "01.02.2024"], pl.Datetime("us")),
+        (["1", "two"], pl.String),
+        (["01/02/2024", "03/04/2024"], pl.String),
+        (["", " "], pl.String),
+        ([None, None], pl.String),
+    ],
+)
+def test_a_column_is_read_as_what_every_cell_says(cells, kind):
+    table, _ = prepare(pl.DataFrame({"c": pl.Series(cells, dtype=pl.String), "y": [0, 1, 2][: len(cells)]}), [], "y")
+    assert table.schema["c"] == kind
+
+
+def test_nearly_numbers_are_kept_as_text_with_advice():
+    cells = [str(i) for i in range(99)] + ["oops"]
+    _, facts = prepare(pl.DataFrame({"c": cells, "y": range(100)}), [], "y")
+    assert 'cast("c", pl.Float64, invalid="null")' in facts.notes[0].text
+
+
+def test_days_or_months_first_is_not_guessed():
+    assert date_format(pl.Series(["01/02/2024"])) is None
+    assert date_format(pl.Series(["31/01/2024", "01/02/2024"])) == "%d/%m/%Y"
+
+
+def test_nan_and_infinite_numbers_are_missing_and_counted():
+    raw = pl.DataFrame({"x": [1.0, float("nan"), float("inf"), None], "y": [0, 1, 0, 1]})
+    table, facts = prepare(raw, [], "y")
+    assert table["x"].to_list() == [1.0, None, None, None]
+    assert (facts.notes[0].column, facts.notes[0].count) == ("x", 2)
+
+
+def test_zones_become_utc():
+    zoned = pl.Series([dt.datetime(2024, 1, 1)]).dt.replace_time_zone("Europe/Oslo")
+    table, _ = prepare(pl.DataFrame({"t": zoned, "y": [1]}), [], "y")
+    assert table["t"][0] == dt.datetime(2023, 12, 31, 23)
+
+
+def test_a_cast_that_fails_names_the_cell_and_the_row():
+    raw = pl.DataFrame({"c": ["1", " ", "x"], "y": [0, 1, 0]})
+    with pytest.raises(DataError, match=r"column \"c\": 1 of 3 values are not numbers \(first: 'x' in row 3\)"):
+        prepare(raw, [cast("c", pl.Float64)], "y")
+    table, facts = prepare(raw, [cast("c", pl.Float64, invalid="null")], "y")
+    assert table["c"].to_list() == [1.0, None, None]
+    assert [note.count for note in facts.notes] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [cast("agee", "number"), drop("agee"), rename(agee="x"), drop_duplicates("agee"), filter(pl.col("agee") > 1)],
+)
+def test_a_column_that_is_not_there_is_named_with_the_nearest(made):
+    with pytest.raises(DataError, match='no column "agee". Did you mean "age"'):
+        prepare(customers(20), [made], "left")
+
+
+def test_a_map_must_keep_the_rows_and_be_found_again():
+    with pytest.raises(DataError, match="must return a table with the same rows"):
+        prepare(customers(20), [map(first_row)], "left")
+    with pytest.raises(InputError, match="must be defined by name in a file"):
+        prepare(customers(20), [map(lambda table: table)], "left")
+    with pytest.raises(InputError, match="not a type that a column can be read as"):
+        cast("age", "colour")
+
+
+def first_row(table: pl.DataFrame) -> pl.DataFrame:
+    return table[:1]

@@ -1,0 +1,72 @@
+"""Test rows: chosen by content, kept apart, stable as the table grows."""
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.conftest import customers
+
+from penstock.errors import DataError, InputError
+from penstock.train.split import divide
+from penstock.types.split import Split, group, random, stratified, time
+
+
+@given(st.integers(0, 1000), st.floats(0.1, 0.9))
+@settings(max_examples=30, deadline=None)
+def test_a_row_stays_on_its_side_whatever_other_rows_there_are(seed, share):
+    table = customers(900)
+    whole, _ = divide(table, random(share), "left", "binary", None)
+    rows = np.random.default_rng(seed).permutation(table.height)[:700]
+    part, _ = divide(table[rows], random(share), "left", "binary", None)
+    assert (whole[rows] == part).all()
+    assert abs(whole.mean() - share) < 0.08
+
+
+def test_classes_keep_their_shares_and_few_rows_are_divided_exactly():
+    table = pl.DataFrame({"x": range(1100), "y": ["a"] * 1000 + ["rare"] * 100})
+    flags, division = divide(table, stratified(0.2), "y", "binary", None)
+    assert flags[1000:].sum() == 20
+    assert abs(flags[:1000].mean() - 0.2) < 0.05
+    assert division.train + division.test == 1100
+
+
+def test_a_group_lies_on_one_side():
+    table = pl.DataFrame({"x": range(900), "patient": [f"p{i % 60}" for i in range(900)], "y": [0, 1] * 450})
+    flags, _ = divide(table, group("patient"), "y", "binary", None)
+    sides = table.with_columns(pl.Series("test", flags)).group_by("patient").agg(pl.col("test").n_unique())
+    assert sides["test"].max() == 1
+    assert 0 < flags.sum() < 900
+
+
+def test_time_judges_by_the_latest_rows():
+    days = [dt.datetime(2024, 1, 1) + dt.timedelta(days=i) for i in range(100)]
+    table = pl.DataFrame({"day": days, "y": range(100)}).sample(fraction=1, shuffle=True, seed=1)
+    for how in (time("day", test=0.2), Split("auto", 0.2), time("day", test="20d")):
+        flags, division = divide(table, how, "y", "regression", None)
+        assert division.kind == "time"
+        assert flags.sum() == 20
+        assert table["day"].filter(pl.Series(flags)).min() > table["day"].filter(pl.Series(~flags)).max()
+
+
+def test_birthdays_are_no_times_of_rows():
+    table = customers(100).with_columns(pl.col("birthday").cast(pl.Datetime("us")))
+    assert divide(table, Split("auto"), "left", "binary", None)[1].kind == "stratified"
+
+
+def test_what_cannot_be_split_says_why():
+    table = customers(100)
+    for how, says in [
+        (time("birthdate"), 'no column "birthdate"'),
+        (time("city"), "holds String, not times|has 4 empty cells"),
+        (time(), "no column says when"),
+        (group("patient"), 'no column "patient"'),
+    ]:
+        with pytest.raises(DataError, match=says):
+            divide(table, how, "left", "binary", None)
+    with pytest.raises(DataError, match="both sides need rows"):
+        divide(table[:1], random(), "left", "binary", None)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        random(1.5)
