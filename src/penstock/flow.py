@@ -124,6 +124,7 @@ def trials(
         groups = table[group].cast(pl.String).fill_null("").to_numpy().astype(str)
     how = Search(budget, tuple(learners), metric, most, folds)
     fit = functools.partial(fit_encoding, columns=_usable(table, target))
+    _need_columns(fit(table))
     return run_trials(table, fit, codes, target.task, len(labels.values), how, seed, groups, times)
 
 
@@ -147,9 +148,7 @@ def trained(
     fit = functools.partial(fit_encoding, columns=columns)
     fitted, learner, files = fit_trial(table, fit, codes, target.task, len(labels.values), trial, seed, given)
     assert isinstance(fitted, Encoding)
-    if not fitted.encoders:
-        reasons = "; ".join(f"{name} {reason}" for name, reason in fitted.ignored[:5])
-        raise DataError(f"no column is left to learn from ({reasons or 'there is only the target'})")
+    _need_columns(fitted)
     facts: Facts = msgspec.convert(prepared["facts"], Facts)
     written = [Written.of(name, made) for name, made in expressions_of(features)]
     made = {item.name for item in written}
@@ -322,6 +321,12 @@ def _judging(featured: pl.DataFrame, divided: Partitions[Any], labels: Labels) -
 def _division(divided: Partitions[Any]) -> Division:
     found: Division = msgspec.convert(divided["division"], Division)
     return found
+
+
+def _need_columns(fitted: Encoding) -> None:
+    if not fitted.encoders:
+        reasons = "; ".join(f"{name} {reason}" for name, reason in fitted.ignored[:5])
+        raise DataError(f"no column is left to learn from ({reasons or 'there is only the target'})")
 
 
 def _usable(table: pl.DataFrame, target: Target) -> list[str]:

@@ -43,7 +43,7 @@ def test_eight_rows_raise_no_alarm_and_a_million_with_a_tiny_shift_neither():
 def test_missing_values_constants_and_new_categories_are_drift():
     reference = profile_of(pl.DataFrame({"a": [1.0] * 500, "b": ["x"] * 500, "c": [0.5, 1.5] * 250}), ["a", "b", "c"])
     later = pl.DataFrame(
-        {"a": [2.0] * 200, "b": ["new"] * 200, "c": [None, 0.5] * 100}, schema_overrides={"c": pl.Float64}
+        {"a": [2.0] * 200, "b": ["new"] * 200, "c": [None, 0.5, 1.5, None] * 50}, schema_overrides={"c": pl.Float64}
     )
     found = {column.name: column for column in compare_columns(reference, later, drift())}
     assert all(column.drifted for column in found.values())

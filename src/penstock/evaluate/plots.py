@@ -28,7 +28,9 @@ def _figure(width: float = 4.4, height: float = 3.6) -> tuple[Any, Any]:
 
 def _svg(figure: Any) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    figure.savefig(
+        buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")), transparent=True
+    )
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 

@@ -1,0 +1,241 @@
+"""The command line as people and programs use it: real processes, exit codes, shapes of JSON."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.conftest import customers
+
+from penstock.cli import COMMANDS
+
+PIPELINE = """
+import polars as pl
+import penstock as ps
+
+pipeline = ps.Pipeline(
+    "customers",
+    ingest=ps.ingest.files("customers.csv"),
+    target=ps.binary("left", positive="gone"),
+    train=ps.train.search(trials=2, folds=3),
+    evaluate=ps.evaluate.gate({gate}),
+)
+"""
+
+
+def call(*words, folder=None, code=0, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "penstock", *map(str, words)], cwd=folder, capture_output=True, text=True, timeout=120,
+        env={**os.environ, **environment}, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, f"{done.returncode}: {done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def call_json(*words, **options):
+    return json.loads(call(*words, "--json", **options).stdout)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    customers(500).write_csv(folder / "customers.csv")
+    (folder / "pipeline.py").write_text(PIPELINE.format(gate=""))
+    call("run", "pipeline.py", folder=folder)
+    return folder
+
+
+def test_every_command_has_help_with_an_example():
+    assert "penstock init data.csv" in call("--help").stdout
+    for name in COMMANDS:
+        assert "Example:" in call(name, "--help").stdout, name
+
+
+def test_plan_and_run_print_the_promised_shapes(place):
+    plan = call_json("plan", "pipeline.py", folder=place)
+    assert plan["pipeline"] == "customers"
+    assert all(set(step) >= {"name", "status", "causes", "stage"} for step in plan["steps"])
+    assert {step["status"] for step in plan["steps"]} == {"cached"}
+    run = call_json("run", place / "pipeline.py", folder="/")
+    assert set(run) >= {"run", "pipeline", "status", "steps", "metrics", "baseline", "gate", "model", "report"}
+    assert run["status"] == "succeeded"
+    assert all(set(step) >= {"name", "status", "seconds", "digest"} for step in run["steps"])
+    assert set(run["metrics"]["roc_auc"]) == {"value", "low", "high"}
+    assert run["gate"]["passed"] is True
+    assert run["model"] == {"name": "customers", "version": 1, "aliases": ["champion"]}
+    assert Path(run["report"]).is_file()
+
+
+def test_a_plan_is_a_tree_for_people(place):
+    text = call("plan", "pipeline.py", folder=place).stdout
+    assert "├─ ingest" in text
+    assert "everything is cached" in text
+
+
+def test_the_store_is_found_in_the_order_that_is_promised(place, tmp_path):
+    steps = call_json("plan", "pipeline.py", folder=place, PENSTOCK_STORE=str(tmp_path / "e"))["steps"]
+    assert {step["status"] for step in steps} == {"stale"}
+    steps = call_json("plan", "pipeline.py", "--store", ".penstock", folder=place, PENSTOCK_STORE=str(tmp_path / "e"))[
+        "steps"
+    ]
+    assert {step["status"] for step in steps} == {"cached"}
+
+
+def test_runs_show_diff_and_models(place):
+    call("run", "pipeline.py", folder=place)
+    runs = call_json("runs", folder=place)
+    assert runs[0]["pipeline"] == "customers"
+    shown = call_json("show", "latest", folder=place)
+    assert {"user", "host", "packages", "seed", "git_commit", "parameters", "steps"} <= set(shown)
+    assert shown["packages"]["polars"]
+    assert "cpu" in call("show", runs[-1]["run"], "--log", folder=place).stdout
+    assert "nothing changed" in call("diff", "latest~1", "latest", folder=place).stdout
+    assert "champion" in call("models", "customers", folder=place).stdout
+    assert call_json("models", folder=place)[0]["versions"][0]["version"] == 1
+    assert "every artifact is the same" in call("reproduce", "latest", folder=place).stdout
+    assert call_json("gc", "--dry-run", folder=place)["dry_run"] is True
+    assert all(check["ok"] for check in call_json("doctor", folder=place))
+    assert "_PENSTOCK_COMPLETE" in call("completion", "bash").stdout
+
+
+def test_a_changed_parameter_is_a_cause_in_words(place, tmp_path):
+    shutil.copytree(place, tmp_path / "p")
+    file = tmp_path / "p" / "pipeline.py"
+    file.write_text(file.read_text().replace("trials=2", 'trials=2, budget="120s"'))
+    steps = {step["name"]: step for step in call_json("plan", file)["steps"]}
+    assert steps["trials"]["causes"] == ["budget 60s -> 120s"]
+    assert steps["prepared"]["status"] == "cached"
+    assert "--force nothing: no step has that name" in call("run", file, "--force", "nothing", code=2).stderr
+    call("run", file, "--force", "trials")
+    assert any(
+        "budget 60s -> 120s" in line
+        for line in call_json("diff", "latest~1", "latest", "--store", file.parent / ".penstock")["parameters"]
+    )
+
+
+def test_a_gate_that_says_no_leaves_with_three_and_a_person_may_promote(place, tmp_path):
+    shutil.copytree(place, tmp_path / "p")
+    file = tmp_path / "p" / "pipeline.py"
+    file.write_text(PIPELINE.format(gate="roc_auc=0.999").replace("trials=2", 'trials=3, learners=["lightgbm"]'))
+    done = call("run", file, code=3)
+    assert "misses the bound 0.999" in done.stdout
+    store = ["--store", tmp_path / "p" / ".penstock"]
+    assert call_json("promote", "customers", "2", "--why", "trust me", *store)["aliases"] == ["champion"]
+    assert "trust me" in call("models", "customers", *store).stdout
+    assert call_json("rollback", "customers", *store)["version"] == 1
+
+
+def test_a_file_is_predicted_in_each_kind(place, tmp_path):
+    for suffix in ("parquet", "csv", "jsonl"):
+        out = tmp_path / f"out.{suffix}"
+        assert call_json("predict", "customers", "customers.csv", "-o", out, folder=place)["rows"] == 500
+    table = pl.read_parquet(tmp_path / "out.parquet")
+    assert set(table["prediction"]) == {"gone", "here"}
+    assert "probability_gone" in table.columns
+    call("predict", "customers", "customers.csv", "-o", "out.xlsx", folder=place, code=2)
+    call("predict", "customers", "nothing.csv", "-o", tmp_path / "o.csv", folder=place, code=2)
+    customers(20).drop("age").write_csv(tmp_path / "in.csv")
+    assert (
+        'has no column "age"'
+        in call("predict", "customers", tmp_path / "in.csv", "-o", tmp_path / "o.csv", folder=place, code=2).stderr
+    )
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_monitor_without_requests_has_not_enough_data(place):
+    found = call_json("monitor", "customers", folder=place)
+    assert set(found) >= {"model", "version", "window", "status", "columns", "performance"}
+    assert found["status"] == "not enough data"
+    assert found["window"] == {"from": None, "to": None, "rows": 0}
+
+
+@pytest.mark.parametrize("column", ["left", "city", "orders", "age"])
+def test_init_writes_a_file_that_runs_as_it_is(tmp_path, column):
+    customers(300).drop_nulls(column).write_csv(tmp_path / "my data.csv")
+    made = call_json("init", "my data.csv", "--target", column, "-o", "p.py", folder=tmp_path)
+    assert made["task"] == {"left": "binary", "city": "multiclass", "orders": "multiclass", "age": "regression"}[column]
+    text = (tmp_path / "p.py").read_text().replace('budget="60s"', "trials=2, folds=3")
+    (tmp_path / "p.py").write_text(text)
+    assert (
+        call_json("run", "p.py", folder=tmp_path, code=0 if column in ("left", "age") else call_code(tmp_path))[
+            "status"
+        ]
+        == "succeeded"
+    )
+    assert (
+        "is there already"
+        in call("init", "my data.csv", "--target", column, "-o", "p.py", folder=tmp_path, code=2).stderr
+    )
+
+
+def call_code(folder):
+    """What the gate says of a target that nothing predicts: either is right."""
+    return subprocess.run(
+        [sys.executable, "-m", "penstock", "run", "p.py"], cwd=folder, capture_output=True, check=False
+    ).returncode
+
+
+def test_a_module_of_steps_runs_without_a_model(tmp_path):
+    (tmp_path / "g.py").write_text("import penstock as ps\n@ps.step\ndef one() -> int:\n    return 1\n")
+    run = call_json("run", tmp_path / "g.py")
+    assert run["model"] is None
+    assert run["steps"][0]["status"] == "ran"
+    assert call_json("plan", tmp_path / "g.py")["steps"][0] == {
+        "name": "one",
+        "status": "cached",
+        "causes": [],
+        "stage": None,
+    }
+
+
+def test_python_gives_the_same_as_the_commands(place):
+    code = (
+        "import penstock as ps, json; from pipeline import pipeline\n"
+        "print(json.dumps([[s.name for s in pipeline.plan().steps], pipeline.run().as_json()['metrics'], ps.load('customers').version]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=True)
+    names, metrics, version = json.loads(done.stdout)
+    run = call_json("run", "pipeline.py", folder=place)
+    assert names == [step["name"] for step in run["steps"]]
+    assert metrics == run["metrics"]
+    assert version == run["model"]["version"]
+
+
+def test_ctrl_c_keeps_what_is_finished(tmp_path):
+    import signal
+    import time
+
+    (tmp_path / "g.py").write_text(
+        "import time, penstock as ps\n@ps.step\ndef one() -> int:\n    return 1\n"
+        "@ps.step\ndef two(one: int) -> int:\n    time.sleep(60)\n    return 2\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "penstock", "run", "g.py"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    line = process.stderr.readline()
+    assert "one" in line
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "finished steps are kept" in errors
+    steps = call_json("plan", "g.py", folder=tmp_path)["steps"]
+    assert [step["status"] for step in steps] == ["cached", "stale"]
+
+
+def test_nothing_heavy_is_imported_to_plan_or_to_find_everything_cached(place):
+    code = (
+        "import sys; from penstock.cli.common import load_pipeline\np = load_pipeline('pipeline.py'); p.plan(); p.run()\n"
+        "print([m for m in ('sklearn', 'lightgbm', 'pandas', 'scipy', 'matplotlib', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr

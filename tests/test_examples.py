@@ -1,0 +1,53 @@
+"""The examples run as they are; the one that needs PyTorch where it is installed."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import call_json
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.mark.parametrize("name", ["churn", "housing", "electricity"])
+def test_an_example_passes_its_own_gate(name, tmp_path):
+    run = call_json("run", EXAMPLES / name / f"{name}.py", "--store", tmp_path)
+    assert run["gate"]["passed"]
+    assert run["model"]["aliases"] == ["champion"]
+    assert {
+        step["status"] for step in call_json("plan", EXAMPLES / name / f"{name}.py", "--store", tmp_path)["steps"]
+    } == {"cached"}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
+def test_images_and_a_network_on_the_engine_alone(tmp_path):
+    run = call_json("run", EXAMPLES / "digits" / "digits.py", "--store", tmp_path)
+    assert run["status"] == "succeeded"
+    again = call_json("run", EXAMPLES / "digits" / "digits.py", "--store", tmp_path)
+    assert {step["status"] for step in again["steps"]} == {"cached"}
+
+
+def test_the_demo_draws_the_whole_line_twice(tmp_path):
+    import shutil
+
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    for expected in ("10 steps ran, 0 cached", "0 steps ran, 10 cached"):
+        done = subprocess.run(
+            [sys.executable, tmp_path / "examples" / "demo.py"],
+            capture_output=True,
+            text=True,
+            timeout=170,
+            env=dict(os.environ),
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count(expected) == 3
+        assert "monitor   calm" in done.stdout
+        assert "DRIFT in" in done.stdout
+        assert "is better than the champion's" in done.stdout
+        assert ": 0 lost" in done.stdout
+        assert len(done.stdout.splitlines()) <= 16

@@ -1,0 +1,279 @@
+"""The web API over real HTTP, from the command line's own process."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import polars as pl
+import pytest
+
+from penstock.deploy.registry import Registry
+from penstock.monitor.log import log_folder, read_log
+from penstock.store.store import open_store
+from penstock.watch import monitor
+from tests.conftest import customers, make_pipeline
+
+
+@contextlib.contextmanager
+def serving(store, *options):
+    command = [
+        sys.executable,
+        "-m",
+        "penstock",
+        "serve",
+        "customers",
+        "--port",
+        "0",
+        "--json",
+        "--store",
+        str(store),
+        *options,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        text = ""
+        while not text.rstrip().endswith("}\n}"):
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            text += line
+        with httpx.Client(base_url=json.loads(text)["url"], timeout=10) as client:
+            yield client, process
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    customers().write_csv(folder / "customers.csv")
+    store = open_store(folder / "s")
+    make_pipeline(folder).run(store).raise_for_status()
+    make_pipeline(folder, seed=1).run(store).raise_for_status()
+    if len(Registry(store, "customers").versions()) < 2:
+        make_pipeline(folder, seed=2, features=[]).run(store).raise_for_status()
+    Registry(store, "customers").promote(1, "for the test")
+    with serving(folder / "s") as (client, process):
+        yield client, store, process
+    store.close()
+
+
+def rows(n=1, seed=7, **changes):
+    made = customers(n, seed=seed, **changes).drop("left").with_columns(pl.col("birthday").cast(pl.String))
+    return made.to_dicts()
+
+
+def test_rows_are_answered_with_ids_and_probabilities(served):
+    client, store, _ = served
+    answer = client.post("/predict", json={"rows": rows(3)}).json()
+    assert answer["model"] == {"name": "customers", "version": 1}
+    assert len({item["id"] for item in answer["predictions"]}) == 3
+    for item in answer["predictions"]:
+        assert item["prediction"] in ("gone", "here")
+        assert sum(item["probabilities"].values()) == pytest.approx(1)
+    logged = read_log(log_folder(store.folder, "customers")).records
+    assert {item["id"] for item in answer["predictions"]} <= {record.id for record in logged}
+    assert client.post("/predict", json={"rows": []}).json()["predictions"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (b"", 400, "not JSON"),
+        (b"{", 400, "not JSON"),
+        (b'{"rows": ' + b"[" * 100_000, 400, "nested too deeply"),
+        (b"[1]", 422, "expected shape"),
+        (b'{"row": {}}', 422, "expected shape"),
+        (b'{"rows": 3}', 422, "expected shape"),
+        (b'{"rows": [3]}', 422, "expected an object of column to value, found 3"),
+        (b'{"rows": [{}]}', 422, "is missing"),
+        (b"\xff\xfe", 400, "not JSON"),
+        (json.dumps({"rows": [{}] * 10_001}).encode(), 422, "at most 10000"),
+    ],
+    ids=["empty", "half", "deep", "list", "row", "number", "no-row", "no-fields", "bytes", "many"],
+)
+def test_what_is_not_rows_is_told_and_the_service_goes_on(served, body, status, says):
+    client, _, _ = served
+    answer = client.post("/predict", content=body)
+    assert answer.status_code == status
+    assert says in answer.json()["error"]["message"]
+    assert client.post("/predict", json={"rows": rows()}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("age", "forty", "expected a number, found 'forty'"),
+        ("age", True, "expected a number"),
+        ("age", [1], "expected a number"),
+        ("paid", "much", "expected a number, or a number as text"),
+        ("city", 5, "expected text, found 5"),
+        ("member", "maybe", "expected true or false"),
+        ("birthday", "yesterday", "expected a date"),
+        ("agee", 5, 'is not a column of this model; did you mean "age"?'),
+    ],
+)
+def test_a_bad_field_is_named(served, field, value, says):
+    client, _, _ = served
+    answer = client.post("/predict", json={"rows": [*rows(), {**rows()[0], field: value}]})
+    assert answer.status_code == 422
+    (problem,) = answer.json()["error"]["rows"]
+    assert (problem["row"], problem["field"]) == (1, field)
+    assert says in problem["message"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"city": "Atlantis"}, {"city": None, "age": None}, {"paid": 12}, {"member": True}, {"age": 10**30}, {"key": "x"}],
+)
+def test_unseen_values_and_nulls_are_ordinary(served, change):
+    client, _, _ = served
+    assert client.post("/predict", json={"rows": [{**rows()[0], **change}]}).status_code == 200
+
+
+def test_a_request_of_a_hundred_megabytes_is_refused_and_others_are_answered(served):
+    client, _, _ = served
+
+    def body():
+        for _ in range(100):
+            yield b" " * 1_000_000
+
+    with contextlib.suppress(httpx.TransportError):
+        assert client.post("/predict", content=body()).status_code == 413
+    with contextlib.suppress(httpx.TransportError):
+        assert client.post("/predict", content=b" " * 20_000_000).status_code == 413
+    assert client.post("/predict", json={"rows": rows()}).status_code == 200
+
+
+def test_a_missing_field_is_named_and_one_that_is_not_used_may_be_missing(served):
+    client, _, _ = served
+    row = rows()[0]
+    del row["key"]
+    assert client.post("/predict", json={"rows": [row]}).status_code == 200
+    del row["age"]
+    (problem,) = client.post("/predict", json={"rows": [row]}).json()["error"]["rows"]
+    assert problem["field"] == "age"
+    assert "is missing" in problem["message"]
+
+
+def test_machines_find_what_they_look_for(served):
+    client, _, _ = served
+    assert client.get("/health/live").json() == {"status": "live"}
+    assert client.get("/health/ready").json()["model"]["version"] == 1
+    assert "penstock_predictions_total" in client.get("/metrics").text
+    described = client.get("/openapi.json").json()
+    row = described["components"]["schemas"]["Row"]
+    assert "age" in row["required"]
+    assert "key" not in row["required"]
+    assert described["openapi"].startswith("3.1")
+    assert client.get("/nothing").status_code == 404
+    assert client.get("/predict").status_code == 404
+
+
+def test_labels_are_taken_and_wrong_ones_are_told(served):
+    client, store, _ = served
+    answers = client.post("/predict", json={"rows": rows(2)}).json()["predictions"]
+    good = {"labels": [{"id": item["id"], "label": "gone"} for item in answers]}
+    assert client.post("/feedback", json=good).json() == {"accepted": 2}
+    assert read_log(log_folder(store.folder, "customers")).labels[answers[0]["id"]] == "gone"
+    answer = client.post("/feedback", json={"labels": [{"id": "x", "label": "perhaps"}]})
+    assert answer.status_code == 422
+    assert "expected one of here, gone" in answer.json()["error"]["message"]
+
+
+def test_a_promotion_changes_over_without_losing_a_request(served):
+    client, store, _ = served
+    registry = Registry(store, "customers")
+    other = registry.versions()[0].version
+    seen, failed, stop = [], [], threading.Event()
+
+    def ask():
+        with httpx.Client(base_url=client.base_url, timeout=10) as mine:
+            while not stop.is_set():
+                try:
+                    seen.append(mine.post("/predict", json={"rows": rows()}).json()["model"]["version"])
+                except Exception as error:
+                    failed.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    registry.promote(other, "while asked")
+    deadline = time.monotonic() + 15
+    while other not in seen and time.monotonic() < deadline:
+        time.sleep(0.05)
+    registry.rollback("back")
+    while (len(seen) < 10 or seen[-1] != 1) and time.monotonic() < deadline + 15:
+        time.sleep(0.05)
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+    assert failed == []
+    assert {1, other} <= set(seen)
+
+
+def test_drift_is_seen_in_what_was_asked_and_labels_show_decay(served):
+    client, store, _ = served
+    registry = Registry(store, "customers")
+    version = registry.champion().version
+    from penstock.monitor.options import drift
+
+    client.post("/predict", json={"rows": rows(300, seed=21)})
+    calm = monitor("customers", store, drift("300 rows"))
+    assert (calm.status, calm.version, calm.window.rows) == ("calm", version, 300)
+    answers = client.post("/predict", json={"rows": rows(300, seed=22, drifted=True)}).json()["predictions"]
+    wrong = [{"id": item["id"], "label": "here" if item["prediction"] == "gone" else "gone"} for item in answers]
+    client.post("/feedback", json={"labels": wrong})
+    found = monitor("customers", store, drift("300 rows"))
+    assert found.status == "drift"
+    assert {column.name for column in found.columns if column.drifted} >= {"age", "city"}
+    assert found.performance.decayed
+    assert found.performance.labels == 300
+    few = monitor("customers", store, drift("20 rows"))
+    assert few.status in {"not enough data", "drift"}
+
+
+def test_what_was_answered_is_logged_though_the_service_is_killed(served):
+    _, store, _ = served
+    with serving(store.folder) as (client, process):
+        answers = client.post("/predict", json={"rows": rows(5)}).json()["predictions"]
+        os.kill(process.pid, signal.SIGKILL)
+    logged = {record.id for record in read_log(log_folder(store.folder, "customers")).records}
+    assert {item["id"] for item in answers} <= logged
+
+
+def test_a_port_in_use_is_told_in_words(served):
+    client, store, _ = served
+    command = [
+        sys.executable,
+        "-m",
+        "penstock",
+        "serve",
+        "customers",
+        "--port",
+        str(client.base_url.port),
+        "--store",
+        str(store.folder),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "Give another port with --port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_service_imports_nothing_heavy(served):
+    _, store, _ = served
+    code = (
+        "import sys; from penstock.serving import make_service; from penstock.store.store import open_store\n"
+        f"s = make_service(open_store({str(store.folder)!r}), 'customers')\n"
+        f"s.model.predict_rows({rows()!r})\n"
+        "print([m for m in ('sklearn', 'lightgbm', 'pandas', 'scipy', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
