@@ -6,7 +6,6 @@ request, which makes no data frame unless a feature needs one. The tests hold bo
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import DataError, StoreError
+from penstock.features.compiled import Compiled, compile_feature
 from penstock.features.definitions import Written, apply_features
 from penstock.features.encoding import Category, Encoding
 from penstock.monitor.profile import Profile
@@ -341,7 +341,7 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
     features = model._features
     needed = sorted({name for item in model.manifest.features for name in item.needs} & {now for _, now, _ in plan})
     kinds = {name: dtype_named(model.manifest.dtypes[name]) for name in needed}
-    stages = _stages(features)
+    plain = _compiled(model)
 
     def read(rows: Sequence[Any]) -> list[list[float]]:
         problems: list[RowProblem] = []
@@ -370,40 +370,32 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
             matrix: list[list[float]] = model.manifest.encoding.matrix(model.prepare(model.frame_of(rows))).tolist()
             return matrix
         if features and prepared:
-            columns = [_series(name, [values[name] for values in prepared], kinds[name]) for name in needed]
-            frame = pl.DataFrame(columns) if columns else pl.DataFrame({"penstock row": [0] * len(prepared)})
-            for stage in stages:  # one select for all features that do not need one another
-                done = frame.select(stage)
-                for values, made in zip(prepared, done.rows(), strict=True):
-                    values.update(zip(done.columns, map(_plain, made), strict=True))
-                if stage is not stages[-1]:
-                    frame = apply_features(frame, [(item.meta.output_name(), item) for item in stage])
+            if plain is not None:
+                for values in prepared:
+                    for name, feature in plain:
+                        values[name] = feature(values)
+            else:
+                columns = [_series(name, [values[name] for values in prepared], kinds[name]) for name in needed]
+                frame = pl.DataFrame(columns) if columns else pl.DataFrame({"penstock row": [0] * len(prepared)})
+                table = apply_features(frame, features)
+                for name, _ in features:
+                    for values, value in zip(prepared, table[name].to_list(), strict=True):
+                        values[name] = value
         return [encode(values) for values in prepared]
 
     return read
 
 
-def _stages(features: Sequence[tuple[str, pl.Expr]]) -> list[list[pl.Expr]]:
-    """Group features so that each group needs only columns and earlier groups."""
-    level: dict[str, int] = {}
-    groups: list[list[pl.Expr]] = []
-    for name, made in features:
-        level[name] = max((level[needed] + 1 for needed in made.meta.root_names() if needed in level), default=0)
-        while len(groups) <= level[name]:
-            groups.append([])
-        groups[level[name]].append(made)
-    return groups
-
-
-def _plain(value: Any) -> Any:
-    """Bring a feature's value to what :func:`apply_features` makes of it in a table."""
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if isinstance(value, dt.timedelta):
-        return value / dt.timedelta(seconds=1)
-    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        return dt.datetime(value.year, value.month, value.day)
-    return value
+def _compiled(model: Model) -> list[tuple[str, Compiled]] | None:
+    """Return the features as plain functions, when all of them can be."""
+    kinds = dict(model.manifest.dtypes)
+    found = []
+    for item in model.manifest.features:
+        made = compile_feature(item.expression, kinds)
+        if made is None or item.name in kinds:
+            return None
+        found.append((item.name, made))
+    return found
 
 
 def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:

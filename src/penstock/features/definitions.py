@@ -108,6 +108,11 @@ def apply_features(frame: pl.DataFrame, expressions: Sequence[tuple[str, pl.Expr
     >>> apply_features(pl.DataFrame({"x": [3]}), made)["half"].to_list()
     [1.5]
     """
+    if frame.height == 1 and expressions:
+        # With one row Polars takes a column for a constant and divides another way: the last bit would differ.
+        # The rows are written out anew, because those gathered from a constant are a constant again.
+        twice = [pl.Series(column.name, column.to_list() * 2, column.dtype) for column in frame]
+        return apply_features(pl.DataFrame(twice), expressions)[:1]
     for name, made in expressions:
         for needed in made.meta.root_names():
             if needed not in frame.columns:
@@ -146,7 +151,7 @@ def check_alone(frame: pl.DataFrame, made: Sequence[tuple[str, pl.Expr]], rows: 
     """
     whole = apply_features(frame, made)
     for index in sorted({(frame.height - 1) * step // max(rows - 1, 1) for step in range(rows)}):
-        alone = apply_features(frame[index : index + 1], made)
+        alone = apply_features(frame[[index]], made)
         for name, _ in made:
             one, all_ = alone[name][0] if alone.height else None, whole[name][index]
             if alone.height != 1 or one != all_:

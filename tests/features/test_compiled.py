@@ -1,0 +1,73 @@
+"""A feature compiled for one row equals Polars on a table, bit for bit."""
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.features import calendar, derive
+from penstock.features.compiled import compile_feature
+from penstock.features.definitions import apply_features, check_alone, expressions_of
+
+KINDS = {"f": "Float64", "g": "Float64", "i": "Int64", "j": "Int64"}
+FLOATS = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, -0.0, 1.0, 0.1])
+INTEGERS = st.none() | st.integers(-(2**62), 2**62) | st.integers(-5, 5)
+ROWS = st.lists(
+    st.fixed_dictionaries({"f": FLOATS, "g": FLOATS, "i": INTEGERS, "j": INTEGERS}), min_size=1, max_size=12
+)
+SCHEMA = {"f": pl.Float64, "g": pl.Float64, "i": pl.Int64, "j": pl.Int64}
+EXPRESSIONS = [
+    pl.col("f") / pl.col("g"),
+    pl.col("f") / 3.7,
+    pl.col("i") / 7,
+    pl.lit(3.7) / pl.col("f"),
+    pl.col("f") / pl.col("i").clip(1),
+    pl.col("i") / pl.col("j"),
+    pl.col("i") * pl.col("j") + 3,
+    pl.col("i") - pl.col("f") * 0.1,
+    (pl.col("f") + pl.col("g")).clip(-1, 2.5) * 2,
+    pl.col("i").clip(-2, 2) / (pl.col("j") + 1),
+    1 - pl.col("i"),
+]
+
+
+@pytest.mark.parametrize("made", EXPRESSIONS, ids=str)
+@given(rows=ROWS)
+@settings(max_examples=60, deadline=None)
+def test_a_compiled_feature_equals_polars(made, rows):
+    compiled = compile_feature(made.meta.serialize(format="json"), KINDS)
+    assert compiled is not None
+    table = apply_features(pl.DataFrame(rows, schema=SCHEMA), [("x", made.alias("x"))])["x"].to_list()
+    assert [compiled(row) for row in rows] == table
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pl.col("f").log1p(),
+        pl.col("f").mean(),
+        pl.col("s").str.len_chars(),
+        pl.col("f") ** 2,
+        pl.col("f").clip(pl.col("g")),
+        pl.lit(1) / 0,
+    ],
+)
+def test_what_is_not_surely_equal_is_left_to_polars(made):
+    assert compile_feature(made.meta.serialize(format="json"), KINDS) is None
+
+
+@pytest.mark.parametrize(
+    "made", [*EXPRESSIONS, pl.col("f") / 1e7, (pl.col("f") * 1.1).round(3), pl.col("i") % 7], ids=str
+)
+def test_a_row_alone_has_the_value_that_it_has_in_the_table(made):
+    table = pl.DataFrame(
+        {"f": [i * 0.377 for i in range(50)], "g": [i + 0.3 for i in range(50)], "i": range(50), "j": range(1, 51)}
+    )
+    check_alone(table, [("x", made.alias("x"))])
+    whole = apply_features(table, [("x", made.alias("x"))])["x"].to_list()
+    assert [apply_features(table[i : i + 1], [("x", made.alias("x"))])["x"][0] for i in range(50)] == whole
+
+
+def test_calendars_and_derived_features_have_names():
+    names = [name for name, _ in expressions_of([calendar("day"), derive(a=pl.col("f"))])]
+    assert names == ["day_year", "day_month", "day_day", "day_weekday", "day_hour", "day_weekend", "a"]
