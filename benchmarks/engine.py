@@ -19,9 +19,9 @@ PEERS = {
     "penstock": ("", 1000),
     "hamilton": ("sf-hamilton==1.90.0", 1000),
     "kedro": ("kedro==1.7.0", 1000),
-    "redun": ("redun==0.44.0", 100),
+    "redun": ("redun==0.44.1", 100),
     "dagster": ("dagster==1.13.0", 100),
-    "prefect": ("prefect==3.8.0", 100),
+    "prefect": ("prefect==3.8.0", 100),  # its server fails with FastAPI 0.165
     "metaflow": ("metaflow==2.19.0", 10),
 }
 
@@ -41,6 +41,8 @@ def python_of(peer: str) -> str:
                 break
         else:
             raise SystemExit(f"{peer} cannot be installed")
+        if peer == "prefect":
+            subprocess.run([python, "-m", "pip", "install", "-q", "fastapi<0.118"], check=False)
         (place / "ready").touch()
     return str(python)
 

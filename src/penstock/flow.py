@@ -157,12 +157,12 @@ def trained(
     # A column that was constant or empty is watched too: when it begins to vary, the world has changed.
     # Dates and their parts are not: time passes.
     parts = {name for item in features if isinstance(item, Calendar) for name, _ in expressions_of([item])}
+    ignored = dict(fitted.ignored)
+    kinds = table.schema  # asked once: each asking lists every column
     watched = [
         name
         for name in columns
-        if (name, "is an identifier") not in fitted.ignored
-        and name not in parts
-        and not table.schema[name].is_temporal()
+        if ignored.get(name) != "is an identifier" and name not in parts and not kinds[name].is_temporal()
     ]
     manifest = {
         "format": FORMAT,
@@ -171,7 +171,7 @@ def trained(
         "labels": labels,
         "changes": list(facts.changes),
         "features": written,
-        "dtypes": {name: str(table.schema[name]) for name in sorted(used) if name in table.columns},
+        "dtypes": {name: str(kinds[name]) for name in sorted(used) if name in kinds},
         "encoding": fitted,
         "inputs": inputs,
         "learner": learner,
@@ -187,7 +187,8 @@ def evaluated(
     """Judge the model on the test rows: the ``evaluation``, and ``outcomes`` for plots and comparisons."""
     model = Model(trained)
     test, codes = _judging(featured, divided, model.labels)
-    predicted = model.predict_prepared(test)
+    matrix = model.manifest.encoding.matrix(test)
+    predicted = model.predictor.predict(matrix)
     learnt = _training(featured, divided, target)[1]
     division = _division(divided)
     kind = gate.baseline
@@ -212,7 +213,7 @@ def evaluated(
         baseline_name=kind if kind == "last value" else "mean" if target.task == "regression" else "class frequencies",
         rows=test.height,
         slices=slices_of(test, groups, metric, target.task, codes, predicted, seed),
-        importance=importances(model.predict_prepared, test, columns, metric, codes, seed),
+        importance=importances(model.predictor.predict, matrix, model.manifest.encoding.blocks(), metric, codes, seed),
     )
     return Partitions({"evaluation": evaluation, "outcomes": {"target": codes, "predicted": predicted}})
 

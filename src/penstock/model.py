@@ -233,8 +233,9 @@ class Model:
         return compile_rows(self)
 
     def _checked(self, raw: pl.DataFrame) -> pl.DataFrame:
+        schema = raw.schema
         for column in self.inputs:
-            if column.name not in raw.columns:
+            if column.name not in schema:
                 if not column.required:
                     continue
                 near = difflib.get_close_matches(column.name, raw.columns, 1)
@@ -243,7 +244,7 @@ class Model:
                     f'the table has no column "{column.name}", which model {self.name} needs.{hint} '
                     f"It has: {', '.join(raw.columns[:30])}"
                 )
-            kind = raw.schema[column.name]
+            kind = schema[column.name]
             if column.type in ("integer", "number") and kind == pl.String:
                 parse = Parse(column.name, "number")
                 read = raw.select(parse.expression()).to_series()
@@ -262,11 +263,12 @@ class Model:
     def _typed(self, table: pl.DataFrame) -> pl.DataFrame:
         """Give the columns that features compute with the types that they had in training."""
         kinds = {name: dtype_named(kind) for name, kind in self.manifest.dtypes.items()}
+        schema = table.schema
         try:
             return table.with_columns(
                 pl.col(name).cast(kind)
                 for name, kind in kinds.items()
-                if name in table.columns and table.schema[name] != kind and not _widens(table[name], kind)
+                if name in schema and schema[name] != kind and not _widens(table[name], kind)
             )
         except pl.exceptions.PolarsError as error:
             raise DataError(f"the table does not fit model {self.name}: {str(error).splitlines()[0]}") from None

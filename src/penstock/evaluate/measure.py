@@ -13,7 +13,6 @@ import polars as pl
 from penstock.types.metrics import METRICS, metrics_for
 
 Array = npt.NDArray[Any]
-Predict = Callable[[pl.DataFrame], Array]
 RESAMPLES = 500
 _PERMUTED_ROWS, _PERMUTATIONS, _PERMUTED_COLUMNS = 2000, 5, 100
 _SLICE_ROWS = 30
@@ -190,28 +189,38 @@ def sliceable(table: pl.DataFrame, columns: Sequence[str], most: int = 6) -> lis
 
 
 def importances(
-    predict: Predict, table: pl.DataFrame, columns: Sequence[str], metric: str, target: Array, seed: int
+    predict: Callable[[Array], Array],
+    matrix: Array,
+    blocks: Sequence[tuple[str, slice]],
+    metric: str,
+    target: Array,
+    seed: int,
 ) -> list[Importance]:
     """Shuffle one column at a time and see by how much the metric worsens.
 
     Parameters
     ----------
     predict : callable
-        From a prepared table to predictions.
-    columns : sequence of str
-        At most a hundred are tried, on at most 2,000 rows.
+        From encoded rows to predictions.
+    matrix : array, shape (n_rows, n_matrix_columns)
+        Encoded rows; at most 2,000 are looked at. Shuffling these is shuffling the column, because each row is
+        encoded by itself.
+    blocks : sequence of (str, slice)
+        Columns of the table, at most a hundred, and where each stands in the matrix.
     """
     random = np.random.default_rng(seed)
-    if table.height > _PERMUTED_ROWS:
-        rows = np.sort(random.choice(table.height, _PERMUTED_ROWS, replace=False))
-        table, target = table[rows], target[rows]
+    if len(matrix) > _PERMUTED_ROWS:
+        rows = np.sort(random.choice(len(matrix), _PERMUTED_ROWS, replace=False))
+        matrix, target = matrix[rows], target[rows]
     measure = METRICS[metric]
-    whole = measure.value(target, predict(table))
+    whole = measure.value(target, predict(matrix))
     found = []
-    for name in list(columns)[:_PERMUTED_COLUMNS]:
+    shuffled = matrix.copy()
+    for name, block in list(blocks)[:_PERMUTED_COLUMNS]:
         losses = []
         for _ in range(_PERMUTATIONS):
-            shuffled = table.with_columns(table[name][random.permutation(table.height)])
+            shuffled[:, block] = matrix[random.permutation(len(matrix)), block]
             losses.append(measure.gain(whole, measure.value(target, predict(shuffled))))
+        shuffled[:, block] = matrix[:, block]
         found.append(Importance(name, float(np.mean(losses)), float(np.std(losses))))
     return sorted(found, key=lambda item: (-item.mean, item.column))

@@ -240,6 +240,15 @@ class Encoding(msgspec.Struct, frozen=True):
         """Names of the table columns that are used."""
         return [encoder.column for encoder in self.encoders]
 
+    def blocks(self) -> list[tuple[str, slice]]:
+        """Each column of the table, and where it stands in the matrix."""
+        found, at = [], 0
+        for encoder in self.encoders:
+            width = len(encoder.names())
+            found.append((encoder.column, slice(at, at + width)))
+            at += width
+        return found
+
     def matrix(self, frame: pl.DataFrame) -> Matrix:
         """Encode a table: shape (n_rows, n_matrix_columns), float64."""
         parts = [array for encoder in self.encoders for array in encoder.table(frame[encoder.column])]
