@@ -40,7 +40,7 @@ def test_the_demo_draws_the_whole_line_twice(tmp_path):
             [sys.executable, tmp_path / "examples" / "demo.py"],
             capture_output=True,
             text=True,
-            timeout=170,
+            timeout=600,
             env=dict(os.environ),
             check=False,
         )

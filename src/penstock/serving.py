@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -91,7 +92,7 @@ def serve_champion(
     url = f"http://{shown}:{taken.getsockname()[1]}"
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(service, taken, newest_champion(store, service), started=lambda: started(url, service.model)))  # type: ignore[arg-type]
 
 

@@ -29,7 +29,7 @@ pipeline = ps.Pipeline(
 
 def call(*words, folder=None, code=0, **environment):
     done = subprocess.run(
-        [sys.executable, "-m", "penstock", *map(str, words)], cwd=folder, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-m", "penstock", *map(str, words)], cwd=folder, capture_output=True, text=True, timeout=600,
         env={**os.environ, **environment}, check=False,
     )  # fmt: skip
     assert done.returncode == code, f"{done.returncode}: {done.stdout}\n{done.stderr}"

@@ -282,9 +282,30 @@ def test_cleaning_keeps_models_that_answer(done, tmp_path):
     from penstock.engine.cleanup import clean
     from penstock.outcome import load
 
-    _, store, _, _ = done
+    _, store, _, result = done
     shutil.copytree(store.folder, tmp_path / "s")
     other = open_store(tmp_path / "s")
+    gone, kept = (
+        other.folder / "reports" / "customers-old.html",
+        other.folder / "reports" / f"customers-{result.run}.html",
+    )
+    gone.touch()
+    with other.catalog.begin() as connection:
+        connection.execute(
+            schema.runs.insert(),
+            {
+                "id": "old",
+                "pipeline": "customers",
+                "status": "succeeded",
+                "started": 1.0,
+                "user": "",
+                "host": "",
+                "packages": "{}",
+                "parameters": "{}",
+                "seed": 0,
+            },
+        )
     assert clean(other, 0).blobs > 0
     assert load("customers", store=other).version == 1
+    assert (gone.exists(), kept.exists()) == (False, True)
     other.close()

@@ -91,6 +91,9 @@ def clean(store: Store, keep: int = 10, *, dry_run: bool = False) -> Cleanup:
             store.blobs.remove(digest)
         for path in store.blobs.leftovers():
             path.unlink(missing_ok=True)
+        for run in old:
+            for path in (store.folder / "reports").glob(f"*-{run}.html"):
+                path.unlink(missing_ok=True)
     freed = sum(size for _, size in loose)
     return Cleanup(len(old), len(gone), len(loose), freed, sum(size for _, size in blobs) - freed)
 

@@ -14,11 +14,8 @@ BLUE, GREY, RED = "#1f5f8b", "#9aa5b1", "#b4472e"
 
 
 def _figure(width: float = 4.4, height: float = 3.6) -> tuple[Any, Any]:
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    mpl.rcParams["svg.hashsalt"] = "penstock"
-    mpl.rcParams["svg.fonttype"] = "none"
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
@@ -27,17 +24,19 @@ def _figure(width: float = 4.4, height: float = 3.6) -> tuple[Any, Any]:
 
 
 def _svg(figure: Any) -> str:
+    import matplotlib as mpl
+
     buffer = io.StringIO()
-    figure.savefig(
-        buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")), transparent=True
-    )
+    unstamped = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with mpl.rc_context({"svg.hashsalt": "penstock", "svg.fonttype": "none"}):  # else ids are drawn by chance
+        figure.savefig(buffer, format="svg", metadata=unstamped, transparent=True)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
 
 def _label(axes: Any, x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=8, color="#52606d")
-    axes.set_ylabel(y, fontsize=8, color="#52606d")
+    axes.set_xlabel(_short(x), fontsize=8, color="#52606d")
+    axes.set_ylabel(_short(y), fontsize=8, color="#52606d")
 
 
 def roc(codes: Array, score: Array) -> str:
@@ -132,8 +131,8 @@ def confusion(codes: Array, predicted: Array, classes: Sequence[str]) -> str:
                     fontsize=8,
                     color=colour,
                 )
-        axes.set_xticks(range(n), [str(item)[:14] for item in classes], rotation=45 if n > 5 else 0)
-        axes.set_yticks(range(n), [str(item)[:14] for item in classes])
+        axes.set_xticks(range(n), [_short(str(item)[:14]) for item in classes], rotation=45 if n > 5 else 0)
+        axes.set_yticks(range(n), [_short(str(item)[:14]) for item in classes])
     _label(axes, "predicted", "true")
     return _svg(figure)
 
