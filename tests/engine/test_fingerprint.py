@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -373,6 +375,30 @@ def test_the_versions_of_used_packages_are_part(module):
 def test_a_package_imported_inside_the_body_is_part(module):
     step = Graph.of(module(written(body="    import click\n    return click.style('a')"))).steps["target"]
     assert "package:click" in fingerprint(step).parts
+
+
+def test_modules_that_a_package_makes_without_a_file_are_the_packages(module, monkeypatch, tmp_path):
+    home = tmp_path / "site-packages" / "compiled"
+    home.mkdir(parents=True)
+    (home / "__init__.py").write_text(
+        "import sys, types\n__version__ = '1.2'\n"
+        "inner = sys.modules['compiled.inner'] = types.ModuleType('compiled.inner')\n"
+        "ops = sys.modules['compiled.ops'] = types.ModuleType('compiled.ops')\nops.__file__ = '_ops.py'\n"
+    )
+    monkeypatch.syspath_prepend(home.parent)
+    text = written(body="    import compiled.inner, compiled.ops\n    return 1")
+    assert fingerprint(Graph.of(module(text)).steps["target"]).parts["package:compiled"] == "1.2"
+
+
+def test_a_package_imported_inside_the_body_is_not_loaded_for_the_plan(module):
+    text = written(body="    import lightgbm\n    return lightgbm.__version__")
+    code = (
+        f"import sys, types; m = types.ModuleType('steps'); exec({text!r}, m.__dict__)\n"
+        "from penstock.engine.graph import Graph; from penstock.engine.fingerprint import fingerprint\n"
+        "print('package:lightgbm' in fingerprint(Graph.of(m).steps['target']).parts, 'lightgbm' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
 
 
 def test_code_without_source_is_known_by_its_bytecode():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import importlib.util
 import site
 import sys
 import sysconfig
@@ -41,8 +43,14 @@ def owner_of(module_name: str) -> str:
         return "user"
     if top in sys.stdlib_module_names or top in sys.builtin_module_names:
         return "standard"
-    module = sys.modules.get(module_name) or sys.modules.get(top)
-    return owner_of_file(_file_of(module)) if module is not None else "user"
+    # Packages make modules without files (torch._C.cpp) or without a real one (torch.ops): whose their parent is.
+    name = module_name
+    while name:
+        file = _file_of(sys.modules.get(name))
+        if file is not None and file.startswith(("/", "<")):
+            return owner_of_file(file)
+        name = name.rpartition(".")[0]
+    return owner_of_file(_file_unloaded(top))
 
 
 @lru_cache(maxsize=4096)
@@ -66,12 +74,24 @@ def _own_folder() -> str:
     return __file__.rpartition("/engine/")[0] + "/"
 
 
-def _file_of(module: ModuleType) -> str | None:
+def _file_of(module: ModuleType | None) -> str | None:
     found = getattr(module, "__file__", None)
     if found is None:
         paths = list(getattr(module, "__path__", []))
         return str(paths[0]) + "/" if paths else None
     return str(found)
+
+
+def _file_unloaded(top: str) -> str | None:
+    """Where a module would be loaded from; it is not, for that may take seconds."""
+    try:
+        spec = importlib.util.find_spec(top) if top not in sys.modules else None
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    folders = list(spec.submodule_search_locations or [])
+    return spec.origin or (f"{folders[0]}/" if folders else None)
 
 
 @lru_cache(maxsize=1024)
@@ -90,7 +110,10 @@ def version_of(module_name: str) -> tuple[str, str]:
         return top, importlib.metadata.version(top)
     except importlib.metadata.PackageNotFoundError:
         pass
-    own = getattr(sys.modules.get(top), "__version__", None)
+    try:
+        own = getattr(importlib.import_module(top), "__version__", None)
+    except ImportError:
+        own = None
     if isinstance(own, str):
         return top, own
     for distribution in importlib.metadata.packages_distributions().get(top, []):
