@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -245,15 +246,16 @@ def source(pattern: str | Path, name: str | None = None) -> Source:
     """
     from penstock.engine.files import file_refs
 
-    caller = inspect.stack()[1]
-    folder = Path(caller.filename).parent if Path(caller.filename).exists() else Path()
+    caller = sys._getframe(1)
+    file = Path(caller.f_code.co_filename)
+    folder = file.parent if file.exists() else Path()
     many = any(sign in str(pattern) for sign in "*?[")
     returns: Any = Partitions[Path] if many else Path
 
     def resolve(store: Any, _needs: Mapping[str, Ref]) -> Ref:
         return file_refs(store, [str(pattern)], folder, always_partitions=many)
 
-    return Source(name or "", resolve, returns=returns, location=f"{caller.filename}:{caller.lineno}")
+    return Source(name or "", resolve, returns=returns, location=f"{file}:{caller.f_lineno}")
 
 
 def as_step(made: StepFunction[Any], known: typing.Container[str], **changes: Any) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import inspect
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def files(
     """
     if not patterns:
         raise DataError("ps.ingest.files() names no file; give it a path or a pattern, such as 'data/*.csv'")
-    caller = Path(inspect.stack()[1].filename)
+    caller = Path(sys._getframe(1).f_code.co_filename)
     folder = caller.resolve().parent if caller.exists() else Path.cwd()
     try:
         codecs.lookup(encoding)
