@@ -6,7 +6,7 @@ Every function here is pure: the same artifacts and parameters give the same byt
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,13 @@ from penstock.evaluate.measure import (
     sliceable,
     slices_of,
 )
-from penstock.features.definitions import (
-    Calendar,
-    Feature,
-    Written,
-    apply_features,
-    check_alone,
-    expressions_of,
-)
+from penstock.features.definitions import Calendar, Feature, Written, expressions_of
 from penstock.features.encoding import Encoding, fit_encoding
+from penstock.features.resolve import resolve
+from penstock.features.stored import Stored, compacts, compute, write_past
 from penstock.ingest.read import concatenate, read_table
-from penstock.model import FORMAT, Model, input_columns
+from penstock.inputs import input_columns, table_of
+from penstock.model import FORMAT, Model
 from penstock.monitor.profile import profile_of
 from penstock.prepare.operations import Note, Operation
 from penstock.prepare.tables import ROW, Facts, prepare
@@ -64,22 +60,35 @@ def snapshot(parts: Partitions[pl.DataFrame]) -> pl.DataFrame:
     return concatenate(parts)
 
 
-def prepared(snapshot: pl.DataFrame, operations: Sequence[Operation], target: str) -> Partitions[Any]:
+def prepared(snapshot: pl.DataFrame, operations: Sequence[Operation], target: str | None) -> Partitions[Any]:
     """Clean the snapshot: the prepared ``table``, and the ``facts`` that repeat it for later rows."""
     table, facts = prepare(snapshot, operations, target)
     return Partitions({"table": table, "facts": facts})
 
 
-def featured(prepared: Partitions[Any], features: Sequence[Feature]) -> pl.DataFrame:
-    """Add the features to the prepared table."""
-    expressions = expressions_of(features)
-    table: pl.DataFrame = prepared["table"]
-    taken = [name for name, _ in expressions if name in table.columns]
-    if taken:
-        raise DataError(f'feature "{taken[0]}" has the name of a column; give it another name')
-    if expressions:
-        check_alone(table, expressions)
-    return apply_features(table, expressions)
+def featured(
+    prepared: Partitions[Any],
+    features: Sequence[Feature],
+    base: str,
+    times: Mapping[str, str | None],
+    **others: Partitions[Any],
+) -> pl.DataFrame:
+    """Add the features to the prepared table, from its own columns, its past, and the other prepared tables."""
+    tables = _tables(base, prepared, others)
+    stored = _stored(features, base, times, tables)
+    return compute(tables[base], stored, compacts(stored, tables), check=True)
+
+
+def _tables(base: str, prepared: Partitions[Any], others: Mapping[str, Partitions[Any]]) -> dict[str, pl.DataFrame]:
+    """Return every prepared table by its name in ``ingest=``."""
+    named = {name.removeprefix("prepared_"): item["table"] for name, item in others.items()}
+    return {base: prepared["table"], **named}
+
+
+def _stored(
+    features: Sequence[Feature], base: str, times: Mapping[str, str | None], tables: Mapping[str, pl.DataFrame]
+) -> list[Stored]:
+    return resolve(features, base, {name: table.schema for name, table in tables.items()}, times)
 
 
 def divided(featured: pl.DataFrame, split: Split, target: Target, time: str | None) -> Partitions[Any]:
@@ -137,8 +146,11 @@ def trained(
     pipeline: str,
     seed: int,
     metric: str | None,
+    base: str,
+    times: Mapping[str, str | None],
     trials: list[Trial] | None = None,
     given: Estimator | None = None,
+    **others: Partitions[Any],
 ) -> Bundle:
     """Fit the best trial, or the given estimator, on all training rows, and write the model."""
     table, codes, labels = _training(featured, divided, target)
@@ -149,14 +161,17 @@ def trained(
     fitted, learner, files = fit_trial(table, fit, codes, target.task, len(labels.values), trial, seed, given)
     assert isinstance(fitted, Encoding)
     _need_columns(fitted)
-    facts: Facts = msgspec.convert(prepared["facts"], Facts)
-    written = [Written.of(name, made) for name, made in expressions_of(features)]
-    made = {item.name for item in written}
-    used = set(fitted.columns()) - made | {name for item in written for name in item.needs} - made
+    facts = _facts(prepared)
+    tables = _tables(base, prepared, others)
+    stored = _stored(features, base, times, tables)
+    past = compacts(stored, tables)
+    known = {base: facts, **{name.removeprefix("prepared_"): _facts(item) for name, item in others.items()}}
+    made = {name for item in stored for name in item.names}
+    used = set(fitted.columns()) - made | {name for item in stored for name in item.needs} - made
     inputs = input_columns(facts, used, target.column, fitted)
     # A column that was constant or empty is watched too: when it begins to vary, the world has changed.
     # Dates and their parts are not: time passes.
-    parts = {name for item in features if isinstance(item, Calendar) for name, _ in expressions_of([item])}
+    parts = {name for item in features if isinstance(item, Calendar) for name, _ in expressions_of(item)}
     ignored = dict(fitted.ignored)
     kinds = table.schema  # asked once: each asking lists every column
     watched = [
@@ -170,15 +185,28 @@ def trained(
         "pipeline": pipeline,
         "labels": labels,
         "changes": list(facts.changes),
-        "features": written,
-        "dtypes": {name: str(kinds[name]) for name in sorted(used) if name in kinds},
+        "base": base,
+        "tables": [table_of(name, known[name], stored, tables[name]) for name in sorted({*tables})],
+        "features": stored,
+        "dtypes": {name: str(kinds[name]) for name in sorted(used | _looked_up(stored)) if name in kinds},
         "encoding": fitted,
         "inputs": inputs,
         "learner": learner,
         "profile": profile_of(table, watched),
         "metric": metric or PRIMARY[target.task],
     }
+    files |= {f"past/{number}.parquet": write_past(item) for number, item in enumerate(past) if item is not None}
     return Bundle(msgspec.to_builtins(manifest), files)
+
+
+def _looked_up(stored: Sequence[Stored]) -> set[str]:
+    """Columns that come from other rows or tables, which later expressions may use."""
+    return {name for item in stored if not isinstance(item, Written) for name in item.names}
+
+
+def _facts(prepared: Partitions[Any]) -> Facts:
+    found: Facts = msgspec.convert(prepared["facts"], Facts)
+    return found
 
 
 def evaluated(
@@ -227,8 +255,10 @@ def gated(
     champion: Bundle | None,
     gate: Gate,
     target: Target,
+    base: str,
+    **others: pl.DataFrame,
 ) -> Verdict:
-    """Hold the model against bounds, baseline and the champion's answers to the same rows."""
+    """Hold the model against bounds, baseline and the champion's answers to the same rows, from the same tables."""
     evaluation = msgspec.convert(evaluated["evaluation"], Evaluation)
     found = {name: msgspec.to_builtins(item) for name, item in evaluation.metrics.items()}
     simple = evaluation.baseline
@@ -240,7 +270,8 @@ def gated(
         old = Model(champion)
         if (old.labels.task, old.labels.names) != (labels.task, labels.names):
             raise DataError(f"it predicts {old.labels.column} ({', '.join(old.labels.names) or 'a number'})")
-        answers = old.predict_table(snapshot[test[ROW].to_numpy()])
+        tables = {base: snapshot, **{name.removeprefix("snapshot_"): item for name, item in others.items()}}
+        answers = old.predict_table(snapshot[test[ROW].to_numpy()], tables)
     except PenstockError as error:
         verdict = judge(gate, evaluation.metric, found, simple, None)
         reason = f"the champion cannot answer these rows: {error}. Promote by hand if the change is meant."
@@ -256,16 +287,22 @@ def report(
     evaluated: Partitions[Any],
     gated: Any,
     trials: list[Any] | None = None,
+    **others: Partitions[Any],
 ) -> bytes:
     """Write the report: one HTML file that needs nothing else."""
     from penstock.evaluate.report import ReportData, write_report
 
     model = Model(trained)
     verdict = msgspec.convert(gated, Verdict)
-    facts: Facts = msgspec.convert(prepared["facts"], Facts)
+    facts = _facts(prepared)
     outcomes = evaluated["outcomes"]
     notes = [
         *facts.notes,
+        *(
+            Note(note.stage, f"{name.removeprefix('prepared_')}: {note.column or 'rows'}", note.count, note.text)
+            for name, item in others.items()
+            for note in _facts(item).notes
+        ),
         *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored),
     ]
     return write_report(

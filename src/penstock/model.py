@@ -17,46 +17,23 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from penstock.errors import DataError, StoreError
-from penstock.features.compiled import Compiled, compile_feature
-from penstock.features.definitions import Written, apply_features
-from penstock.features.encoding import Category, Encoding
+from penstock.errors import DataError, InputError, StoreError
+from penstock.features.definitions import Written
+from penstock.features.encoding import Encoding
+from penstock.features.stored import Live, Stored, StoredAsof, StoredWindow, compacts, compute, read_past
+from penstock.inputs import InputColumn, TableOf, event_rows, frame_of, shown, typed
 from penstock.monitor.profile import Profile
-from penstock.prepare.operations import Dropped, MapReference, Renamed
 from penstock.prepare.tables import Change, Facts, apply_facts
+from penstock.rows import compile_rows
 from penstock.store.formats import Bundle
 from penstock.train.learners import Predictor, read_predictor
 from penstock.types.labels import Labels, label_name
-from penstock.types.parse import Parse, read_boolean, read_date
+from penstock.types.parse import Parse
 from penstock.types.rows import RowProblem, RowsError
 
 Array = npt.NDArray[Any]
-FORMAT = 1
+FORMAT = 2
 """Of the manifest; a model of another format is refused."""
-
-
-class InputColumn(msgspec.Struct, frozen=True):
-    """A column that a request may carry.
-
-    Attributes
-    ----------
-    name : str
-        As in the raw data.
-    type : str
-        ``integer``, ``number``, ``boolean``, ``text`` or ``date``.
-    required : bool
-        Whether the model looks at it.
-    reads : str
-        What its text is read as: ``number``, ``boolean``, ``date`` or nothing.
-    values : list of str
-        The categories that it had in training, when they are few.
-    """
-
-    name: str
-    type: str
-    required: bool
-    reads: str = ""
-    values: list[str] = []
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -67,7 +44,9 @@ class Manifest(msgspec.Struct, frozen=True):
     pipeline: str
     labels: Labels
     changes: list[Change]
-    features: list[Written]
+    base: str
+    tables: list[TableOf]
+    features: list[Stored]
     dtypes: dict[str, str]
     encoding: Encoding
     inputs: list[InputColumn]
@@ -119,8 +98,8 @@ class Model:
         self.name, self.version, self.digest = name or self.manifest.pipeline, version, digest
         self.labels = self.manifest.labels
         self._files = bundle.files
-        self._features = [item.read() for item in self.manifest.features]
         self._facts = Facts((), tuple(self.manifest.changes), (), 0, 0)
+        self._told: list[tuple[str, pl.DataFrame]] = []
 
     @property
     def task(self) -> str:
@@ -158,10 +137,10 @@ class Model:
         """Say what is wrong with a label that came as feedback, or None."""
         if self.task == "regression":
             right = isinstance(label, int | float) and not isinstance(label, bool)
-            return None if right else f"expected a number, found {_shown(label)}"
+            return None if right else f"expected a number, found {shown(label)}"
         if isinstance(label, str | int | float) and label_name(label) in self.labels.names:
             return None
-        return f"expected one of {', '.join(self.labels.names[:20])}, found {_shown(label)}"
+        return f"expected one of {', '.join(self.labels.names[:20])}, found {shown(label)}"
 
     def answers(self, raw: Array) -> list[Prediction]:
         """Turn a learner's numbers into answers."""
@@ -174,11 +153,20 @@ class Model:
             for at, row in zip(best, raw.tolist(), strict=True)
         ]
 
-    def predict_table(self, raw: pl.DataFrame) -> Array:
-        """Return probabilities of shape (n_rows, n_classes), or numbers of shape (n_rows,), for a raw table."""
-        return self.predict_prepared(self.prepare(raw))
+    def predict_table(self, raw: pl.DataFrame, tables: Mapping[str, pl.DataFrame] | None = None) -> Array:
+        """Return probabilities of shape (n_rows, n_classes), or numbers of shape (n_rows,), for a raw table.
 
-    def prepare(self, raw: pl.DataFrame) -> pl.DataFrame:
+        Parameters
+        ----------
+        raw : DataFrame
+            Rows to answer.
+        tables : mapping, optional
+            Raw tables that features look into; what the model has learnt from, and the events that it has been
+            told since, when left out.
+        """
+        return self.predict_prepared(self.prepare(raw, tables))
+
+    def prepare(self, raw: pl.DataFrame, tables: Mapping[str, pl.DataFrame] | None = None) -> pl.DataFrame:
         """Prepare a raw table and compute its features.
 
         Raises
@@ -186,7 +174,83 @@ class Model:
         DataError
             When a column is missing or holds what it should not, with the first such row.
         """
-        return apply_features(self._typed(apply_facts(self._checked(raw), self._facts)), self._features)
+        features = self.manifest.features
+        if tables is None:
+            past = self._past_now()
+        else:
+            past = compacts(
+                features, {item.name: self._table(item, tables[item.name]) for item in self.manifest.tables}
+            )
+        return compute(
+            typed(apply_facts(self._checked(raw), self._facts), self.manifest.dtypes, self.name), features, past
+        )
+
+    def add_events(self, table: str, rows: Sequence[Any]) -> None:
+        """Take in events: from now on features of the entity's past count them.
+
+        Parameters
+        ----------
+        table : str
+            As in ``ingest=``.
+        rows : sequence of mappings
+            Raw rows of that table; columns that no feature looks at may be left out.
+
+        Raises
+        ------
+        RowsError, InputError
+            When a row does not fit, or no feature looks at events of that table. Nothing is taken in then.
+        """
+        taking = [
+            (made, live.add)
+            for made, live in zip(self.manifest.features, self.live, strict=True)
+            if live is not None and live.add is not None and isinstance(made, StoredWindow | StoredAsof)
+        ]
+        tables = sorted({made.table for made, _ in taking})
+        if table not in tables:
+            raise InputError(
+                f"model {self.name} takes no events of {table!r}; its features look at events of: {', '.join(tables) or 'no table'}"
+            )
+        known = next(item for item in self.manifest.tables if item.name == table)
+        frame = self._table(known, event_rows(known, rows))
+        taking = [(made, add) for made, add in taking if made.table == table]
+        for made, _ in taking:
+            for name in (*(other for _, other in made.by), made.time):
+                for row in frame[name].is_null().arg_true()[:1]:
+                    raise RowsError([RowProblem(row, name, "is empty: an event needs its entity and its time")])
+        for _, add in taking:
+            add(frame)
+        self._told.append((table, frame))
+
+    @cached_property
+    def _past(self) -> list[pl.DataFrame | None]:
+        files = self._files
+        return [
+            None if isinstance(made, Written) else read_past(files[f"past/{number}.parquet"])
+            for number, made in enumerate(self.manifest.features)
+        ]
+
+    def _past_now(self) -> list[pl.DataFrame | None]:
+        """What was known when the model was made, and the events told since."""
+        found: list[pl.DataFrame | None] = []
+        for made, past in zip(self.manifest.features, self._past, strict=True):
+            if past is not None and isinstance(made, StoredWindow | StoredAsof):
+                told = [made.compact(frame) for table, frame in self._told if table == made.table]
+                past = pl.concat([past, *told], how="vertical_relaxed") if told else past
+            found.append(past)
+        return found
+
+    @cached_property
+    def live(self) -> list[Live | None]:
+        """What answers one row from the past, and is kept up with events."""
+        return [
+            None if isinstance(made, Written) or past is None else made.live(past)
+            for made, past in zip(self.manifest.features, self._past, strict=True)
+        ]
+
+    def _table(self, table: TableOf, raw: pl.DataFrame) -> pl.DataFrame:
+        return typed(
+            apply_facts(raw, Facts((), tuple(table.changes), (), 0, 0)), table.dtypes, f"{self.name}, {table.name}"
+        )
 
     def predict_prepared(self, table: pl.DataFrame) -> Array:
         """Return the learner's numbers for prepared rows."""
@@ -214,19 +278,7 @@ class Model:
 
     def frame_of(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         """Make a raw table of rows as requests carry them; fields that a row lacks are null."""
-        columns = []
-        for column in self.inputs:
-            values = [row.get(column.name) for row in rows]
-            if column.type in ("integer", "number"):
-                columns.append(pl.Series(column.name, values, pl.Float64, strict=False))
-            elif column.type == "boolean":
-                columns.append(pl.Series(column.name, [_boolean(value) for value in values], pl.Boolean))
-            elif column.type == "date":
-                columns.append(pl.Series(column.name, [read_date(value) for value in values], pl.Datetime("us")))
-            else:
-                texts = [value if value is None or isinstance(value, str) else label_name(value) for value in values]
-                columns.append(pl.Series(column.name, texts, pl.String))
-        return pl.DataFrame(columns)
+        return frame_of(self.inputs, rows)
 
     @cached_property
     def _row_reader(self) -> Callable[[Sequence[Mapping[str, Any]]], list[list[float]]]:
@@ -259,184 +311,3 @@ class Model:
             elif column.type == "text" and not column.reads and kind != pl.String:
                 raw = raw.with_columns(pl.col(column.name).cast(pl.String))
         return raw
-
-    def _typed(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Give the columns that features compute with the types that they had in training."""
-        kinds = {name: dtype_named(kind) for name, kind in self.manifest.dtypes.items()}
-        schema = table.schema
-        try:
-            return table.with_columns(
-                pl.col(name).cast(kind)
-                for name, kind in kinds.items()
-                if name in schema and schema[name] != kind and not _widens(table[name], kind)
-            )
-        except pl.exceptions.PolarsError as error:
-            raise DataError(f"the table does not fit model {self.name}: {str(error).splitlines()[0]}") from None
-
-
-def _widens(values: pl.Series, kind: pl.DataType) -> bool:
-    """Whether numbers with a fraction stand where training had whole ones: they are kept."""
-    return bool(kind.is_integer() and values.dtype.is_float() and (values.drop_nulls() % 1 != 0).any())
-
-
-def dtype_named(name: str) -> pl.DataType:
-    """Return the Polars type that :func:`str` wrote.
-
-    Examples
-    --------
-    >>> dtype_named("Int64")
-    Int64
-    """
-    if name.startswith("Datetime"):
-        return pl.Datetime("us")
-    found: pl.DataType = getattr(pl, name)()
-    return found
-
-
-def input_columns(facts: Facts, used: set[str], target: str, encoding: Encoding) -> list[InputColumn]:
-    """Work out which raw columns a request may carry, from the prepared columns that are used."""
-    changes = facts.changes
-    everything = any(isinstance(change, MapReference) for change in changes)
-    levels = {item.column: item.levels for item in encoding.encoders if isinstance(item, Category)}
-    found = []
-    for name, kind in facts.raw:
-        now: str | None = name
-        reads = ""
-        for change in changes:
-            if isinstance(change, Renamed) and change.old == now:
-                now = change.new
-            elif isinstance(change, Dropped) and change.column == now:
-                now = None
-            elif isinstance(change, Parse) and change.column == now and change.to != "text":
-                reads = change.to
-        if now == target or name == target:
-            continue
-        known = levels.get(now or "", [])
-        values = known if len(known) <= 20 else []
-        found.append(InputColumn(name, kind, bool(now is not None and (now in used or everything)), reads, values))
-    return found
-
-
-def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[list[float]]]:
-    """Return what checks and encodes the rows of a request: plain functions, one a column.
-
-    A model whose rows need a function of the author's own, or a type read from something else than text,
-    goes through a table.
-    """
-    inputs = {column.name: column for column in model.inputs}
-    by_table = any(isinstance(change, MapReference) for change in model.manifest.changes)
-    plan: list[tuple[str, str, Callable[[Any], Any]]] = []
-    for column in model.inputs:
-        if not column.required:
-            continue
-        name, reader = column.name, _reader(column)
-        for change in model.manifest.changes:
-            if isinstance(change, Renamed) and change.old == name:
-                name = change.new
-            elif isinstance(change, Parse) and change.column == name:
-                if column.type != "text" or not _once(model.manifest.changes, name):
-                    by_table = True
-                reader = change.reader()
-        plan.append((column.name, name, reader))
-    target = model.labels.column
-    encode = model.manifest.encoding.row()
-    features = model._features
-    needed = sorted({name for item in model.manifest.features for name in item.needs} & {now for _, now, _ in plan})
-    kinds = {name: dtype_named(model.manifest.dtypes[name]) for name in needed}
-    plain = _compiled(model)
-
-    def read(rows: Sequence[Any]) -> list[list[float]]:
-        problems: list[RowProblem] = []
-        prepared: list[dict[str, Any]] = []
-        for number, row in enumerate(rows):
-            if not isinstance(row, Mapping):
-                problems.append(RowProblem(number, "", f"expected an object of column to value, found {_shown(row)}"))
-                continue
-            values: dict[str, Any] = {}
-            for raw, now, reader in plan:
-                try:
-                    values[now] = reader(row[raw])
-                except KeyError:
-                    problems.append(RowProblem(number, raw, "is missing (send null when the value is not known)"))
-                except (ValueError, TypeError, OverflowError) as error:
-                    problems.append(RowProblem(number, raw, f"{error}, found {_shown(row[raw])}"))
-            for name in row:
-                if name not in inputs and name != target:
-                    near = difflib.get_close_matches(name, inputs, 1)
-                    hint = f'; did you mean "{near[0]}"?' if near else ""
-                    problems.append(RowProblem(number, name, f"is not a column of this model{hint}"))
-            prepared.append(values)
-        if problems:
-            raise RowsError(problems)
-        if by_table:
-            matrix: list[list[float]] = model.manifest.encoding.matrix(model.prepare(model.frame_of(rows))).tolist()
-            return matrix
-        if features and prepared:
-            if plain is not None:
-                for values in prepared:
-                    for name, feature in plain:
-                        values[name] = feature(values)
-            else:
-                columns = [_series(name, [values[name] for values in prepared], kinds[name]) for name in needed]
-                frame = pl.DataFrame(columns) if columns else pl.DataFrame({"penstock row": [0] * len(prepared)})
-                table = apply_features(frame, features)
-                for name, _ in features:
-                    for values, value in zip(prepared, table[name].to_list(), strict=True):
-                        values[name] = value
-        return [encode(values) for values in prepared]
-
-    return read
-
-
-def _compiled(model: Model) -> list[tuple[str, Compiled]] | None:
-    """Return the features as plain functions, when all of them can be."""
-    kinds = dict(model.manifest.dtypes)
-    found = []
-    for item in model.manifest.features:
-        made = compile_feature(item.expression, kinds)
-        if made is None or item.name in kinds:
-            return None
-        found.append((item.name, made))
-    return found
-
-
-def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
-    if kind.is_integer() and any(isinstance(value, float) and not value.is_integer() for value in values):
-        kind = pl.Float64()
-    return pl.Series(name, values, kind, strict=False)
-
-
-def _once(changes: Sequence[Change], column: str) -> bool:
-    return sum(isinstance(change, Parse) and change.column == column for change in changes) == 1
-
-
-def _reader(column: InputColumn) -> Callable[[Any], Any]:
-    return {"integer": _number, "number": _number, "boolean": _boolean, "date": read_date}.get(column.type, _text)
-
-
-def _number(value: Any) -> float | int | None:
-    kind = type(value)
-    if value is None or kind is int:
-        return value  # type: ignore[no-any-return]
-    if kind is float:
-        return value if value - value == 0 else None
-    raise ValueError("expected a number")
-
-
-def _boolean(value: Any) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return read_boolean(value)
-    raise ValueError("expected true or false")
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise ValueError("expected text")
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

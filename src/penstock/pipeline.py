@@ -17,6 +17,7 @@ from penstock.engine.step import Partitions, Ref, Source, Step
 from penstock.errors import InputError
 from penstock.evaluate.gates import Gate, Verdict
 from penstock.features.definitions import Calendar, Derive, Feature
+from penstock.features.relations import Asof, Join, Window
 from penstock.ingest.options import Files
 from penstock.monitor.options import Drift
 from penstock.prepare.operations import Cast, Drop, DropDuplicates, Filter, Map, Operation, Rename
@@ -42,12 +43,15 @@ class Pipeline:
     ----------
     name : str
         Under which runs and models are kept.
-    ingest : Files
-        From :func:`penstock.ingest.files`.
+    ingest : Files, or mapping of str to Files
+        From :func:`penstock.ingest.files`; several tables by name.
     target : Target
         From :func:`penstock.binary`, :func:`penstock.multiclass` or :func:`penstock.regression`.
-    prepare : sequence
-        From :mod:`penstock.prepare`, done in order; what is text is then read for what it is.
+    base : str, optional
+        The table of which each row is predicted; the first when left out.
+    prepare : sequence, or mapping of str to sequence
+        From :mod:`penstock.prepare`, done in order; what is text is then read for what it is. A sequence is for the
+        base table, a mapping for tables by name.
     features : sequence
         From :mod:`penstock.features`.
     split : Split, optional
@@ -77,9 +81,10 @@ class Pipeline:
     """
 
     name: str
-    ingest: Files
+    ingest: Files | Mapping[str, Files]
     target: Target
-    prepare: Sequence[Operation] = ()
+    base: str | None = None
+    prepare: Sequence[Operation] | Mapping[str, Sequence[Operation]] = ()
     features: Sequence[Feature] = ()
     split: Split = field(default_factory=lambda: Split("auto"))
     train: Train = field(default_factory=Search)
@@ -97,14 +102,9 @@ class Pipeline:
             or set(self.name) & set('/\\\0\n:*?"<>|')
         ):
             raise InputError(f"a pipeline's name is a short text without slashes and the like, not {self.name!r}")
-        if isinstance(self.ingest, Mapping):
-            if len(self.ingest) != 1:
-                raise InputError(
-                    f"pipeline {self.name}: several tables are not joined by this version; give ingest= one ps.ingest.files(...)"
-                )
-            object.__setattr__(self, "ingest", next(iter(self.ingest.values())))
+        self._check_tables()
         wanted: list[tuple[str, Any, tuple[type, ...], str]] = [
-            ("ingest", self.ingest, (Files,), "ps.ingest.files(...)"),
+            *(("ingest", item, (Files,), "ps.ingest.files(...)") for item in self.tables.values()),
             (
                 "target",
                 self.target,
@@ -120,10 +120,12 @@ class Pipeline:
         ]
         operations = (Cast, Drop, DropDuplicates, Filter, Map, Rename)
         wanted += [
-            ("prepare", item, operations, "ps.prepare.cast(...) and the like, in a list") for item in self.prepare
+            ("prepare", item, operations, "ps.prepare.cast(...) and the like, in a list")
+            for name in self.tables
+            for item in self.operations(name)
         ]
         wanted += [
-            ("features", item, (Derive, Calendar), "ps.features.derive(...) or calendar(...), in a list")
+            ("features", item, _FEATURES, "ps.features.derive(...), window(...) and the like, in a list")
             for item in self.features
         ]
         for stage, value, kinds, example in wanted:
@@ -131,6 +133,44 @@ class Pipeline:
                 raise InputError(f"pipeline {self.name}: {stage}= takes {example}, not {value!r}")
         if not self.file:
             object.__setattr__(self, "file", _calling_file())
+
+    def _check_tables(self) -> None:
+        """Refuse names of tables that cannot be names of steps, or that nothing knows."""
+        if isinstance(self.ingest, Mapping):
+            if not self.ingest:
+                raise InputError(f"pipeline {self.name}: ingest= names no table")
+            for name in self.ingest:
+                if not isinstance(name, str) or not name.isidentifier():
+                    raise InputError(
+                        f"pipeline {self.name}: a table's name is a word of letters, digits and _, not {name!r}"
+                    )
+        if self.base is not None and isinstance(self.ingest, Mapping) and self.base not in self.ingest:
+            raise InputError(
+                f"pipeline {self.name}: base={self.base!r} is not a table of ingest=; those are {', '.join(self.ingest)}"
+            )
+        if isinstance(self.prepare, Mapping) and (
+            unknown := [name for name in self.prepare if name not in self.tables]
+        ):
+            raise InputError(
+                f"pipeline {self.name}: prepare= names the table {unknown[0]!r}, which ingest= has not; "
+                f"those are {', '.join(self.tables)}"
+            )
+
+    @property
+    def tables(self) -> Mapping[str, Files]:
+        """Where the rows of each table come from; a single table that has no name goes by the pipeline's base, or ``rows``."""
+        return self.ingest if isinstance(self.ingest, Mapping) else {self.base or "rows": self.ingest}
+
+    @property
+    def base_table(self) -> str:
+        """The table of which each row is predicted."""
+        return self.base or next(iter(self.tables))
+
+    def operations(self, table: str) -> Sequence[Operation]:
+        """Return what is done to prepare a table."""
+        if isinstance(self.prepare, Mapping):
+            return self.prepare.get(table, ())
+        return self.prepare if table == self.base_table else ()
 
     @property
     def folder(self) -> Path:
@@ -198,47 +238,46 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     """Turn a pipeline into steps and sources."""
     from penstock import flow
 
-    target, gate, split, time = pipeline.target, pipeline.evaluate, pipeline.split, pipeline.ingest.time
-    operations, features, seed = list(pipeline.prepare), list(pipeline.features), pipeline.seed
+    target, gate, split, base = pipeline.target, pipeline.evaluate, pipeline.split, pipeline.base_table
+    features, seed = list(pipeline.features), pipeline.seed
+    times = {name: item.time for name, item in pipeline.tables.items()}
+    others = [name for name in pipeline.tables if name != base]
     group = split.column if split.kind == "group" else None
     steps: list[Step] = []
 
     def add(
         stage: str,
         function: Callable[..., Any],
-        inputs: Sequence[str],
+        inputs: Sequence[str] | Mapping[str, str],
         parameters: dict[str, Any],
+        suffix: str = "",
         **options: Any,
     ) -> None:
-        name = function.__name__
         hints = _hints(function)
-        arguments = {("file" if item == "files" else "parts" if item == "read" else item): item for item in inputs}
+        arguments = dict(inputs) if isinstance(inputs, Mapping) else {item: item for item in inputs}
         steps.append(
             Step(
-                name=name, function=function, inputs=arguments, parameters=parameters, stage=stage,
+                name=function.__name__ + suffix, function=function, inputs=arguments, parameters=parameters, stage=stage,
                 annotations={key: hints[key] for key in arguments if key in hints}, returns=hints.get("return"),
                 version=_version(stage), packages=("polars", *_PACKAGES.get(stage, ())), location=f"{stage} of {pipeline.name}",
                 **options,
             )
         )  # fmt: skip
 
-    add(
-        "ingest",
-        flow.read,
-        ["files"],
-        {"separator": pipeline.ingest.separator, "encoding": pipeline.ingest.encoding},
-        each="file",
-    )
-    add("ingest", flow.snapshot, ["read"], {})
-    add("prepare", flow.prepared, ["snapshot"], {"operations": operations, "target": target.column})
-    add("features", flow.featured, ["prepared"], {"features": features})
+    for table, ingest in pipeline.tables.items():
+        # The base table's steps have the plain names; those of another are told apart by its name.
+        suffix = "" if table == base else f"_{table}"
+        options = {"separator": ingest.separator, "encoding": ingest.encoding}
+        add("ingest", flow.read, {"file": f"files{suffix}"}, options, suffix, each="file")
+        add("ingest", flow.snapshot, {"parts": f"read{suffix}"}, {}, suffix)
+        cleaning = {"operations": list(pipeline.operations(table)), "target": target.column if table == base else None}
+        add("prepare", flow.prepared, {"snapshot": f"snapshot{suffix}"}, cleaning, suffix)
+    looked = [f"prepared_{name}" for name in others]
+    past = {"features": features, "base": base, "times": times}
+    add("features", flow.featured, ["prepared", *looked], past)
+    time = times[base]
     add("train", flow.divided, ["featured"], {"split": split, "target": target, "time": time})
-    trained: dict[str, Any] = {
-        "target": target,
-        "features": features,
-        "pipeline": pipeline.name,
-        "seed": seed,
-    }
+    trained: dict[str, Any] = {"target": target, "pipeline": pipeline.name, "seed": seed, **past}
     tried = []
     if isinstance(pipeline.train, Search):
         search = pipeline.train
@@ -251,7 +290,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         tried = ["trials"]
     else:
         trained |= {"given": pipeline.train, "metric": gate.metric}
-    add("train", flow.trained, ["prepared", "featured", "divided", *tried], trained)
+    add("train", flow.trained, ["prepared", "featured", "divided", *tried, *looked], trained)
     add(
         "evaluate",
         flow.evaluated,
@@ -261,23 +300,31 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     add(
         "evaluate",
         flow.gated,
-        ["evaluated", "snapshot", "featured", "divided", "trained", "champion"],
-        {"gate": gate, "target": target},
+        [
+            "evaluated",
+            "snapshot",
+            "featured",
+            "divided",
+            "trained",
+            "champion",
+            *(f"snapshot_{name}" for name in others),
+        ],
+        {"gate": gate, "target": target, "base": base},
     )
     add(
         "evaluate",
         flow.report,
-        ["prepared", "featured", "divided", "trained", "evaluated", "gated", *tried],
+        ["prepared", "featured", "divided", "trained", "evaluated", "gated", *tried, *looked],
         {},
     )
     place = f"pipeline {pipeline.name}"
     sources = [
-        Source(
-            "files",
-            functools.partial(_files, pipeline.ingest),
-            returns=Partitions[Path],
-            location=place,
-            stage="ingest",
+        *(
+            Source(
+                "files" if name == base else f"files_{name}", functools.partial(_files, item),
+                returns=Partitions[Path], location=place, stage="ingest",
+            )
+            for name, item in pipeline.tables.items()
         ),
         Source(
             "champion",
@@ -286,10 +333,11 @@ def compile_graph(pipeline: Pipeline) -> Graph:
             location=place,
             stage="evaluate",
         ),
-    ]
+    ]  # fmt: skip
     return Graph.build(pipeline.name, steps, sources)
 
 
+_FEATURES = (Derive, Calendar, Window, Asof, Join)
 _PACKAGES: dict[str, tuple[str, ...]] = {
     "train": ("numpy", "scikit-learn", "lightgbm", "skops"),
     "evaluate": ("numpy", "scikit-learn", "lightgbm", "matplotlib", "skops"),
@@ -311,7 +359,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 def _version(stage: str) -> str:
     """Name this version of a stage's code: what it was installed as, and what its files hold."""
     home = Path(__file__).parent
-    shared = [home / "flow.py", home / "model.py", home / "types"]
+    shared = [home / "flow.py", home / "model.py", home / "inputs.py", home / "rows.py", home / "types"]
     hasher = hashlib.sha256()
     for place in [*shared, *(home / name for name in _STAGES[stage])]:
         for path in [place] if place.is_file() else sorted(place.rglob("*.py")) + sorted(place.rglob("*.html")):

@@ -69,5 +69,5 @@ def test_a_row_alone_has_the_value_that_it_has_in_the_table(made):
 
 
 def test_calendars_and_derived_features_have_names():
-    names = [name for name, _ in expressions_of([calendar("day"), derive(a=pl.col("f"))])]
+    names = [name for name, _ in [*expressions_of(calendar("day")), *expressions_of(derive(a=pl.col("f")))]]
     assert names == ["day_year", "day_month", "day_day", "day_weekday", "day_hour", "day_weekend", "a"]

@@ -11,6 +11,7 @@ import msgspec
 import polars as pl
 
 from penstock.errors import DataError, InputError
+from penstock.features.relations import Asof, Join, Window
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Calendar:
     column: str
 
 
-Feature = Derive | Calendar
+Feature = Derive | Calendar | Window | Asof | Join
 
 
 def derive(**expressions: pl.Expr) -> Derive:
@@ -74,24 +75,20 @@ def calendar(column: str) -> Calendar:
     return Calendar(column)
 
 
-def expressions_of(features: Sequence[Feature]) -> list[tuple[str, pl.Expr]]:
-    """Return every feature as a named expression, in order; later ones may use earlier ones."""
-    found: list[tuple[str, pl.Expr]] = []
-    for item in features:
-        if isinstance(item, Derive):
-            found += [(name, made.alias(name)) for name, made in item.expressions]
-            continue
-        moment = pl.col(item.column).dt
-        parts = {
-            "year": moment.year(),
-            "month": moment.month(),
-            "day": moment.day(),
-            "weekday": moment.weekday(),
-            "hour": moment.hour(),
-            "weekend": moment.weekday() >= 6,
-        }
-        found += [(f"{item.column}_{part}", made.alias(f"{item.column}_{part}")) for part, made in parts.items()]
-    return found
+def expressions_of(item: Derive | Calendar) -> list[tuple[str, pl.Expr]]:
+    """Return a feature of the row's own columns as named expressions, in order; later ones may use earlier ones."""
+    if isinstance(item, Derive):
+        return [(name, made.alias(name)) for name, made in item.expressions]
+    moment = pl.col(item.column).dt
+    parts = {
+        "year": moment.year(),
+        "month": moment.month(),
+        "day": moment.day(),
+        "weekday": moment.weekday(),
+        "hour": moment.hour(),
+        "weekend": moment.weekday() >= 6,
+    }
+    return [(f"{item.column}_{part}", made.alias(f"{item.column}_{part}")) for part, made in parts.items()]
 
 
 def apply_features(frame: pl.DataFrame, expressions: Sequence[tuple[str, pl.Expr]]) -> pl.DataFrame:
@@ -104,7 +101,7 @@ def apply_features(frame: pl.DataFrame, expressions: Sequence[tuple[str, pl.Expr
 
     Examples
     --------
-    >>> made = expressions_of([derive(half=pl.col("x") / 2)])
+    >>> made = expressions_of(derive(half=pl.col("x") / 2))
     >>> apply_features(pl.DataFrame({"x": [3]}), made)["half"].to_list()
     [1.5]
     """
@@ -161,12 +158,17 @@ def check_alone(frame: pl.DataFrame, made: Sequence[tuple[str, pl.Expr]], rows: 
                 )
 
 
-class Written(msgspec.Struct, frozen=True):
+class Written(msgspec.Struct, frozen=True, tag="expression"):
     """A feature as a stored model holds it: its name, the columns that it needs, its expression as JSON."""
 
     name: str
     needs: tuple[str, ...]
     expression: str
+
+    @property
+    def names(self) -> list[str]:
+        """The column that it makes."""
+        return [self.name]
 
     @classmethod
     def of(cls, name: str, made: pl.Expr) -> Written:

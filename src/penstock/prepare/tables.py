@@ -106,7 +106,7 @@ def _is_plain(kind: pl.DataType) -> bool:
 
 
 def prepare(
-    raw: pl.DataFrame, operations: Sequence[Operation], target: str, protected: Sequence[str] = ()
+    raw: pl.DataFrame, operations: Sequence[Operation], target: str | None, protected: Sequence[str] = ()
 ) -> tuple[pl.DataFrame, Facts]:
     """Do what the author asked for, then read what is left as text for what it is.
 
@@ -116,8 +116,8 @@ def prepare(
         The snapshot.
     operations : sequence
         From :mod:`penstock.prepare`.
-    target : str
-        Column to predict; its cells are left as they are.
+    target : str or None
+        Column to predict, whose cells are left as they are; None for a table that is only looked up in.
     protected : sequence of str
         Further columns to leave.
 
@@ -137,7 +137,7 @@ def prepare(
     raw_types = tuple((name, raw_type(kind)) for name, kind in raw.schema.items())
     frame = normalised(raw).with_row_index(ROW)
     changes: list[Change] = []
-    settled: set[str] = {target, *protected}
+    settled: set[str] = {*protected} if target is None else {target, *protected}
     for made in operations:
         before = frame.height
         if isinstance(made, Cast):
@@ -168,7 +168,8 @@ def prepare(
             frame = _mapped(frame, made)
             changes.append(MapReference.of(made.function))
             notes.append(Note("prepare", None, frame.height, f"rows handed to {made.function.__name__}()"))
-    need(frame, [target], "target")
+    if target is not None:
+        need(frame, [target], "target")
     parses, more = infer(frame, settled)
     frame = frame.with_columns(parse.expression() for parse in parses)
     if frame.height == 0:

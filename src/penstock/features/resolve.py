@@ -1,0 +1,274 @@
+"""From what an author declared to what a model stores: names found, types checked, aggregates understood."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from penstock.errors import DataError, InputError
+from penstock.features.definitions import Feature, Written, expressions_of
+from penstock.features.past import DAY, Aggregate, Span
+from penstock.features.relations import Asof, Join, Keys, Nth, Rate, TimeSince, Window
+from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
+from penstock.types.durations import seconds_of
+
+Schema = Mapping[str, pl.DataType]
+_SIMPLE = {
+    "Mean": "mean", "Sum": "sum", "Min": "min", "Max": "max", "First": "first", "Last": "last", "NUnique": "n_unique",
+}  # fmt: skip
+_ANY_TYPE = {"count", "first", "last", "n_unique", "nth"}
+
+
+def resolve(
+    features: Sequence[Feature], base: str, schemas: Mapping[str, Schema], times: Mapping[str, str | None]
+) -> list[Stored]:
+    """Turn declared features into stored ones, in order.
+
+    Parameters
+    ----------
+    base : str
+        The table whose rows are predicted.
+    schemas : mapping
+        Table to the columns and types of the prepared table.
+    times : mapping
+        Table to the column that says when its rows happened.
+
+    Raises
+    ------
+    InputError, DataError
+        For tables, columns and times that are not there, keys of unlike types, names that are taken, and aggregates
+        that are not known.
+    """
+    taken = dict(schemas[base])
+    found: list[Stored] = []
+
+    def take(name: str, kind: pl.DataType | None = None) -> None:
+        if name in taken:
+            raise DataError(f'feature "{name}" has the name of a column; give it another name')
+        taken[name] = kind or pl.Null()
+
+    for item in features:
+        if isinstance(item, Window):
+            made: Stored = _window(item, base, taken, schemas, times)
+        elif isinstance(item, Asof):
+            made = _asof(item, base, taken, schemas, times)
+        elif isinstance(item, Join):
+            made = _join(item, base, taken, schemas)
+        else:
+            for name, expression in expressions_of(item):
+                take(name)
+                found.append(Written.of(name, expression))
+            continue
+        for name in made.names:
+            take(name)
+        found.append(made)
+    return found
+
+
+def _window(
+    item: Window, base: str, row: Schema, schemas: Mapping[str, Schema], times: Mapping[str, str | None]
+) -> StoredWindow:
+    who = f"ps.features.window({item.table or base!r})"
+    table = _table(item.table or base, schemas, who)
+    schema = schemas[table]
+    by = _pairs(item.by, row, schema, who)
+    row_time, time, unit = _clocks(base, table, row, schema, times, who)
+    values: dict[str, Written] = {}
+    parsed = [(name, *_parsed(name, made, values, schema, who)) for name, made in item.aggregates]
+    spans = []
+    for suffix, over in item.over:
+        length = None if over is None else _units(over, unit)
+        made = []
+        for name, function, value, argument in parsed:
+            if function == "rate":
+                if length is None or unit != 1e6:
+                    raise InputError(f"{who}: rate() needs over= and a time column of dates; give both")
+                argument = length / DAY
+            made.append(Aggregate(name + suffix, function, value, unit if function == "since" else argument))
+        spans.append(Span(length, item.rows, _units(item.delay, unit), made))
+    return StoredWindow(table, by, row_time, time, list(values.values()), spans)
+
+
+def _parsed(name: str, made: Any, values: dict[str, Written], schema: Schema, who: str) -> tuple[str, str, float]:
+    """Return function, value column and argument of an aggregate; its inner expression is added to `values`."""
+    if isinstance(made, Rate):
+        return "rate", "", 0.0
+    if isinstance(made, TimeSince):
+        return "since", "", 0.0
+    if isinstance(made, Nth):
+        _need(made.column, schema, who)
+        return "nth", _value(pl.col(made.column), name, values, schema, "nth", who), float(made.back)
+    tree = json.loads(made.meta.serialize(format="json"))
+    while isinstance(tree, dict) and "Alias" in tree:
+        tree = tree["Alias"][0]
+    if tree == "Len":
+        return "len", "", 0.0
+    function, inner, argument = _function(tree, name, who)
+    if function is None or _holds_aggregate(inner):
+        raise InputError(
+            f"{who}: {name}={made} is not an aggregate that a service can repeat for one row; known are len, count, sum, "
+            "mean, std, var, min, max, first, last, n_unique, median and quantile of an expression of the event's own "
+            "columns. Combine several with ps.features.derive after the window."
+        )
+    expression = pl.Expr.deserialize(io.BytesIO(json.dumps(inner).encode()), format="json")
+    return function, _value(expression, name, values, schema, function, who), argument
+
+
+def _function(tree: Any, name: str, who: str) -> tuple[str | None, Any, float]:
+    held = tree.get("Agg") if isinstance(tree, dict) else None
+    if held:
+        ((kind, inner),) = held.items()
+        if isinstance(inner, dict) and "input" in inner:
+            inner = inner["input"]
+        if kind in _SIMPLE:
+            return _SIMPLE[kind], inner, 0.0
+        if kind == "Median":
+            return "quantile", inner, 0.5
+        if kind in ("Std", "Var"):
+            return kind.lower(), inner[0], float(inner[1])
+        if kind == "Count" and not held[kind].get("include_nulls"):
+            return "count", inner, 0.0
+    function = tree.get("Function") if isinstance(tree, dict) else None
+    if function and isinstance(function["function"], dict) and "Quantile" in function["function"]:
+        method = function["function"]["Quantile"]["method"]
+        level = function["input"][1].get("Literal", {}).get("Dyn", {}).get("Float")
+        if method in ("Linear", "Nearest") and level is not None:
+            return ("quantile" if method == "Linear" else "nearest"), function["input"][0], float(level)
+        raise InputError(f'{who}: {name}: give quantile(level) or quantile(level, interpolation="linear")')
+    return None, None, 0.0
+
+
+def _holds_aggregate(tree: Any) -> bool:
+    text = json.dumps(tree)
+    return any(f'"{word}"' in text for word in ("Agg", "Len", "Over", "Window", "Rolling"))
+
+
+def _value(expression: pl.Expr, name: str, values: dict[str, Written], schema: Schema, function: str, who: str) -> str:
+    """Return the name under which an expression's values are kept; equal expressions share one."""
+    for column in expression.meta.root_names():
+        _need(column, schema, f"{who}: {name}")
+    label = f"penstock value {len(values)}"
+    held = values.setdefault(expression.meta.serialize(format="json"), Written.of(label, expression.alias(label)))
+    kind = pl.DataFrame(schema=dict(schema)).select(expression.alias(label)).schema[label]
+    if function not in _ANY_TYPE and not (kind.is_numeric() or kind == pl.Boolean):
+        raise DataError(
+            f"{who}: {name}: {function} needs numbers or yes/no, and {expression} is {kind}; for times use "
+            "ps.features.time_since(), for texts count, first, last or n_unique"
+        )
+    return held.name
+
+
+def _asof(
+    item: Asof, base: str, row: Schema, schemas: Mapping[str, Schema], times: Mapping[str, str | None]
+) -> StoredAsof:
+    who = f"ps.features.asof({item.table!r})"
+    table = _table(item.table, schemas, who)
+    if table == base:
+        raise InputError(
+            f"{who}: is the base table, whose latest row at a row's own time is the row itself; use ps.features.lag"
+        )
+    schema = schemas[table]
+    by = _pairs(item.by, row, schema, who)
+    row_time, time, unit = _clocks(base, table, row, schema, times, who)
+    columns = _columns(item.columns, table, schema, {time, *(other for _, other in by)}, who)
+    return StoredAsof(table, by, row_time, time, columns, None if item.within is None else _units(item.within, unit))
+
+
+def _join(item: Join, base: str, row: Schema, schemas: Mapping[str, Schema]) -> StoredJoin:
+    who = f"ps.features.join({item.table!r})"
+    table = _table(item.table, schemas, who)
+    if table == base:
+        raise InputError(f"{who}: is the base table itself; give the name of another one")
+    schema = schemas[table]
+    on = _pairs(item.on, row, schema, who)
+    return StoredJoin(
+        table, on, _columns(item.columns, table, schema, {other for _, other in on}, who), item.duplicates
+    )
+
+
+def _table(name: str, schemas: Mapping[str, Schema], who: str) -> str:
+    if name not in schemas:
+        near = difflib.get_close_matches(name, list(schemas), 1)
+        hint = f' Did you mean "{near[0]}"?' if near else ""
+        raise InputError(f"{who}: there is no table {name!r} in ingest=.{hint} There are: {', '.join(schemas)}")
+    return name
+
+
+def _need(column: str, schema: Schema, who: str) -> None:
+    if column not in schema:
+        near = difflib.get_close_matches(column, list(schema), 1)
+        hint = f' Did you mean "{near[0]}"?' if near else ""
+        shown = [name for name in schema if not name.startswith("penstock ")][:30]
+        raise DataError(f'{who}: there is no column "{column}".{hint} There are: {", ".join(shown)}')
+
+
+def _pairs(keys: Keys, row: Schema, other: Schema, who: str) -> list[tuple[str, str]]:
+    for mine, theirs in keys:
+        _need(mine, row, who)
+        _need(theirs, other, who)
+        one, two = _family(row[mine]), _family(other[theirs])
+        if one != two and "unknown" not in (one, two):
+            raise DataError(
+                f'{who}: keys of unlike types: "{mine}" of the row holds {one}, "{theirs}" of the table {two}, so that '
+                f'none would ever be equal. Read one as the other with ps.prepare.cast("{mine}", ...).'
+            )
+    return list(keys)
+
+
+def _family(kind: pl.DataType) -> str:
+    if kind.is_numeric():
+        return "numbers"
+    if kind == pl.Boolean:
+        return "yes/no"
+    return "unknown" if kind == pl.Null else "times" if kind.is_temporal() else "text"
+
+
+def _clocks(
+    base: str, table: str, row: Schema, schema: Schema, times: Mapping[str, str | None], who: str
+) -> tuple[str, str, float]:
+    """Return the columns that say when row and event happened, and how many of their units make a second."""
+    found = []
+    for name, columns in ((base, row), (table, schema)):
+        column = times.get(name)
+        if column is None:
+            raise InputError(
+                f"{who}: nothing says when the rows of {name} happened; say it at its ingest with time=, "
+                f'such as ps.ingest.files(..., time="when")'
+            )
+        _need(column, columns, f"{who}: time= of {name}")
+        kind = columns[column]
+        if not (kind.is_temporal() or kind.is_integer()):
+            raise DataError(
+                f'{who}: column "{column}" of {name} holds {kind}, not times or whole numbers; read it with '
+                f'ps.prepare.cast("{column}", pl.Datetime)'
+            )
+        found.append((column, kind.is_temporal()))
+    if found[0][1] != found[1][1]:
+        raise DataError(
+            f'{who}: "{found[0][0]}" of {base} and "{found[1][0]}" of {table}: one holds dates, the other numbers'
+        )
+    return found[0][0], found[1][0], 1e6 if found[0][1] else 1.0
+
+
+def _units(length: float | str, unit: float) -> int:
+    return round(seconds_of(length) * unit)
+
+
+def _columns(
+    wanted: Sequence[str] | None, table: str, schema: Schema, keys: set[str], who: str
+) -> list[tuple[str, str]]:
+    for name in wanted or ():
+        _need(name, schema, who)
+    names = (
+        wanted
+        if wanted is not None
+        else [name for name in schema if name not in keys and not name.startswith("penstock ")]
+    )
+    if not names:
+        raise DataError(f"{who}: has no column besides its keys")
+    return [(f"{table}_{name}", name) for name in names]

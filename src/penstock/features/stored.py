@@ -1,0 +1,299 @@
+"""Features as a stored model holds them, and how they are computed: for a table, or for one row while serving."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from penstock.errors import DataError
+from penstock.features.definitions import Written, apply_features, check_alone
+from penstock.features.past import Events, Span, aggregates_of, alike, moments
+from penstock.features.recent import Recent, unknown, value_at
+
+Pairs = list[tuple[str, str]]
+_EPOCH = dt.datetime(1970, 1, 1)
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+
+class StoredWindow(msgspec.Struct, frozen=True, tag="window"):
+    """Aggregates over an entity's past.
+
+    Attributes
+    ----------
+    table : str
+        Whose rows are the events.
+    by : list of (str, str)
+        Column of the row, and the event's that it equals.
+    row_time, time : str
+        When the row, and the event, happened.
+    values : list of Written
+        What aggregates look at, as expressions of an event's own columns.
+    spans : list of Span
+        The windows.
+    """
+
+    table: str
+    by: Pairs
+    row_time: str
+    time: str
+    values: list[Written]
+    spans: list[Span]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns of the row."""
+        return (*(row for row, _ in self.by), self.row_time)
+
+    @property
+    def names(self) -> list[str]:
+        """Columns that it makes."""
+        return [made.name for span in self.spans for made in span.aggregates]
+
+    def compact(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Reduce a prepared table to what is looked at: keys, time and values."""
+        made = apply_features(table, [item.read() for item in self.values]) if self.values else table
+        return _with_keys(made, self.by, self.time, [item.name for item in self.values])
+
+    def apply(self, rows: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
+        """Add the aggregates to a table, given the compact events."""
+        events = Events.of(past, *_key_names(self.by))
+        found = aggregates_of(rows, [row for row, _ in self.by], self.row_time, events, self.spans)
+        return rows.with_columns(list(found.values()))
+
+    def live(self, past: pl.DataFrame) -> Live:
+        """Return what answers for one row, and takes in new events."""
+        keys, time = _key_names(self.by)
+        recent = Recent(Events.of(past, keys, time))
+        key_of, row_time, spans = _key_reader(self.by), self.row_time, self.spans
+
+        def row(values: dict[str, Any]) -> None:
+            key, at = key_of(values), _moment(values[row_time])
+            if key is None or at is None:
+                unknown(spans, values)
+            else:
+                recent.aggregates(key, at, spans, values)
+
+        return Live(row, lambda table: recent.add(self.compact(table), keys, time))
+
+
+class StoredAsof(msgspec.Struct, frozen=True, tag="asof"):
+    """The latest row of another table at or before the row's time."""
+
+    table: str
+    by: Pairs
+    row_time: str
+    time: str
+    columns: Pairs
+    within: int | None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns of the row."""
+        return (*(row for row, _ in self.by), self.row_time)
+
+    @property
+    def names(self) -> list[str]:
+        """Columns that it makes."""
+        return [name for name, _ in self.columns]
+
+    def compact(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Reduce a prepared table to what is looked at."""
+        return _with_keys(table, self.by, self.time, [column for _, column in self.columns])
+
+    def apply(self, rows: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
+        """Add the columns to a table; of rows with equal times the last one counts."""
+        keys, time = _key_names(self.by)
+        events = Events.of(past, keys, time)
+        missing = rows[self.row_time].is_null().to_numpy()
+        times = moments(rows[self.row_time])
+        entity = events.number(rows, [row for row, _ in self.by])
+        known = (entity >= 0) & ~missing
+        # At or before: one unit of time later, strictly before.
+        low, high = events.bounds(entity.clip(-1), times + 1, Span(None, None, 0, []))
+        at = high - 1
+        found = known & (high > low)
+        if self.within is not None and len(events.scaled):
+            found &= events.times[at.clip(0)] >= times - self.within
+        places = pl.Series(at).zip_with(pl.Series(found), pl.Series([None], dtype=pl.Int64))
+        return rows.with_columns(events.columns[column].gather(places).alias(name) for name, column in self.columns)
+
+    def live(self, past: pl.DataFrame) -> Live:
+        """Return what answers for one row, and takes in new rows of the table."""
+        keys, time = _key_names(self.by)
+        recent = Recent(Events.of(past, keys, time))
+        key_of, row_time, within, columns = _key_reader(self.by), self.row_time, self.within, self.columns
+
+        def row(values: dict[str, Any]) -> None:
+            key, at = key_of(values), _moment(values[row_time])
+            found = None if key is None or at is None else recent.latest(key, at, within)
+            for name, column in columns:
+                values[name] = None if found is None else value_at(found[0], column, found[1])
+
+        return Live(row, lambda table: recent.add(self.compact(table), keys, time))
+
+
+class StoredJoin(msgspec.Struct, frozen=True, tag="join"):
+    """The row of another table with the same key."""
+
+    table: str
+    on: Pairs
+    columns: Pairs
+    duplicates: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns of the row."""
+        return tuple(row for row, _ in self.on)
+
+    @property
+    def names(self) -> list[str]:
+        """Columns that it makes."""
+        return [name for name, _ in self.columns]
+
+    def compact(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Reduce a prepared table to one row a key.
+
+        Raises
+        ------
+        DataError
+            When keys stand more than once and the author has not said which counts.
+        """
+        made = _with_keys(table, self.on, None, [column for _, column in self.columns])
+        keys = _key_names(self.on)[0]
+        made = made.drop_nulls(keys)
+        if self.duplicates == "error":
+            doubled = made.filter(pl.struct(keys).is_duplicated())
+            if doubled.height:
+                key = ", ".join(str(item) for item in doubled.select(keys).row(0))
+                raise DataError(
+                    f'ps.features.join("{self.table}"): {doubled.height} of {made.height} rows share a key (first: {key}), '
+                    'so that the join would multiply rows. Say which counts with duplicates="first" or "last", or use '
+                    "ps.features.asof when the table changes with time."
+                )
+        keep: Any = "first" if self.duplicates == "error" else self.duplicates
+        return made.unique(keys, keep=keep, maintain_order=True)
+
+    def apply(self, rows: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
+        """Add the columns to a table."""
+        renamed = past.rename({column: f"penstock value {name}" for name, column in self.columns})
+        keys = _key_names(self.on)[0]
+        wanted = rows.select(pl.col(row).alias(key) for (row, _), key in zip(self.on, keys, strict=True))
+        left, right = alike(wanted, renamed, keys)
+        joined = left.join(right, on=keys, how="left", maintain_order="left")
+        return rows.with_columns(joined[f"penstock value {name}"].alias(name) for name, _ in self.columns)
+
+    def live(self, past: pl.DataFrame) -> Live:
+        """Return what answers for one row."""
+        keys = _key_names(self.on)[0]
+        listed = past.select(keys).rows()
+        held = past.select(column for _, column in self.columns).rows()
+        found = {(key[0] if len(key) == 1 else key): row for key, row in zip(listed, held, strict=True)}
+        key_of, names = _key_reader(self.on), self.names
+        nothing = (None,) * len(names)
+
+        def row(values: dict[str, Any]) -> None:
+            values.update(zip(names, found.get(key_of(values), nothing), strict=True))
+
+        return Live(row, None)
+
+
+Relation = StoredWindow | StoredAsof | StoredJoin
+Stored = Written | StoredWindow | StoredAsof | StoredJoin
+
+
+@dataclass(frozen=True)
+class Live:
+    """A relation while serving: writes its columns into one prepared row; takes in rows of its table, if it may."""
+
+    row: Callable[[dict[str, Any]], None]
+    add: Callable[[pl.DataFrame], None] | None
+
+
+def compute(
+    frame: pl.DataFrame, features: Sequence[Stored], past: Sequence[pl.DataFrame | None], *, check: bool = False
+) -> pl.DataFrame:
+    """Add features to a prepared table, in order; later ones may use earlier ones.
+
+    Parameters
+    ----------
+    past : sequence
+        Of each relation its compact table; None for expressions.
+    check : bool
+        Also demand that expressions look at their own row only.
+    """
+    expressions: list[tuple[str, pl.Expr]] = []
+
+    def flush() -> None:
+        nonlocal frame
+        if expressions and check:
+            check_alone(frame, expressions)
+        frame = apply_features(frame, expressions)
+        expressions.clear()
+
+    for made, known in zip(features, past, strict=True):
+        if isinstance(made, Written):
+            expressions.append(made.read())
+            continue
+        flush()
+        assert known is not None
+        frame = made.apply(frame, known)
+    flush()
+    return frame
+
+
+def compacts(features: Sequence[Stored], tables: Mapping[str, pl.DataFrame]) -> list[pl.DataFrame | None]:
+    """Return of each relation what it looks at, from the prepared tables."""
+    return [None if isinstance(made, Written) else made.compact(tables[made.table]) for made in features]
+
+
+def write_past(past: pl.DataFrame) -> bytes:
+    """Write a compact table for the model."""
+    buffer = io.BytesIO()
+    past.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def read_past(data: bytes) -> pl.DataFrame:
+    """Read a compact table of a model."""
+    return pl.read_parquet(data)
+
+
+def _key_names(by: Sequence[tuple[str, str]]) -> tuple[list[str], str]:
+    return [f"penstock key {number}" for number in range(len(by))], "penstock time"
+
+
+def _with_keys(table: pl.DataFrame, by: Pairs, time: str | None, values: Sequence[str]) -> pl.DataFrame:
+    names, moment_name = _key_names(by)
+    keys = [pl.col(column).alias(name) for name, (_, column) in zip(names, by, strict=True)]
+    moment = [] if time is None else [pl.col(time).alias(moment_name)]
+    return table.select(*keys, *moment, *(pl.col(name) for name in values))
+
+
+def _key_reader(by: Sequence[tuple[str, str]]) -> Callable[[Mapping[str, Any]], Any]:
+    columns = [row for row, _ in by]
+    if not columns:
+        return lambda _values: 0
+    if len(columns) == 1:
+        only = columns[0]
+        return lambda values: values[only]
+
+    def several(values: Mapping[str, Any]) -> Any:
+        key = tuple(values[column] for column in columns)
+        return None if None in key else key
+
+    return several
+
+
+def _moment(value: Any) -> int | None:
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value)
+    moment: int = (value - _EPOCH) // _MICROSECOND
+    return moment

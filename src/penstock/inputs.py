@@ -1,0 +1,222 @@
+"""The raw columns that rows carry: described from the training table, checked and read in requests and events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from penstock.errors import DataError
+from penstock.features.encoding import Category, Encoding
+from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
+from penstock.prepare.operations import Dropped, MapReference, Renamed
+from penstock.prepare.tables import Change, Facts
+from penstock.types.labels import label_name
+from penstock.types.parse import Parse, read_boolean, read_date
+from penstock.types.rows import RowProblem, RowsError
+
+
+class InputColumn(msgspec.Struct, frozen=True):
+    """A column that a request may carry.
+
+    Attributes
+    ----------
+    name : str
+        As in the raw data.
+    type : str
+        ``integer``, ``number``, ``boolean``, ``text`` or ``date``.
+    required : bool
+        Whether the model looks at it.
+    reads : str
+        What its text is read as: ``number``, ``boolean``, ``date`` or nothing.
+    values : list of str
+        The categories that it had in training, when they are few.
+    """
+
+    name: str
+    type: str
+    required: bool
+    reads: str = ""
+    values: list[str] = []
+
+
+class TableOf(msgspec.Struct, frozen=True):
+    """A table that features look into: how its rows are prepared, and the columns that an event must carry.
+
+    Attributes
+    ----------
+    name : str
+        As in ``ingest=``.
+    changes : list
+        What is done to each row.
+    inputs : list of InputColumn
+        Of the raw table.
+    dtypes : dict of str to str
+        Types of the prepared columns that are looked at.
+    """
+
+    name: str
+    changes: list[Change]
+    inputs: list[InputColumn]
+    dtypes: dict[str, str]
+
+
+def table_of(name: str, facts: Facts, features: Sequence[Stored], table: pl.DataFrame) -> TableOf:
+    """Describe a table that features look into; what they do not look at may be missing from events."""
+    looked: set[str] = set()
+    for made in features:
+        if isinstance(made, StoredWindow) and made.table == name:
+            looked |= {made.time, *(column for _, column in made.by)}
+            looked |= {column for value in made.values for column in value.needs}
+        elif isinstance(made, StoredAsof | StoredJoin) and made.table == name:
+            pairs = made.by if isinstance(made, StoredAsof) else made.on
+            looked |= {column for _, column in [*pairs, *made.columns]}
+            looked |= {made.time} if isinstance(made, StoredAsof) else set()
+    schema = table.schema
+    dtypes = {column: str(schema[column]) for column in sorted(looked)}
+    return TableOf(name, list(facts.changes), input_columns(facts, looked), dtypes)
+
+
+def input_columns(
+    facts: Facts, used: set[str], target: str | None = None, encoding: Encoding | None = None
+) -> list[InputColumn]:
+    """Work out which raw columns a request may carry, from the prepared columns that are used."""
+    changes = facts.changes
+    everything = any(isinstance(change, MapReference) for change in changes)
+    levels = {item.column: item.levels for item in encoding.encoders if isinstance(item, Category)} if encoding else {}
+    found = []
+    for name, kind in facts.raw:
+        now: str | None = name
+        reads = ""
+        for change in changes:
+            if isinstance(change, Renamed) and change.old == now:
+                now = change.new
+            elif isinstance(change, Dropped) and change.column == now:
+                now = None
+            elif isinstance(change, Parse) and change.column == now and change.to != "text":
+                reads = change.to
+        if now == target or name == target:
+            continue
+        known = levels.get(now or "", [])
+        values = known if len(known) <= 20 else []
+        found.append(InputColumn(name, kind, bool(now is not None and (now in used or everything)), reads, values))
+    return found
+
+
+def frame_of(inputs: Sequence[InputColumn], rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Make a raw table of rows as requests carry them; fields that a row lacks are null."""
+    columns = []
+    for column in inputs:
+        values = [row.get(column.name) for row in rows]
+        if column.type in ("integer", "number"):
+            columns.append(pl.Series(column.name, values, pl.Float64, strict=False))
+        elif column.type == "boolean":
+            columns.append(pl.Series(column.name, [boolean_or_none(value) for value in values], pl.Boolean))
+        elif column.type == "date":
+            columns.append(pl.Series(column.name, [read_date(value) for value in values], pl.Datetime("us")))
+        else:
+            texts = [value if value is None or isinstance(value, str) else label_name(value) for value in values]
+            columns.append(pl.Series(column.name, texts, pl.String))
+    return pl.DataFrame(columns)
+
+
+def event_rows(table: TableOf, rows: Sequence[Any]) -> pl.DataFrame:
+    """Check raw rows of a table field by field and make a table of them.
+
+    Raises
+    ------
+    RowsError
+        When a row lacks a column that a feature looks at, or holds what it should not.
+    """
+    problems: list[RowProblem] = []
+    raw_names = {column.name for column in table.inputs}
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            problems.append(RowProblem(number, "", f"expected an object of column to value, found {shown(row)}"))
+            continue
+        for column in table.inputs:
+            if not column.required:
+                continue
+            if column.name not in row:
+                problems.append(RowProblem(number, column.name, "is missing (send null when the value is not known)"))
+                continue
+            try:
+                (Parse(column.name, column.reads).reader() if column.reads else reader_of(column))(row[column.name])  # type: ignore[arg-type]
+            except (ValueError, TypeError, OverflowError) as error:
+                problems.append(RowProblem(number, column.name, f"{error}, found {shown(row[column.name])}"))
+        problems += [RowProblem(number, name, "is not a column of this table") for name in row if name not in raw_names]
+    if problems:
+        raise RowsError(problems)
+    return frame_of([column for column in table.inputs if column.required], rows)
+
+
+def typed(table: pl.DataFrame, dtypes: Mapping[str, str], who: str) -> pl.DataFrame:
+    """Give the columns that features compute with the types that they had in training."""
+    kinds = {name: dtype_named(kind) for name, kind in dtypes.items()}
+    schema = table.schema
+    try:
+        return table.with_columns(
+            pl.col(name).cast(kind)
+            for name, kind in kinds.items()
+            if name in schema and schema[name] != kind and not _widens(table[name], kind)
+        )
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"the table does not fit model {who}: {str(error).splitlines()[0]}") from None
+
+
+def _widens(values: pl.Series, kind: pl.DataType) -> bool:
+    """Whether numbers with a fraction stand where training had whole ones: they are kept."""
+    return bool(kind.is_integer() and values.dtype.is_float() and (values.drop_nulls() % 1 != 0).any())
+
+
+def dtype_named(name: str) -> pl.DataType:
+    """Return the Polars type that :func:`str` wrote.
+
+    Examples
+    --------
+    >>> dtype_named("Int64")
+    Int64
+    """
+    if name.startswith("Datetime"):
+        return pl.Datetime("us")
+    found: pl.DataType = getattr(pl, name)()
+    return found
+
+
+def reader_of(column: InputColumn) -> Callable[[Any], Any]:
+    """Return the function that reads a cell that a table holds as what it is; it raises ValueError or TypeError."""
+    return {"integer": _number, "number": _number, "boolean": boolean_or_none, "date": read_date}.get(
+        column.type, _text
+    )
+
+
+def _number(value: Any) -> float | int | None:
+    kind = type(value)
+    if value is None or kind is int:
+        return value  # type: ignore[no-any-return]
+    if kind is float:
+        return value if value - value == 0 else None
+    raise ValueError("expected a number")
+
+
+def boolean_or_none(value: Any) -> bool | None:
+    """Read yes or no."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return read_boolean(value)
+    raise ValueError("expected true or false")
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError("expected text")
+
+
+def shown(value: Any) -> str:
+    """Write a value for an error, cut to sixty characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,156 @@
+"""Rows of a request, one by one: checked, prepared, given their features and encoded by plain functions.
+
+No data frame is made unless a feature needs one. The tests hold this to what a table gives.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from penstock.features.compiled import Compiled, compile_feature
+from penstock.features.definitions import Written, apply_features
+from penstock.inputs import dtype_named, reader_of, shown
+from penstock.prepare.operations import MapReference, Renamed
+from penstock.prepare.tables import Change
+from penstock.types.parse import Parse
+from penstock.types.rows import RowProblem, RowsError
+
+if TYPE_CHECKING:
+    from penstock.model import Model
+
+
+def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[list[float]]]:
+    """Return what checks and encodes the rows of a request: plain functions, one a column.
+
+    A model whose rows need a function of the author's own, or a type read from something else than text,
+    goes through a table.
+    """
+    inputs = {column.name: column for column in model.inputs}
+    by_table = any(isinstance(change, MapReference) for change in model.manifest.changes)
+    plan: list[tuple[str, str, Callable[[Any], Any]]] = []
+    for column in model.inputs:
+        if not column.required:
+            continue
+        name, reader = column.name, reader_of(column)
+        for change in model.manifest.changes:
+            if isinstance(change, Renamed) and change.old == name:
+                name = change.new
+            elif isinstance(change, Parse) and change.column == name:
+                if column.type != "text" or not _once(model.manifest.changes, name):
+                    by_table = True
+                reader = change.reader()
+        plan.append((column.name, name, reader))
+    target = model.labels.column
+    encode = model.manifest.encoding.row()
+    features = row_features(model)
+
+    def read(rows: Sequence[Any]) -> list[list[float]]:
+        problems: list[RowProblem] = []
+        prepared: list[dict[str, Any]] = []
+        for number, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                problems.append(RowProblem(number, "", f"expected an object of column to value, found {shown(row)}"))
+                continue
+            values: dict[str, Any] = {}
+            for raw, now, reader in plan:
+                try:
+                    values[now] = reader(row[raw])
+                except KeyError:
+                    problems.append(RowProblem(number, raw, "is missing (send null when the value is not known)"))
+                except (ValueError, TypeError, OverflowError) as error:
+                    problems.append(RowProblem(number, raw, f"{error}, found {shown(row[raw])}"))
+            for name in row:
+                if name not in inputs and name != target:
+                    near = difflib.get_close_matches(name, inputs, 1)
+                    hint = f'; did you mean "{near[0]}"?' if near else ""
+                    problems.append(RowProblem(number, name, f"is not a column of this model{hint}"))
+            prepared.append(values)
+        if problems:
+            raise RowsError(problems)
+        if by_table:
+            matrix: list[list[float]] = model.manifest.encoding.matrix(model.prepare(model.frame_of(rows))).tolist()
+            return matrix
+        if prepared:
+            for feature in features:
+                feature(prepared)
+        return [encode(values) for values in prepared]
+
+    return read
+
+
+def row_features(model: Model) -> list[Callable[[list[dict[str, Any]]], None]]:
+    """Return the features as functions that write their values into prepared rows, in order.
+
+    Relations answer from what is live; expressions are compiled where all of a group can be, else they go through a
+    frame.
+    """
+    found: list[Callable[[list[dict[str, Any]]], None]] = []
+    group: list[Written] = []
+
+    def flush() -> None:
+        if group:
+            found.append(_compiled(group, model.manifest.dtypes) or _by_frame(list(group), model.manifest.dtypes))
+            group.clear()
+
+    for made, live in zip(model.manifest.features, model.live, strict=True):
+        if isinstance(made, Written):
+            group.append(made)
+        else:
+            flush()
+            assert live is not None
+            found.append(functools.partial(_each, live.row))
+    flush()
+    return found
+
+
+def _each(row: Callable[[dict[str, Any]], None], prepared: list[dict[str, Any]]) -> None:
+    for values in prepared:
+        row(values)
+
+
+def _compiled(group: Sequence[Written], dtypes: Mapping[str, str]) -> Callable[[list[dict[str, Any]]], None] | None:
+    """Return expressions as plain functions, when all of them can be."""
+    made: list[tuple[str, Compiled]] = []
+    for item in group:
+        one = compile_feature(item.expression, dtypes)
+        if one is None or item.name in dtypes:
+            return None
+        made.append((item.name, one))
+
+    def write(prepared: list[dict[str, Any]]) -> None:
+        for values in prepared:
+            for name, feature in made:
+                values[name] = feature(values)
+
+    return write
+
+
+def _by_frame(group: Sequence[Written], dtypes: Mapping[str, str]) -> Callable[[list[dict[str, Any]]], None]:
+    expressions = [item.read() for item in group]
+    needed = sorted({name for item in group for name in item.needs} - {item.name for item in group})
+    kinds = {name: dtype_named(dtypes[name]) for name in needed}
+
+    def write(prepared: list[dict[str, Any]]) -> None:
+        columns = [_series(name, [values[name] for values in prepared], kinds[name]) for name in needed]
+        frame = pl.DataFrame(columns) if columns else pl.DataFrame({"penstock row": [0] * len(prepared)})
+        table = apply_features(frame, expressions)
+        for name, _ in expressions:
+            for values, value in zip(prepared, table[name].to_list(), strict=True):
+                values[name] = value
+
+    return write
+
+
+def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
+    if kind.is_integer() and any(isinstance(value, float) and not value.is_integer() for value in values):
+        kind = pl.Float64()
+    return pl.Series(name, values, kind, strict=False)
+
+
+def _once(changes: Sequence[Change], column: str) -> bool:
+    return sum(isinstance(change, Parse) and change.column == column for change in changes) == 1
