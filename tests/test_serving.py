@@ -21,13 +21,13 @@ from tests.conftest import customers, make_pipeline
 
 
 @contextlib.contextmanager
-def serving(store, *options):
+def serving(store, *options, name="customers"):
     command = [
         sys.executable,
         "-m",
         "penstock",
         "serve",
-        "customers",
+        name,
         "--port",
         "0",
         "--json",

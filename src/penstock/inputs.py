@@ -14,7 +14,7 @@ from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindo
 from penstock.prepare.operations import Dropped, MapReference, Renamed
 from penstock.prepare.tables import Change, Facts
 from penstock.types.labels import label_name
-from penstock.types.parse import Parse, read_boolean, read_date
+from penstock.types.parse import Parse, read_boolean, read_date, read_number
 from penstock.types.rows import RowProblem, RowsError
 
 
@@ -120,6 +120,33 @@ def frame_of(inputs: Sequence[InputColumn], rows: Sequence[Mapping[str, Any]]) -
             texts = [value if value is None or isinstance(value, str) else label_name(value) for value in values]
             columns.append(pl.Series(column.name, texts, pl.String))
     return pl.DataFrame(columns)
+
+
+def read_texts(values: pl.Series, kind: str) -> pl.Series:
+    """Read a column that holds texts where training had numbers, yes/no or dates; each different text once.
+
+    Raises
+    ------
+    DataError
+        When one cannot be read, with the first and its row.
+    """
+    read = {"boolean": read_boolean, "date": read_date}.get(kind, read_number)
+    what = {"boolean": "yes or no", "date": "dates"}.get(kind, "numbers")
+    known: dict[str | None, Any] = {None: None}
+    wrong: set[str] = set()
+    for text in values.unique().to_list():
+        try:
+            known[text] = read(text)
+        except ValueError:
+            wrong.add(text)
+    if wrong:
+        rows = values.is_in(list(wrong)).arg_true()
+        raise DataError(
+            f'column "{values.name}": {len(rows)} of {values.len()} values are not {what} '
+            f"(first: {values[int(rows[0])]!r} in row {int(rows[0]) + 1})"
+        )
+    dtype = {"boolean": pl.Boolean(), "date": pl.Datetime("us")}.get(kind, pl.Float64())
+    return pl.Series(values.name, [known[text] for text in values.to_list()], dtype)
 
 
 def event_rows(table: TableOf, rows: Sequence[Any]) -> pl.DataFrame:

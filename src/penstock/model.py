@@ -21,14 +21,13 @@ from penstock.errors import DataError, InputError, StoreError
 from penstock.features.definitions import Written
 from penstock.features.encoding import Encoding
 from penstock.features.stored import Live, Stored, StoredAsof, StoredWindow, compacts, compute, read_past
-from penstock.inputs import InputColumn, TableOf, event_rows, frame_of, shown, typed
+from penstock.inputs import InputColumn, TableOf, event_rows, frame_of, read_texts, shown, typed
 from penstock.monitor.profile import Profile
 from penstock.prepare.tables import Change, Facts, apply_facts
 from penstock.rows import compile_rows
 from penstock.store.formats import Bundle
 from penstock.train.learners import Predictor, read_predictor
 from penstock.types.labels import Labels, label_name
-from penstock.types.parse import Parse
 from penstock.types.rows import RowProblem, RowsError
 
 Array = npt.NDArray[Any]
@@ -99,7 +98,7 @@ class Model:
         self.labels = self.manifest.labels
         self._files = bundle.files
         self._facts = Facts((), tuple(self.manifest.changes), (), 0, 0)
-        self._told: list[tuple[str, pl.DataFrame]] = []
+        self._told: list[tuple[str, pl.DataFrame, bool]] = []
 
     @property
     def task(self) -> str:
@@ -185,8 +184,14 @@ class Model:
             typed(apply_facts(self._checked(raw), self._facts), self.manifest.dtypes, self.name), features, past
         )
 
-    def add_events(self, table: str, rows: Sequence[Any]) -> None:
-        """Take in events: from now on features of the entity's past count them.
+    @property
+    def event_tables(self) -> list[TableOf]:
+        """The tables whose events change what features say: those that windows and as-of look into."""
+        names = {made.table for made in self.manifest.features if isinstance(made, StoredWindow | StoredAsof)}
+        return [item for item in self.manifest.tables if item.name in names]
+
+    def read_events(self, table: str, rows: Sequence[Any]) -> pl.DataFrame:
+        """Check and prepare events, without counting them yet.
 
         Parameters
         ----------
@@ -198,28 +203,36 @@ class Model:
         Raises
         ------
         RowsError, InputError
-            When a row does not fit, or no feature looks at events of that table. Nothing is taken in then.
+            When a row does not fit, or no feature looks at events of that table.
         """
-        taking = [
-            (made, live.add)
-            for made, live in zip(self.manifest.features, self.live, strict=True)
-            if live is not None and live.add is not None and isinstance(made, StoredWindow | StoredAsof)
-        ]
-        tables = sorted({made.table for made, _ in taking})
-        if table not in tables:
+        known = next((item for item in self.event_tables if item.name == table), None)
+        if known is None:
+            tables = ", ".join(item.name for item in self.event_tables) or "no table"
             raise InputError(
-                f"model {self.name} takes no events of {table!r}; its features look at events of: {', '.join(tables) or 'no table'}"
+                f"model {self.name} takes no events of {table!r}; its features look at events of: {tables}"
             )
-        known = next(item for item in self.manifest.tables if item.name == table)
         frame = self._table(known, event_rows(known, rows))
-        taking = [(made, add) for made, add in taking if made.table == table]
-        for made, _ in taking:
-            for name in (*(other for _, other in made.by), made.time):
-                for row in frame[name].is_null().arg_true()[:1]:
-                    raise RowsError([RowProblem(row, name, "is empty: an event needs its entity and its time")])
-        for _, add in taking:
-            add(frame)
-        self._told.append((table, frame))
+        for made in self.manifest.features:
+            if isinstance(made, StoredWindow | StoredAsof) and made.table == table:
+                for name in (*(other for _, other in made.by), made.time):
+                    for row in frame[name].is_null().arg_true()[:1]:
+                        raise RowsError([RowProblem(row, name, "is empty: an event needs its entity and its time")])
+        return frame
+
+    def take_events(self, table: str, events: pl.DataFrame, *, again: bool = False) -> None:
+        """Count events, as :meth:`read_events` prepared them, from now on.
+
+        Parameters
+        ----------
+        again : bool
+            They are from the log: one that the training data hold too, value for value, is not counted twice.
+        """
+        for made, past, live in zip(self.manifest.features, self._past, self.live, strict=True):
+            if not isinstance(made, StoredWindow | StoredAsof) or made.table != table:
+                continue
+            assert live is not None and live.add is not None and past is not None
+            live.add(_unseen(made.compact(events), past, again))
+        self._told.append((table, events, again))
 
     @cached_property
     def _past(self) -> list[pl.DataFrame | None]:
@@ -233,10 +246,13 @@ class Model:
         """What was known when the model was made, and the events told since."""
         found: list[pl.DataFrame | None] = []
         for made, past in zip(self.manifest.features, self._past, strict=True):
-            if past is not None and isinstance(made, StoredWindow | StoredAsof):
-                told = [made.compact(frame) for table, frame in self._told if table == made.table]
-                past = pl.concat([past, *told], how="vertical_relaxed") if told else past
-            found.append(past)
+            if past is None or not isinstance(made, StoredWindow | StoredAsof):
+                found.append(past)
+                continue
+            told = [
+                _unseen(made.compact(frame), past, again) for table, frame, again in self._told if table == made.table
+            ]
+            found.append(pl.concat([past, *told], how="vertical_relaxed"))
         return found
 
     @cached_property
@@ -297,17 +313,13 @@ class Model:
                     f"It has: {', '.join(raw.columns[:30])}"
                 )
             kind = schema[column.name]
-            if column.type in ("integer", "number") and kind == pl.String:
-                parse = Parse(column.name, "number")
-                read = raw.select(parse.expression()).to_series()
-                wrong = read.is_null() & ~raw.select(parse.blank().fill_null(value=True)).to_series()
-                if wrong.any():
-                    row = int(wrong.arg_true()[0])
-                    raise DataError(
-                        f'column "{column.name}": {int(wrong.sum())} of {raw.height} values are not numbers '
-                        f"(first: {raw[column.name][row]!r} in row {row + 1})"
-                    )
-                raw = raw.with_columns(read)
+            if column.type in ("integer", "number", "boolean", "date") and kind == pl.String:
+                raw = raw.with_columns(read_texts(raw[column.name], column.type))
             elif column.type == "text" and not column.reads and kind != pl.String:
                 raw = raw.with_columns(pl.col(column.name).cast(pl.String))
         return raw
+
+
+def _unseen(events: pl.DataFrame, past: pl.DataFrame, again: bool) -> pl.DataFrame:
+    """Leave out events from the log that the training data hold too."""
+    return events.join(past, on=events.columns, how="anti", nulls_equal=True) if again else events

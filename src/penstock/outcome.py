@@ -13,6 +13,7 @@ from penstock.deploy.registry import ModelVersion, Registry
 from penstock.engine.run import RunResult, StepResult, run_graph, set_summary
 from penstock.evaluate.gates import Verdict
 from penstock.evaluate.measure import Evaluation, Interval
+from penstock.feed import EventFeed, event_log
 from penstock.model import Model
 from penstock.store.store import Store, open_store
 
@@ -140,7 +141,9 @@ def run_pipeline(pipeline: Pipeline, store: Store, **options: Any) -> PipelineRu
     )  # fmt: skip
 
 
-def load(name: str, version: int | str = "champion", store: Store | str | Path | None = None) -> Model:
+def load(
+    name: str, version: int | str = "champion", store: Store | str | Path | None = None, *, events: bool = True
+) -> Model:
     """Load a model that was kept by a run.
 
     Parameters
@@ -151,6 +154,8 @@ def load(name: str, version: int | str = "champion", store: Store | str | Path |
         A number, or an alias.
     store : Store or path, optional
         ``PENSTOCK_STORE``, else ``.penstock/`` in the working folder, when left out.
+    events : bool
+        Also tell it the events that services of this store were told since.
 
     Raises
     ------
@@ -162,4 +167,7 @@ def load(name: str, version: int | str = "champion", store: Store | str | Path |
 
     opened = store if isinstance(store, Store) else open_store(store)
     found = Registry(opened, name).version(version)
-    return Model(decode("bundle", read_bytes(opened, found.digest)), name, found.version, found.digest)
+    model = Model(decode("bundle", read_bytes(opened, found.digest)), name, found.version, found.digest)
+    if events:
+        EventFeed(event_log(opened, name)).prepare(model)
+    return model

@@ -14,6 +14,7 @@ import polars as pl
 from penstock.deploy.registry import CHAMPION, Registry
 from penstock.deploy.service import Answer, Service, listen, serve
 from penstock.errors import InputError
+from penstock.feed import EventFeed, event_log
 from penstock.ingest.read import read_table
 from penstock.model import Model
 from penstock.monitor.log import PredictionLog, Record, log_folder
@@ -31,7 +32,7 @@ def make_service(store: Store, name: str, *, durable: bool = False) -> Service:
     """
     if Registry(store, name).champion() is None:
         Registry(store, name).version(CHAMPION)
-    model = load(name, CHAMPION, store)
+    model = load(name, CHAMPION, store, events=False)
     model.predictor  # noqa: B018 - loaded now, so that a model that cannot be is refused before requests come
     log = PredictionLog(log_folder(store.folder, name), durable=durable)
 
@@ -48,7 +49,9 @@ def make_service(store: Store, name: str, *, durable: bool = False) -> Service:
         now = time.time()
         log.append([Record(id_, now, label=label) for id_, label in labels])
 
-    return Service(model, record, feedback, log.process, strict_log=durable)
+    feed = EventFeed(event_log(store, name, durable=durable))
+    feed.prepare(model)
+    return Service(model, record, feedback, log.process, events=feed, strict_log=durable)
 
 
 def newest_champion(store: Store, service: Service) -> Callable[[], Model | None]:
@@ -59,8 +62,10 @@ def newest_champion(store: Store, service: Service) -> Callable[[], Model | None
         champion = registry.champion()
         if champion is None or champion.version == service.model.version:
             return None
-        model = load(registry.name, champion.version, store)
+        model = load(registry.name, champion.version, store, events=False)
         model.predictor  # noqa: B018
+        if service.events is not None:
+            service.events.prepare(model)
         return model
 
     return newest

@@ -119,9 +119,9 @@ def online(features, rows, events, told):
     live = [None if item is None else one.live(item) for one, item in zip(made, past, strict=True)]
     whole = ["when"] if not getattr(features[0], "by", None) else ["who", "when"]
     for at in range(known.height, events.height):
-        for one in live:
+        for item, one in zip(made, live, strict=True):
             if one is not None:
-                one.add(events[at : at + 1].drop_nulls(whole))
+                one.add(item.compact(events[at : at + 1].drop_nulls(whole)))
     names = [name for item in made for name in item.names]
     dtypes = {name: str(kind) for name, kind in offline(features, rows, events).schema.items() if name != "ratio"}
     model = SimpleNamespace(manifest=SimpleNamespace(features=made, dtypes=dtypes), live=live)

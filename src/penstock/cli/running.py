@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -110,7 +111,7 @@ def run(
         "workers": workers,
         "force": lambda name: any(fnmatch.fnmatch(name, item) for item in force),
     }
-    with progress(graph.name, len(graph.steps), quiet=as_json) as observe:
+    with progress(list(graph.steps), quiet=as_json) as observe:
         if is_graph:
             path = pipeline.partition(".py:")[0]
             done: Any = run_graph(
@@ -178,9 +179,9 @@ def summary(done: Any) -> None:
 class progress:  # noqa: N801 - used like a function
     """Show steps as they start and end: live on a terminal, plain lines elsewhere, nothing when quiet."""
 
-    def __init__(self, name: str, total: int, *, quiet: bool) -> None:
-        self.name, self.total, self.quiet = name, total, quiet
-        self.done = 0
+    def __init__(self, names: Sequence[str], *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.width = max((len(name) for name in names), default=0)
         self.live: Any = None
         self.running: dict[str, Any] = {}
 
@@ -206,11 +207,10 @@ class progress:  # noqa: N801 - used like a function
             if self.live is not None:
                 self.running[step.name] = self.live.add_task(f"{step.stage or 'step'} · {step.name}")
             return
-        self.done += 1
         task = self.running.pop(step.name, None)
         if task is not None:
             self.live.remove_task(task)
-        line = f"{(step.stage or 'step').ljust(9)}{result.name.ljust(12)} {result.status}"
+        line = f"{(step.stage or 'step').ljust(9)}{result.name.ljust(self.width)}  {result.status}"
         if result.status == "ran":
             line += f" in {seconds(result.seconds)}"
             if result.causes and result.causes != ("never ran",):
@@ -246,7 +246,8 @@ def reproduce(run: str, store: str | None, as_json: bool) -> None:
     if as_json:
         echo_json({"run": past.run, "same": same, "steps": compared})
     else:
+        width = max((len(item["name"]) for item in compared), default=0)
         for item in compared:
-            click.echo(f"{item['name'].ljust(12)} {'same bytes' if item['same'] else 'DIFFERS: ' + item['why']}")
+            click.echo(f"{item['name'].ljust(width)}  {'same bytes' if item['same'] else 'DIFFERS: ' + item['why']}")
         click.echo("every artifact is the same byte for byte" if same else "not every artifact is the same")
     sys.exit(0 if same else 1)

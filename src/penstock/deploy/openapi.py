@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 _TYPES: dict[str, dict[str, Any]] = {
@@ -21,28 +22,13 @@ def describe(model: Any) -> dict[str, Any]:
     model : Model
         Whose ``inputs`` and ``labels`` are described.
     """
-    properties = {}
-    for column in model.inputs:
-        made = dict(_TYPES[column.type])
-        if column.reads == "number":
-            made = {"type": ["number", "string", "null"], "description": "a number, or a number as text"}
-        elif column.reads == "boolean":
-            made = {
-                "type": ["boolean", "string", "null"],
-                "description": "true or false, or yes or no as text",
-            }
-        if column.values:
-            made["examples"] = column.values[:10]
-            made["description"] = f"seen in training: {', '.join(column.values)}; other values are answered too"
-        if not column.required:
-            made["description"] = "not used by the model; may be left out"
-        properties[column.name] = made
-    row = {
-        "type": "object",
-        "properties": properties,
-        "required": [column.name for column in model.inputs if column.required],
-        "additionalProperties": False,
-    }
+    row = _row(model.inputs)
+    events = [
+        _object(
+            {"table": {"const": table.name}, "rows": {"type": "array", "items": _row(table.inputs), "maxItems": 10000}}
+        )
+        for table in model.event_tables
+    ]
     label = {"description": f"a value of {model.labels.column}"}
     answer: dict[str, Any] = {"id": {"type": "string"}, "prediction": label}
     if model.task != "regression":
@@ -60,6 +46,7 @@ def describe(model: Any) -> dict[str, Any]:
         "paths": {
             "/predict": _post("Predict rows", "Rows", "Predictions", problem),
             "/feedback": _post("Tell the truth about earlier predictions", "Labels", "Accepted", problem),
+            **({"/events": _post("Tell what has happened since", "Events", "Accepted", problem)} if events else {}),
             "/health/live": _get("Whether the process answers"),
             "/health/ready": _get("Whether a model is loaded, and which"),
             "/metrics": _get("Counters for Prometheus"),
@@ -91,6 +78,7 @@ def describe(model: Any) -> dict[str, Any]:
                     }
                 ),
                 "Accepted": _object({"accepted": {"type": "integer"}}),
+                **({"Events": {"oneOf": events}} if events else {}),
                 "Error": _object(
                     {
                         "error": _object(
@@ -113,6 +101,31 @@ def describe(model: Any) -> dict[str, Any]:
                 ),
             }
         },
+    }
+
+
+def _row(inputs: Sequence[Any]) -> dict[str, Any]:
+    properties = {}
+    for column in inputs:
+        made = dict(_TYPES[column.type])
+        if column.reads == "number":
+            made = {"type": ["number", "string", "null"], "description": "a number, or a number as text"}
+        elif column.reads == "boolean":
+            made = {
+                "type": ["boolean", "string", "null"],
+                "description": "true or false, or yes or no as text",
+            }
+        if column.values:
+            made["examples"] = column.values[:10]
+            made["description"] = f"seen in training: {', '.join(column.values)}; other values are answered too"
+        if not column.required:
+            made["description"] = "not used by the model; may be left out"
+        properties[column.name] = made
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [column.name for column in inputs if column.required],
+        "additionalProperties": False,
     }
 
 

@@ -55,6 +55,22 @@ class Served(Protocol):
         ...
 
 
+class Feed(Protocol):
+    """Keeps models up with events."""
+
+    def prepare(self, model: Any) -> None:
+        """Tell a model that was just loaded all that is known."""
+        ...
+
+    def arrive(self, model: Any) -> None:
+        """Tell a model that takes over now what came since."""
+        ...
+
+    def take(self, model: Any, table: str, rows: list[Any]) -> None:
+        """Check, keep and count events, or raise :class:`RowsError`."""
+        ...
+
+
 Record = Callable[[int, list[tuple[str, Mapping[str, Any], Answer]]], None]
 """Keeps a model version's answers: id, row and answer of each."""
 
@@ -70,6 +86,11 @@ class _Label(msgspec.Struct):
 
 class _Feedback(msgspec.Struct):
     labels: list[_Label]
+
+
+class _Events(msgspec.Struct):
+    table: str
+    rows: list[Any]
 
 
 class _Named(msgspec.Struct):
@@ -90,7 +111,9 @@ class _Predictions(msgspec.Struct):
 
 _predict_decoder = msgspec.json.Decoder(_Predict)
 _feedback_decoder = msgspec.json.Decoder(_Feedback)
+_events_decoder = msgspec.json.Decoder(_Events)
 _encode = msgspec.json.Encoder().encode
+_BUSY = ("/predict", "/feedback", "/events")
 _JSON = [(b"content-type", b"application/json")]
 
 
@@ -107,6 +130,8 @@ class Service:
         Keeps labels: called with (id, label) pairs.
     process : str
         Beginning of every prediction id, unlike any other process's.
+    events : Feed, optional
+        Checks, keeps and counts events.
     strict_log : bool
         Refuse to answer what could not be logged.
     """
@@ -118,15 +143,17 @@ class Service:
         feedback: Callable[[list[tuple[str, Any]]], None],
         process: str,
         *,
+        events: Feed | None = None,
         strict_log: bool = False,
     ) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self.model, self.record, self.feedback, self.strict_log = model, record, feedback, strict_log
+        self.events = events
         self.process, self.numbers = process, itertools.count(1)
         registry = self.registry = CollectorRegistry()
         requests = Counter("penstock_requests", "Requests by path and status.", ["path", "status"], registry=registry)
-        self._counted = {(path, status): requests.labels(path, str(status)) for path in ("/predict", "/feedback")
+        self._counted = {(path, status): requests.labels(path, str(status)) for path in _BUSY
                          for status in (200, 400, 413, 422, 500, 503)}  # fmt: skip
         self._rows = Counter("penstock_predictions", "Rows answered.", registry=registry)
         self._unlogged = Counter("penstock_unlogged_predictions", "Rows answered but not logged.", registry=registry)
@@ -138,13 +165,15 @@ class Service:
         self._warned = False
 
     def swap(self, model: Served) -> None:
-        """Let another version answer from the next request on."""
+        """Let another version answer from the next request on, after it was told the events that came meanwhile."""
+        if self.events is not None:
+            self.events.arrive(model)
         self.model = model
         self._version.set(model.version)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; everything but the two busy paths goes to Starlette."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in ("/predict", "/feedback"):
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in _BUSY:
             await self._post(scope, receive, send)
             return
         if self._web is None:
@@ -172,7 +201,8 @@ class Service:
                 f"the request is larger than {MAX_BYTES // 1024**2} MB; send fewer rows at once",
             )
         else:
-            status, data = self._guarded(self._predict if path == "/predict" else self._take_feedback, body)
+            answers = {"/predict": self._predict, "/feedback": self._take_feedback, "/events": self._take_events}
+            status, data = self._guarded(answers[path], body)
         self._counted[path, status].inc()
         if path == "/predict":
             self._seconds.observe(time.perf_counter() - started)
@@ -247,6 +277,20 @@ class Service:
             return _problem(503, "not_logged", f"the labels cannot be written: {error.strerror}; send them again later")
         return 200, _encode({"accepted": len(labels)})
 
+    def _take_events(self, body: bytes) -> tuple[int, bytes]:
+        told = _events_decoder.decode(body)
+        if len(told.rows) > MAX_ROWS:
+            return _problem(
+                422, "too_many_rows", f"{len(told.rows)} events in one request; at most {MAX_ROWS} are taken"
+            )
+        if self.events is None:
+            return _problem(422, "no_events", "this service takes no events")
+        try:
+            self.events.take(self.model, told.table, told.rows)
+        except OSError as error:
+            return _problem(503, "not_logged", f"the events cannot be written: {error.strerror}; send them again later")
+        return 200, _encode({"accepted": len(told.rows)})
+
     def _routes(self) -> Any:
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
         from starlette.applications import Starlette
@@ -269,6 +313,7 @@ class Service:
             paths = [
                 "POST /predict",
                 "POST /feedback",
+                "POST /events",
                 "/openapi.json",
                 "/health/live",
                 "/health/ready",

@@ -79,7 +79,7 @@ class StoredWindow(msgspec.Struct, frozen=True, tag="window"):
             else:
                 recent.aggregates(key, at, spans, values)
 
-        return Live(row, lambda table: recent.add(self.compact(table), keys, time))
+        return Live(row, lambda events: recent.add(events, keys, time))
 
 
 class StoredAsof(msgspec.Struct, frozen=True, tag="asof"):
@@ -135,7 +135,7 @@ class StoredAsof(msgspec.Struct, frozen=True, tag="asof"):
             for name, column in columns:
                 values[name] = None if found is None else value_at(found[0], column, found[1])
 
-        return Live(row, lambda table: recent.add(self.compact(table), keys, time))
+        return Live(row, lambda events: recent.add(events, keys, time))
 
 
 class StoredJoin(msgspec.Struct, frozen=True, tag="join"):
@@ -209,7 +209,7 @@ Stored = Written | StoredWindow | StoredAsof | StoredJoin
 
 @dataclass(frozen=True)
 class Live:
-    """A relation while serving: writes its columns into one prepared row; takes in rows of its table, if it may."""
+    """A relation while serving: writes its columns into one prepared row; takes in compact events, if it may."""
 
     row: Callable[[dict[str, Any]], None]
     add: Callable[[pl.DataFrame], None] | None

@@ -1,0 +1,104 @@
+"""The log of events that a service was told: read again when it restarts, or when another version takes over.
+
+Lines of JSON appended to files, one file a process; a line is written before its events count.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+class Told(msgspec.Struct):
+    """Events of one table that came together.
+
+    Attributes
+    ----------
+    table : str
+        As in ``ingest=``.
+    rows : list of dict
+        Raw rows.
+    """
+
+    table: str
+    rows: list[dict[str, Any]]
+
+
+_encode = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(Told)
+
+
+class EventLog:
+    """Appends events of one pipeline.
+
+    Parameters
+    ----------
+    folder : Path
+        Where its files lie.
+    durable : bool
+        Wait until the disk holds a line before going on.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        self.folder, self.durable = folder, durable
+        self.process = uuid.uuid4().hex[:12]
+        self._file = -1
+
+    def append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write events, together.
+
+        Raises
+        ------
+        OSError
+            When the disk cannot take them.
+        """
+        if self._file < 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            self._file = os.open(self._path, flags, 0o600)
+        data = _encode(Told(table, [dict(row) for row in rows])) + b"\n"
+        while data:
+            data = data[os.write(self._file, data) :]
+        if self.durable:
+            os.fdatasync(self._file)
+
+    def read(self) -> tuple[list[Told], int]:
+        """Return all events that any process was told, file by file from the oldest, and where this one's file ends.
+
+        Lines cut short by a power failure are skipped.
+        """
+        found: list[Told] = []
+        end = 0
+        for path in sorted(self.folder.glob("*.jsonl"), key=lambda item: (item.stat().st_mtime_ns, item.name)):
+            told, size = _lines(path, 0)
+            found += told
+            if path == self._path:
+                end = size
+        return found, end
+
+    def read_own(self, start: int) -> list[Told]:
+        """Return the events that this process was told after the place `start` of its file."""
+        return _lines(self._path, start)[0] if self._file >= 0 else []
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"{self.process}.jsonl"
+
+
+def _lines(path: Path, start: int) -> tuple[list[Told], int]:
+    found = []
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read()
+    whole = data[: data.rfind(b"\n") + 1]
+    for line in whole.splitlines():
+        try:
+            found.append(_decoder.decode(line))
+        except msgspec.DecodeError:
+            continue
+    return found, start + len(whole)

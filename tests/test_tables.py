@@ -1,0 +1,298 @@
+"""Several tables: features over the past are the same in training, in a table, in a request, and over HTTP."""
+
+import datetime as dt
+import json
+import time
+
+import httpx
+import numpy as np
+import polars as pl
+import pytest
+
+import penstock as ps
+from penstock.errors import InputError
+from penstock.store.store import open_store
+from penstock.types.rows import RowsError
+from tests.test_serving import serving
+
+START = dt.datetime(2024, 1, 1)
+
+
+def moment(minute):
+    return (START + dt.timedelta(minutes=int(minute))).isoformat()
+
+
+def write_tables(folder, n=400, seed=0):
+    """Shops' orders; whether one is returned depends on what the customer returned lately, and on the shop."""
+    random = np.random.default_rng(seed)
+    minutes = np.sort(random.choice(200_000, n, replace=False))
+    who = random.integers(0, 25, n)
+    shop = random.integers(0, 6, n)
+    temper = random.normal(0, 1.5, 25)
+    returned = random.random(n) < 1 / (1 + np.exp(-(temper[who] + (shop - 2.5) / 2)))
+    orders = pl.DataFrame({
+        "who": [f"c{item}" for item in who], "shop": shop, "when": [moment(m) for m in minutes],
+        "amount": random.gamma(2, 30, n).round(2), "returned": np.where(returned, "yes", "no"),
+    })  # fmt: skip
+    visits = pl.DataFrame({
+        "client": [f"c{item}" for item in random.integers(0, 25, 4 * n)],
+        "at": [moment(m) for m in random.integers(0, 200_000, 4 * n)],
+        "seconds": [None if i % 11 == 0 else float(v) for i, v in enumerate(random.gamma(2, 60, 4 * n).round(1))],
+        "page": random.choice(["home", "cart", None], 4 * n).tolist(),
+    })  # fmt: skip
+    prices = pl.DataFrame(
+        {
+            "shop": [s for s in range(6) for _ in range(20)],
+            "since": [moment(d * 10_000) for _ in range(6) for d in range(20)],
+            "level": random.normal(0, 1, 120).round(3),
+        }
+    )
+    shops = pl.DataFrame(
+        {"number": range(5), "town": ["Oslo", "Rome", "Łódź", None, "Oslo"], "open": ["yes", "no", "yes", "no", "yes"]}
+    )
+    for name, table in (("orders", orders), ("visits", visits), ("prices", prices), ("shops", shops)):
+        table.write_csv(folder / f"{name}.csv")
+
+
+def make_pipeline(folder, **changes):
+    files = {name: str(folder / f"{name}.csv") for name in ("orders", "visits", "prices", "shops")}
+    stages = {
+        "name": "returns",
+        "ingest": {
+            "shops": ps.ingest.files(files["shops"]),
+            "orders": ps.ingest.files(files["orders"], time="when"),
+            "visits": ps.ingest.files(files["visits"], time="at"),
+            "prices": ps.ingest.files(files["prices"], time="since"),
+        },
+        "base": "orders",
+        "prepare": {"visits": [ps.prepare.rename(page="site")]},
+        "features": [
+            ps.features.window("orders", by="who", returns=(pl.col("returned") == "yes").mean(), orders=pl.len()),
+            ps.features.window(
+                "visits", by={"who": "client"}, over=["1d", "30d"], seconds=pl.col("seconds").sum(),
+                home=(pl.col("site") == "home").mean(), last=pl.col("site").last(), since=ps.features.time_since(),
+            ),
+            ps.features.derive(share=pl.col("seconds_1d") / pl.col("seconds_30d"), often=pl.col("orders") * pl.col("returns")),
+            ps.features.lag("amount", 1, by="who"),
+            ps.features.asof("prices", by="shop"),
+            ps.features.join("shops", on={"shop": "number"}),
+            ps.features.derive(dear=pl.col("amount") * pl.col("prices_level")),
+            ps.features.calendar("when"),
+        ],
+        "target": ps.binary("returned"),
+        "train": ps.train.search(trials=2, folds=3),
+        "evaluate": ps.evaluate.gate(beat_baseline=False),
+        "file": str(folder / "pipeline.py"),
+    }  # fmt: skip
+    return ps.Pipeline(**{**stages, **changes})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    write_tables(folder)
+    store = open_store(folder / "s")
+    pipeline = make_pipeline(folder)
+    run = pipeline.run(store)
+    run.raise_for_status()
+    yield folder, store, pipeline, run
+    store.close()
+
+
+def questions(n, seed=3):
+    random = np.random.default_rng(seed)
+    return [
+        {
+            "who": f"c{random.integers(0, 28)}",
+            "shop": int(random.integers(0, 7)),
+            "when": moment(random.integers(0, 260_000)),
+            "amount": float(random.gamma(2, 30)),
+        }
+        for _ in range(n)
+    ]
+
+
+def test_each_table_has_steps_of_its_own_and_features_join_them(made):
+    _, _, pipeline, run = made
+    assert {"read", "read_visits", "prepared_prices", "snapshot_shops", "featured"} <= {step.name for step in run.steps}
+    table = run["featured"]
+    assert {"returns", "seconds_30d", "share", "amount_lag_1", "prices_level", "shops_town", "when_hour"} <= set(
+        table.columns
+    )
+    assert table["shops_town"].null_count() >= table.filter(pl.col("shop") == 5).height > 0
+    assert {step.status for step in pipeline.run(made[1]).steps} == {"cached"}
+
+
+def test_a_request_has_the_answer_of_the_table_to_the_last_bit(made):
+    model = ps.load("returns", store=made[1])
+    rows = questions(60)
+    alone = [model.predict_rows([row])[0].probabilities["yes"] for row in rows]
+    assert alone == model.predict_table(pl.DataFrame(rows))[:, 1].tolist()
+    assert alone == [answer.probabilities["yes"] for answer in model.predict_rows(rows)]
+    training = model.predict_table(pl.read_csv(made[0] / "orders.csv"))
+    assert len(training) == 400
+
+
+def test_the_champion_is_judged_with_the_tables_of_today(made, tmp_path):
+    folder, _, _, _ = made
+    for name in ("orders", "visits", "prices", "shops"):
+        (tmp_path / f"{name}.csv").write_bytes((folder / f"{name}.csv").read_bytes())
+    store = open_store(tmp_path / "s")
+    make_pipeline(tmp_path).run(store).raise_for_status()
+    write_tables(tmp_path, n=600, seed=1)
+    again = make_pipeline(tmp_path).run(store)
+    again.raise_for_status()
+    assert "the champion's" in " ".join(again.gate.reasons)
+    assert "cannot answer" not in " ".join(again.gate.reasons)
+    store.close()
+
+
+def test_only_the_table_that_changed_is_read_again(made, tmp_path):
+    folder, _, _, _ = made
+    for name in ("orders", "visits", "prices", "shops"):
+        (tmp_path / f"{name}.csv").write_bytes((folder / f"{name}.csv").read_bytes())
+    store = open_store(tmp_path / "s")
+    make_pipeline(tmp_path).run(store).raise_for_status()
+    with (tmp_path / "visits.csv").open("a") as file:
+        file.write(f"c1,{moment(1)},5.0,home\n")
+    stale = {item.name for item in make_pipeline(tmp_path).plan(store).stale}
+    assert {"read_visits", "snapshot_visits", "prepared_visits", "featured"} <= stale
+    assert not stale & {"read", "prepared", "read_prices", "prepared_shops"}
+    store.close()
+
+
+def test_events_change_the_answer_from_then_on_and_survive_a_restart(made):
+    folder, store, _, _ = made
+    row = {"who": "c1", "shop": 1, "when": moment(300_000), "amount": 20.0}
+    event = {"who": "c1", "when": moment(299_000), "returned": "yes", "amount": 1.0}
+    visit = {"client": "c1", "at": moment(299_500), "seconds": 12.5, "page": "cart"}
+
+    def probability(client):
+        answer = client.post("/predict", json={"rows": [row]})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["predictions"][0]["probabilities"]["yes"]
+
+    with serving(store.folder, name="returns") as (client, _):
+        before = probability(client)
+        assert client.post("/events", json={"table": "orders", "rows": [event]}).json() == {"accepted": 1}
+        assert client.post("/events", json={"table": "visits", "rows": [visit, visit]}).json() == {"accepted": 2}
+        after = probability(client)
+        schema = client.get("/openapi.json").json()["components"]["schemas"]["Events"]["oneOf"]
+        assert [item["properties"]["table"]["const"] for item in schema] == ["orders", "prices", "visits"]
+    model = ps.load("returns", store=store)
+    seen = model.prepare(pl.DataFrame([row])).to_dicts()[0]
+    assert seen["amount_lag_1"] == 1.0
+    assert seen["seconds_1d"] == 25.0
+    assert seen["last_1d"] == "cart"
+    assert after != before
+    with serving(store.folder, name="returns") as (client, _):
+        assert probability(client) == after
+    for path in (store.folder / "events" / "returns").glob("*.jsonl"):
+        path.unlink()
+
+
+def test_an_event_that_the_next_training_holds_too_counts_once(made, tmp_path):
+    folder, _, _, _ = made
+    for name in ("orders", "visits", "prices", "shops"):
+        (tmp_path / f"{name}.csv").write_bytes((folder / f"{name}.csv").read_bytes())
+    store = open_store(tmp_path / "s")
+    make_pipeline(tmp_path).run(store).raise_for_status()
+    from penstock.feed import EventFeed, event_log
+
+    feed = EventFeed(event_log(store, "returns"))
+    visit = {"client": "c1", "at": moment(299_500), "seconds": 12.5, "page": "cart"}
+    feed.take(ps.load("returns", store=store), "visits", [visit])
+    with (tmp_path / "visits.csv").open("a") as file:
+        file.write(f"c1,{visit['at']},12.5,cart\n")
+    make_pipeline(tmp_path).run(store).raise_for_status()
+    row = pl.DataFrame([{"who": "c1", "shop": 1, "when": moment(300_000), "amount": 20.0}])
+    assert ps.load("returns", 1, store=store).prepare(row)["seconds_1d"].to_list() == [12.5]
+    newest = ps.load("returns", len(store_versions(store)), store=store)
+    assert newest.prepare(row)["seconds_1d"].to_list() == [12.5]
+    store.close()
+
+
+def store_versions(store):
+    from penstock.deploy.registry import Registry
+
+    return Registry(store, "returns").versions()
+
+
+def test_events_keep_counting_when_another_version_takes_over(made, tmp_path):
+    folder, _, _, _ = made
+    for name in ("orders", "visits", "prices", "shops"):
+        (tmp_path / f"{name}.csv").write_bytes((folder / f"{name}.csv").read_bytes())
+    store = open_store(tmp_path / "s")
+    make_pipeline(tmp_path).run(store).raise_for_status()
+    make_pipeline(tmp_path, seed=1, train=ps.train.search(learners=["linear"], trials=1)).run(store).raise_for_status()
+    from penstock.deploy.registry import Registry
+
+    Registry(store, "returns").promote(1, "for the test")
+    row = {"who": "c1", "shop": 1, "when": moment(300_000), "amount": 20.0}
+    with serving(store.folder, name="returns") as (client, _):
+        client.post(
+            "/events",
+            json={"table": "visits", "rows": [{"client": "c1", "at": moment(299_500), "seconds": 3e5, "page": "cart"}]},
+        )
+        Registry(store, "returns").promote(2, "for the test")
+        for _ in range(200):
+            answer = client.post("/predict", json={"rows": [row]}).json()
+            if answer["model"]["version"] == 2:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the new champion never took over")
+    told = ps.load("returns", 2, store=store).predict_rows([row])[0].probabilities["yes"]
+    untold = ps.load("returns", 2, store=store, events=False).predict_rows([row])[0].probabilities["yes"]
+    assert answer["predictions"][0]["probabilities"]["yes"] == told != untold
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"table": "visit", "rows": []}, 422, "takes no events of 'visit'; its features look at events of: orders, prices, visits"),
+        ({"table": "shops", "rows": []}, 422, "takes no events of 'shops'"),
+        ({"table": "visits", "rows": [{"client": "c1", "seconds": 1.0, "page": "home"}]}, 422, "is missing"),
+        ({"table": "visits", "rows": [{"client": "c1", "at": "soon", "seconds": 1.0, "page": None}]}, 422, "expected a date"),
+        ({"table": "visits", "rows": [{"client": None, "at": "2024-01-01", "seconds": 1.0, "page": None}]}, 422, "an event needs its entity and its time"),
+        ({"table": "visits", "rows": [{"client": "c1", "at": "2024-01-01", "seconds": "x", "page": None}]}, 422, "expected a number"),
+        ({"table": "visits", "rows": [{"client": "c1", "at": "2024-01-01", "seconds": 1, "page": None, "x": 1}]}, 422, "is not a column of this table"),
+        ({"table": "visits", "rows": [3]}, 422, "expected an object"),
+        ({"rows": [3]}, 422, "expected shape"),
+    ],
+    ids=["unknown", "static", "missing", "date", "empty", "number", "more", "no-row", "no-table"],
+)  # fmt: skip
+def test_events_that_cannot_be_are_told_and_not_counted(shared_service, body, status, says):
+    answer = shared_service.post("/events", json=body)
+    assert answer.status_code == status
+    assert says in json.dumps(answer.json(), ensure_ascii=False)
+    assert shared_service.get("/health/live").status_code == 200
+
+
+@pytest.fixture(scope="module")
+def shared_service(made) -> httpx.Client:
+    with serving(made[1].folder, name="returns") as (client, _):
+        yield client
+
+
+def test_a_bad_event_leaves_the_others_of_its_request_uncounted(made):
+    model = ps.load("returns", store=made[1])
+    good = {"client": "c1", "at": moment(299_500), "seconds": 12.5, "page": "cart"}
+    with pytest.raises(RowsError):
+        model.read_events("visits", [good, {**good, "at": None}])
+    assert model._told == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"base": "order"}, "base='order' is not a table of ingest="),
+        ({"prepare": {"visit": []}}, "prepare= names the table 'visit'"),
+        ({"ingest": {"a b": ps.ingest.files("x.csv")}, "base": None}, "a table's name is a word"),
+        ({"ingest": {}, "base": None}, "ingest= names no table"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(tmp_path, changes, says):
+    with pytest.raises(InputError, match=says):
+        make_pipeline(tmp_path, **changes)
