@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from penstock.inputs import input_columns, table_of
 from penstock.model import FORMAT, Model
 from penstock.monitor.profile import profile_of
 from penstock.prepare.operations import Note, Operation
+from penstock.prepare.repairs import Repair, fit_repairs
 from penstock.prepare.tables import ROW, Facts, prepare
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
@@ -66,6 +68,35 @@ def prepared(snapshot: pl.DataFrame, operations: Sequence[Operation], target: st
     return Partitions({"table": table, "facts": facts})
 
 
+def divided(prepared: Partitions[Any], split: Split, target: Target, time: str | None) -> Partitions[Any]:
+    """Choose the test rows, by the content of prepared rows, before anything learns: ``test`` flags, ``kept`` flags of rows that have a target, and the ``division``."""
+    table: pl.DataFrame = prepared["table"]
+    column = table[target.column]
+    fit_labels(column, target)
+    kept = column.is_not_null()
+    if column.dtype == pl.String:
+        kept = kept & (column.str.strip_chars().str.len_bytes() > 0)
+    if column.dtype.is_float():
+        kept = kept & column.is_finite()
+    rows = table.filter(kept)
+    flags, division = divide(rows, split, target.column, target.task, time)
+    test = np.zeros(table.height, dtype=np.bool_)
+    test[np.flatnonzero(kept.to_numpy())] = flags
+    return Partitions({"test": test, "kept": kept.to_numpy(), "division": division})
+
+
+def repaired(
+    prepared: Partitions[Any], divided: Partitions[Any], repairs: Sequence[Repair], target: str
+) -> Partitions[Any]:
+    """Fill missing cells and hold outliers, as learnt from the training rows: another ``table`` and its ``facts``."""
+    table: pl.DataFrame = prepared["table"]
+    facts = _facts(prepared)
+    learnt = table.filter(pl.Series(divided["kept"] & ~divided["test"]))
+    table, fitted, notes = fit_repairs(table, learnt, repairs, target)
+    changed = replace(facts, changes=(*facts.changes, *fitted), notes=(*facts.notes, *notes))
+    return Partitions({"table": table, "facts": changed})
+
+
 def featured(
     prepared: Partitions[Any],
     features: Sequence[Feature],
@@ -89,26 +120,6 @@ def _stored(
     features: Sequence[Feature], base: str, times: Mapping[str, str | None], tables: Mapping[str, pl.DataFrame]
 ) -> list[Stored]:
     return resolve(features, base, {name: table.schema for name, table in tables.items()}, times)
-
-
-def divided(featured: pl.DataFrame, split: Split, target: Target, time: str | None) -> Partitions[Any]:
-    """Choose the test rows: ``test`` flags, ``kept`` flags of rows that have a target, and the ``division``."""
-    if target.column not in featured.columns:
-        raise DataError(
-            f'target "{target.column}": there is no such column; there are: {", ".join(featured.columns[1:30])}'
-        )
-    fit_labels(featured[target.column], target)
-    column = featured[target.column]
-    kept = column.is_not_null()
-    if column.dtype == pl.String:
-        kept = kept & (column.str.strip_chars().str.len_bytes() > 0)
-    if column.dtype.is_float():
-        kept = kept & column.is_finite()
-    rows = featured.filter(kept)
-    flags, division = divide(rows, split, target.column, target.task, time)
-    test = np.zeros(featured.height, dtype=np.bool_)
-    test[np.flatnonzero(kept.to_numpy())] = flags
-    return Partitions({"test": test, "kept": kept.to_numpy(), "division": division})
 
 
 def trials(

@@ -95,7 +95,7 @@ def input_columns(
                 now = change.new
             elif isinstance(change, Dropped) and change.column == now:
                 now = None
-            elif isinstance(change, Parse) and change.column == now and change.to != "text":
+            elif isinstance(change, Parse) and change.column == now and change.to in ("number", "boolean", "date"):
                 reads = change.to
         if now == target or name == target:
             continue
@@ -130,7 +130,8 @@ def read_texts(values: pl.Series, kind: str) -> pl.Series:
     DataError
         When one cannot be read, with the first and its row.
     """
-    read = {"boolean": read_boolean, "date": read_date}.get(kind, read_number)
+    readers: dict[str, Callable[[Any], Any]] = {"boolean": read_boolean, "date": read_date}
+    read: Callable[[Any], Any] = readers.get(kind, read_number)
     what = {"boolean": "yes or no", "date": "dates"}.get(kind, "numbers")
     known: dict[str | None, Any] = {None: None}
     wrong: set[str] = set()
@@ -159,6 +160,7 @@ def event_rows(table: TableOf, rows: Sequence[Any]) -> pl.DataFrame:
     """
     problems: list[RowProblem] = []
     raw_names = {column.name for column in table.inputs}
+    readers = {raw: reader for raw, _, reader in readers_of(table.inputs, table.changes)[0]}
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
             problems.append(RowProblem(number, "", f"expected an object of column to value, found {shown(row)}"))
@@ -170,7 +172,7 @@ def event_rows(table: TableOf, rows: Sequence[Any]) -> pl.DataFrame:
                 problems.append(RowProblem(number, column.name, "is missing (send null when the value is not known)"))
                 continue
             try:
-                (Parse(column.name, column.reads).reader() if column.reads else reader_of(column))(row[column.name])  # type: ignore[arg-type]
+                readers[column.name](row[column.name])
             except (ValueError, TypeError, OverflowError) as error:
                 problems.append(RowProblem(number, column.name, f"{error}, found {shown(row[column.name])}"))
         problems += [RowProblem(number, name, "is not a column of this table") for name in row if name not in raw_names]
@@ -210,6 +212,35 @@ def dtype_named(name: str) -> pl.DataType:
         return pl.Datetime("us")
     found: pl.DataType = getattr(pl, name)()
     return found
+
+
+def readers_of(
+    inputs: Sequence[InputColumn], changes: Sequence[Change]
+) -> tuple[list[tuple[str, str, Callable[[Any], Any]]], bool]:
+    """Return how the cells of a row are read.
+
+    Returns
+    -------
+    list of (str, str, callable)
+        Of each column that is looked at: its raw name, its prepared name, and the function that reads a cell.
+    bool
+        Whether that is not enough, so that a row must go through a table.
+    """
+    by_table = any(isinstance(change, MapReference) for change in changes)
+    found = []
+    for column in inputs:
+        if not column.required:
+            continue
+        name, reader, parses = column.name, reader_of(column), 0
+        for change in changes:
+            if isinstance(change, Renamed) and change.old == name:
+                name = change.new
+            elif isinstance(change, Parse) and change.column == name:
+                parses += 1
+                by_table = by_table or column.type != "text" or parses > 1
+                reader = change.reader()
+        found.append((column.name, name, reader))
+    return found, by_table
 
 
 def reader_of(column: InputColumn) -> Callable[[Any], Any]:

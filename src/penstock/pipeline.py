@@ -20,7 +20,8 @@ from penstock.features.definitions import Calendar, Derive, Feature
 from penstock.features.relations import Asof, Join, Window
 from penstock.ingest.options import Files
 from penstock.monitor.options import Drift
-from penstock.prepare.operations import Cast, Drop, DropDuplicates, Filter, Map, Operation, Rename
+from penstock.prepare.operations import Cast, Drop, DropDuplicates, Filter, Map, Normalise, Operation, Rename
+from penstock.prepare.repairs import Clip, Fill, Repair
 from penstock.train.options import Estimator, Search, Train
 from penstock.types.split import Split
 from penstock.types.target import Target
@@ -84,7 +85,7 @@ class Pipeline:
     ingest: Files | Mapping[str, Files]
     target: Target
     base: str | None = None
-    prepare: Sequence[Operation] | Mapping[str, Sequence[Operation]] = ()
+    prepare: Sequence[Operation | Repair] | Mapping[str, Sequence[Operation | Repair]] = ()
     features: Sequence[Feature] = ()
     split: Split = field(default_factory=lambda: Split("auto"))
     train: Train = field(default_factory=Search)
@@ -118,7 +119,7 @@ class Pipeline:
             ("monitor", self.monitor, (Drift,), "ps.monitor.drift(...)"),
             ("seed", self.seed, (int,), "a whole number"),
         ]
-        operations = (Cast, Drop, DropDuplicates, Filter, Map, Rename)
+        operations = (Cast, Clip, Drop, DropDuplicates, Fill, Filter, Map, Normalise, Rename)
         wanted += [
             ("prepare", item, operations, "ps.prepare.cast(...) and the like, in a list")
             for name in self.tables
@@ -131,6 +132,12 @@ class Pipeline:
         for stage, value, kinds, example in wanted:
             if not isinstance(value, kinds):
                 raise InputError(f"pipeline {self.name}: {stage}= takes {example}, not {value!r}")
+        for name in self.tables:
+            if name != self.base_table and any(isinstance(item, Fill | Clip) for item in self.operations(name)):
+                raise InputError(
+                    f"pipeline {self.name}: fill and clip learn from the training rows, which are rows of {self.base_table}; "
+                    f"{name} has none"
+                )
         if not self.file:
             object.__setattr__(self, "file", _calling_file())
 
@@ -166,7 +173,7 @@ class Pipeline:
         """The table of which each row is predicted."""
         return self.base or next(iter(self.tables))
 
-    def operations(self, table: str) -> Sequence[Operation]:
+    def operations(self, table: str) -> Sequence[Operation | Repair]:
         """Return what is done to prepare a table."""
         if isinstance(self.prepare, Mapping):
             return self.prepare.get(table, ())
@@ -270,13 +277,19 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         options = {"separator": ingest.separator, "encoding": ingest.encoding}
         add("ingest", flow.read, {"file": f"files{suffix}"}, options, suffix, each="file")
         add("ingest", flow.snapshot, {"parts": f"read{suffix}"}, {}, suffix)
-        cleaning = {"operations": list(pipeline.operations(table)), "target": target.column if table == base else None}
+        plain = [item for item in pipeline.operations(table) if not isinstance(item, Fill | Clip)]
+        cleaning = {"operations": plain, "target": target.column if table == base else None}
         add("prepare", flow.prepared, {"snapshot": f"snapshot{suffix}"}, cleaning, suffix)
-    looked = [f"prepared_{name}" for name in others]
-    past = {"features": features, "base": base, "times": times}
-    add("features", flow.featured, ["prepared", *looked], past)
     time = times[base]
-    add("train", flow.divided, ["featured"], {"split": split, "target": target, "time": time})
+    add("train", flow.divided, ["prepared"], {"split": split, "target": target, "time": time})
+    repairs = [item for item in pipeline.operations(base) if isinstance(item, Fill | Clip)]
+    ready = {"prepared": "prepared"}
+    if repairs:
+        add("prepare", flow.repaired, ["prepared", "divided"], {"repairs": repairs, "target": target.column})
+        ready = {"prepared": "repaired"}
+    looked = {f"prepared_{name}": f"prepared_{name}" for name in others}
+    past = {"features": features, "base": base, "times": times}
+    add("features", flow.featured, {**ready, **looked}, past)
     trained: dict[str, Any] = {"target": target, "pipeline": pipeline.name, "seed": seed, **past}
     tried = []
     if isinstance(pipeline.train, Search):
@@ -290,7 +303,8 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         tried = ["trials"]
     else:
         trained |= {"given": pipeline.train, "metric": gate.metric}
-    add("train", flow.trained, ["prepared", "featured", "divided", *tried, *looked], trained)
+    known = {name: name for name in ("featured", "divided", *tried)}
+    add("train", flow.trained, {**ready, **known, **looked}, trained)
     add(
         "evaluate",
         flow.evaluated,
@@ -314,7 +328,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     add(
         "evaluate",
         flow.report,
-        ["prepared", "featured", "divided", "trained", "evaluated", "gated", *tried, *looked],
+        {**ready, **known, **{name: name for name in ("trained", "evaluated", "gated")}, **looked},
         {},
     )
     place = f"pipeline {pipeline.name}"

@@ -14,10 +14,8 @@ import polars as pl
 
 from penstock.features.compiled import Compiled, compile_feature
 from penstock.features.definitions import Written, apply_features
-from penstock.inputs import dtype_named, reader_of, shown
-from penstock.prepare.operations import MapReference, Renamed
-from penstock.prepare.tables import Change
-from penstock.types.parse import Parse
+from penstock.inputs import dtype_named, readers_of, shown
+from penstock.prepare.repairs import Clipped, Filled
 from penstock.types.rows import RowProblem, RowsError
 
 if TYPE_CHECKING:
@@ -31,20 +29,10 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
     goes through a table.
     """
     inputs = {column.name: column for column in model.inputs}
-    by_table = any(isinstance(change, MapReference) for change in model.manifest.changes)
-    plan: list[tuple[str, str, Callable[[Any], Any]]] = []
-    for column in model.inputs:
-        if not column.required:
-            continue
-        name, reader = column.name, reader_of(column)
-        for change in model.manifest.changes:
-            if isinstance(change, Renamed) and change.old == name:
-                name = change.new
-            elif isinstance(change, Parse) and change.column == name:
-                if column.type != "text" or not _once(model.manifest.changes, name):
-                    by_table = True
-                reader = change.reader()
-        plan.append((column.name, name, reader))
+    plan, by_table = readers_of(model.inputs, model.manifest.changes)
+    repairs = [change.row for change in model.manifest.changes if isinstance(change, Filled | Clipped)]
+    repaired = {change.column for change in model.manifest.changes if isinstance(change, Filled | Clipped)}
+    by_table = by_table or not repaired <= {now for _, now, _ in plan}
     target = model.labels.column
     encode = model.manifest.encoding.row()
     features = row_features(model)
@@ -76,6 +64,9 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
             matrix: list[list[float]] = model.manifest.encoding.matrix(model.prepare(model.frame_of(rows))).tolist()
             return matrix
         if prepared:
+            for repair in repairs:
+                for values in prepared:
+                    repair(values)
             for feature in features:
                 feature(prepared)
         return [encode(values) for values in prepared]
@@ -150,7 +141,3 @@ def _series(name: str, values: list[Any], kind: pl.DataType) -> pl.Series:
     if kind.is_integer() and any(isinstance(value, float) and not value.is_integer() for value in values):
         kind = pl.Float64()
     return pl.Series(name, values, kind, strict=False)
-
-
-def _once(changes: Sequence[Change], column: str) -> bool:
-    return sum(isinstance(change, Parse) and change.column == column for change in changes) == 1

@@ -57,7 +57,7 @@ def test_a_flipped_bit_names_the_artifact_and_how_to_compute_it_again(done, tmp_
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
-    failed = pipeline.run(other, force=lambda name: name == "divided")
+    failed = pipeline.run(other, force=lambda name: name == "trials")
     error = next(step.error for step in failed.steps if step.status == "failed")
     assert "step featured of customers" in error
     assert "is damaged" in error

@@ -6,6 +6,7 @@ from penstock.prepare.operations import (
     DropDuplicates,
     Filter,
     Map,
+    Normalise,
     Note,
     Operation,
     Rename,
@@ -14,22 +15,31 @@ from penstock.prepare.operations import (
     drop_duplicates,
     filter,  # noqa: A004 - the word of the field
     map,  # noqa: A004
+    normalise,
     rename,
 )
+from penstock.prepare.repairs import Clip, Fill, Repair, clip, fill
 
 __all__ = [
     "Cast",
+    "Clip",
     "Drop",
     "DropDuplicates",
+    "Fill",
     "Filter",
     "Map",
+    "Normalise",
     "Note",
     "Operation",
     "Rename",
+    "Repair",
     "cast",
+    "clip",
     "drop",
     "drop_duplicates",
+    "fill",
     "filter",
     "map",
+    "normalise",
     "rename",
 ]

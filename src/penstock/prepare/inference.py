@@ -8,6 +8,8 @@ from penstock.prepare.operations import Note
 from penstock.types.parse import DATE_FORMATS, FALSE, SPACES, TRUE, Kind, Parse
 
 _NEARLY = 0.9
+_UNCLEAR = {"%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"}
+"""Whether the day or the month stands first is known from a whole column only."""
 
 
 def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]]:
@@ -25,8 +27,8 @@ def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]
     Examples
     --------
     >>> parses, notes = infer(pl.DataFrame({"paid": ["1.5", " "], "city": ["Rome", "Oslo"]}), set())
-    >>> parses, notes[0].text
-    ([Parse(column='paid', to='number', format=None)], 'numbers as text, read as numbers; 1 blank cells as missing')
+    >>> parses[0].to, notes[0].text
+    ('number', 'numbers as text, read as numbers; 1 blank cells as missing')
     """
     parses, notes = [], []
     for name, kind in frame.schema.items():
@@ -97,7 +99,29 @@ def date_format(cells: pl.Series) -> str | None:
     found = [form for form in DATE_FORMATS if _fits(cells, form)]
     if {"%d/%m/%Y", "%m/%d/%Y"} <= set(found) or {"%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"} <= set(found):
         return None
-    return found[0] if found else None
+    return found[0] if found else _mixed(cells)
+
+
+def _mixed(cells: pl.Series) -> str | None:
+    """Return several forms that together read every cell, when none of them could be taken for another."""
+    clear = [form for form in DATE_FORMATS if form not in _UNCLEAR]
+    frame = cells.alias("cell").to_frame()
+    rest = frame.filter(~Parse("cell", "date", "").blank() & pl.col("cell").is_not_null()).unique()
+    if not rest.height or rest.head(100).select(_read(clear)).to_series().null_count() == min(rest.height, 100):
+        return None
+    used = []
+    for form in clear:
+        left = rest.filter(rest.select(_read([form])).to_series().is_null())
+        if left.height < rest.height:
+            used.append(form)
+            rest = left
+        if not rest.height:
+            return "|".join(used)
+    return None
+
+
+def _read(forms: list[str]) -> pl.Expr:
+    return Parse("cell", "date", "|".join(forms)).expression()
 
 
 def _fits(cells: pl.Series, form: str) -> bool:

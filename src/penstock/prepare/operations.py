@@ -48,13 +48,24 @@ class Cast:
     to: Kind
     format: str | None = None
     invalid: Literal["error", "null"] = "error"
+    decimal: str = "."
+    true: tuple[str, ...] = ()
+    false: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class DropDuplicates:
-    """Keep the first of the rows that agree in some columns."""
+    """Keep one of the rows that agree in some columns."""
 
     columns: tuple[str, ...] = ()
+    latest: str | None = None
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """Write texts that mean the same alike."""
+
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -85,10 +96,19 @@ class Map:
     function: Callable[[pl.DataFrame], pl.DataFrame]
 
 
-Operation = Cast | DropDuplicates | Rename | Drop | Filter | Map
+Operation = Cast | DropDuplicates | Normalise | Rename | Drop | Filter | Map
 
 
-def cast(column: str, dtype: Any, *, format: str | None = None, invalid: Literal["error", "null"] = "error") -> Cast:
+def cast(
+    column: str,
+    dtype: Any,
+    *,
+    format: str | None = None,
+    invalid: Literal["error", "null"] = "error",
+    decimal: Literal[".", ","] = ".",
+    true: Sequence[str] = (),
+    false: Sequence[str] = (),
+) -> Cast:
     """Read a column as numbers, dates, true/false or text; blank cells are missing.
 
     Parameters
@@ -98,27 +118,56 @@ def cast(column: str, dtype: Any, *, format: str | None = None, invalid: Literal
     dtype : Polars type or {"number", "boolean", "date", "text"}
         What it holds.
     format : str, optional
-        Of dates, such as ``"%d/%m/%Y"``.
+        Of dates, such as ``"%d/%m/%Y"``; several are separated by ``|`` and tried in order.
     invalid : {"error", "null"}
         What to do with cells that cannot be read so.
+    decimal : {".", ","}
+        What stands before the fraction of a number; the other one parts thousands.
+    true, false : sequence of str
+        Further words for true and false, such as ``["ja"]`` and ``["nein"]``, in any case.
 
     Examples
     --------
     >>> cast("TotalCharges", pl.Float64).to
     'number'
     """
-    return Cast(column, _kind_of(dtype, column), format, invalid)
+    if decimal not in (".", ","):
+        raise InputError(f"ps.prepare.cast({column!r}, decimal={decimal!r}): give '.' or ','")
+    words = [tuple(word.strip().lower() for word in some) for some in (true, false)]
+    return Cast(column, _kind_of(dtype, column), format, invalid, decimal, words[0], words[1])
 
 
-def drop_duplicates(*columns: str) -> DropDuplicates:
-    """Keep the first of the rows that agree in `columns`, or in all columns.
+def drop_duplicates(*columns: str, latest: str | None = None) -> DropDuplicates:
+    """Keep one of the rows that agree in `columns`, or in all columns.
+
+    Parameters
+    ----------
+    *columns : str
+        The key.
+    latest : str, optional
+        Keep the row with the greatest value of this column (the last one of equals) instead of the first row.
 
     Examples
     --------
     >>> drop_duplicates("customerID").columns
     ('customerID',)
+    >>> drop_duplicates("customerID", latest="updated").latest
+    'updated'
     """
-    return DropDuplicates(columns)
+    return DropDuplicates(columns, latest=latest)
+
+
+def normalise(*columns: str) -> Normalise:
+    """Write texts that mean the same alike: lower case, single spaces, one form of Unicode (NFKC).
+
+    Examples
+    --------
+    >>> normalise("city").columns
+    ('city',)
+    """
+    if not columns:
+        raise InputError("ps.prepare.normalise() names no column; give those whose texts are categories")
+    return Normalise(columns)
 
 
 def rename(names: dict[str, str] | None = None, /, **more: str) -> Rename:
@@ -225,7 +274,7 @@ def apply_cast(frame: pl.DataFrame, made: Cast) -> tuple[pl.DataFrame, Parse | N
         return frame.with_columns(pl.col(made.column).cast(pl.Float64)), None, []
     if (made.to == "boolean" and before.dtype == pl.Boolean) or (made.to == "date" and before.dtype.is_temporal()):
         return frame, None, []
-    parse = Parse(made.column, made.to, made.format)
+    parse = Parse(made.column, made.to, made.format, made.decimal, made.true, made.false)
     if made.to == "date" and made.format is None:
         from penstock.prepare.inference import date_format
 

@@ -18,6 +18,7 @@ from penstock.prepare.operations import (
     Filter,
     Map,
     MapReference,
+    Normalise,
     Note,
     Operation,
     Rename,
@@ -25,12 +26,15 @@ from penstock.prepare.operations import (
     apply_cast,
     need,
 )
+from penstock.prepare.repairs import Clipped, Filled
 from penstock.types.parse import Parse
 
+_COMPARED_ROWS = 200_000
+"""In larger tables near-duplicates are not looked for."""
 ROW = "penstock row"
 """Name of the column that says which row of the snapshot a prepared row was."""
 
-Change = Parse | Renamed | Dropped | MapReference
+Change = Parse | Renamed | Dropped | MapReference | Filled | Clipped
 """One thing that is done to every row, at training and at serving alike."""
 
 
@@ -157,9 +161,17 @@ def prepare(
         elif isinstance(made, DropDuplicates):
             need(frame, made.columns, "ps.prepare.drop_duplicates(...)")
             over = list(made.columns) or [name for name in frame.columns if name != ROW]
-            frame = frame.unique(over, keep="first", maintain_order=True)
+            frame = _without_duplicates(frame, over, made.latest)
             what = f"in {', '.join(made.columns)}" if made.columns else "in all columns"
-            notes.append(Note("prepare", None, before - frame.height, f"rows dropped as duplicates {what}"))
+            kept = f"; the one with the latest {made.latest} is kept" if made.latest else ""
+            notes.append(Note("prepare", None, before - frame.height, f"rows dropped as duplicates {what}{kept}"))
+        elif isinstance(made, Normalise):
+            need(frame, made.columns, "ps.prepare.normalise(...)")
+            for name in made.columns:
+                frame, parse, note = _normalised_text(frame, name)
+                settled.add(name)
+                changes.append(parse)
+                notes.append(note)
         elif isinstance(made, Filter):
             need(frame, made.predicate.meta.root_names(), "ps.prepare.filter(...)")
             frame = frame.filter(made.predicate)
@@ -172,9 +184,53 @@ def prepare(
         need(frame, [target], "target")
     parses, more = infer(frame, settled)
     frame = frame.with_columns(parse.expression() for parse in parses)
+    more += _near_duplicates(frame, target)
     if frame.height == 0:
         raise DataError("no row is left after ps.prepare.filter(...); make its condition wider")
     return frame, Facts(raw_types, (*changes, *parses), (*notes, *more), raw.height, frame.height)
+
+
+def _without_duplicates(frame: pl.DataFrame, over: Sequence[str], latest: str | None) -> pl.DataFrame:
+    if latest is None:
+        return frame.unique(over, keep="first", maintain_order=True)
+    need(frame, [latest], "ps.prepare.drop_duplicates(latest=...)")
+    newest = frame.sort(latest, nulls_last=False, maintain_order=True).unique(over, keep="last", maintain_order=True)
+    return newest.sort(ROW)
+
+
+def _normalised_text(frame: pl.DataFrame, name: str) -> tuple[pl.DataFrame, Parse, Note]:
+    if frame.schema[name] != pl.String:
+        raise DataError(f'ps.prepare.normalise: column "{name}" holds {frame.schema[name]}, not text')
+    parse = Parse(name, "normal")
+    before = frame[name]
+    frame = frame.with_columns(parse.expression())
+    changed = int((before != frame[name]).fill_null(value=False).sum())
+    was, now = before.drop_nulls().n_unique(), frame[name].drop_nulls().n_unique()
+    return frame, parse, Note("prepare", name, changed, f"texts written alike: {was} different ones -> {now}")
+
+
+def _near_duplicates(frame: pl.DataFrame, target: str | None) -> list[Note]:
+    """Count rows that differ only in case, spaces or the form of Unicode, or in nothing at all; none is dropped."""
+    columns = [name for name in frame.columns if name not in (ROW, target)]
+    texts = [name for name in columns if frame.schema[name] == pl.String]
+    if frame.height > _COMPARED_ROWS or not columns:
+        return []
+    exact = frame.height - frame.select(columns).n_unique()
+    notes = [
+        Note(
+            "prepare",
+            None,
+            exact,
+            "rows equal another one in all columns; kept (ps.prepare.drop_duplicates() drops them)",
+        )
+    ]
+    if texts:
+        alike = frame.select(columns).with_columns(Parse(name, "normal").expression() for name in texts)
+        near = frame.height - alike.n_unique() - exact
+        notes.append(
+            Note("prepare", None, near, "more equal another one but for case, spaces or the form of Unicode; kept")
+        )
+    return [note for note in notes if note.count]
 
 
 def _mapped(frame: pl.DataFrame, made: Map) -> pl.DataFrame:
@@ -199,6 +255,8 @@ def apply_facts(raw: pl.DataFrame, facts: Facts) -> pl.DataFrame:
             frame = frame.rename({change.old: change.new}, strict=False)
         elif isinstance(change, Dropped):
             frame = frame.drop(change.column, strict=False)
+        elif isinstance(change, Filled | Clipped):
+            frame = frame.with_columns(change.expressions())
         else:
             frame = normalised(change.load()(frame))
     return frame
@@ -210,7 +268,7 @@ def _still_raw(kind: pl.DataType, parse: Parse) -> bool:
         return not kind.is_numeric()
     if parse.to == "boolean":
         return kind != pl.Boolean
-    return parse.to == "text" or kind not in (pl.Datetime, pl.Date)
+    return parse.to in ("text", "normal") or kind not in (pl.Datetime, pl.Date)
 
 
 def _non_finite(raw: pl.DataFrame) -> list[Note]:

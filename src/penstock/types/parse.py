@@ -6,14 +6,16 @@ One definition with two faces, equal value for value: a Polars expression for ta
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
 import polars as pl
 
-Kind = Literal["number", "boolean", "date", "text"]
+Kind = Literal["number", "boolean", "date", "text", "normal"]
 
 BLANKS = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "#n/a", "missing", "unknown")
 """Texts that stand for a missing value in a column that otherwise holds numbers, dates or yes/no."""
@@ -22,6 +24,8 @@ TRUE, FALSE = ("yes", "y", "true", "t", "1"), ("no", "n", "false", "f", "0")
 NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
 THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
 SIGNS = r"[$€£¥%]"
+ACCOUNTED = r"^\([0-9][0-9,]*\.?[0-9]*\)$"
+"""A negative number as accountants write it."""
 DATE_FORMATS = (
     "%Y-%m-%d",
     "%Y-%m-%d %H:%M:%S",
@@ -45,7 +49,10 @@ DATE_FORMATS = (
 )
 SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 """Stripped from cells; said here because Python and Polars do not agree on what a space is."""
+WHITE = f"[{SPACES}]+"
 _number, _thousands, _signs = re.compile(NUMBER), re.compile(THOUSANDS), re.compile(SIGNS)
+_accounted, _white = re.compile(ACCOUNTED), re.compile(WHITE)
+_SWAPPED = str.maketrans(".,", ",.")
 
 
 class Parse(msgspec.Struct, frozen=True, tag="parse"):
@@ -55,10 +62,14 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
     ----------
     column : str
         Which column.
-    to : {"number", "boolean", "date", "text"}
-        What its cells become: Float64, Boolean, Datetime (UTC, without zone) or stripped text.
+    to : {"number", "boolean", "date", "text", "normal"}
+        What its cells become: Float64, Boolean, Datetime (UTC, without zone), stripped text, or normalised text.
     format : str, optional
-        Of dates, in the notation of ``strftime``.
+        Of dates, in the notation of ``strftime``; several, tried in order, are separated by ``|``.
+    decimal : str
+        What stands before the fraction of a number.
+    true, false : tuple of str
+        Further words for true and false, in lower case.
 
     Examples
     --------
@@ -71,30 +82,41 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
     column: str
     to: Kind
     format: str | None = None
+    decimal: str = "."
+    true: tuple[str, ...] = ()
+    false: tuple[str, ...] = ()
 
     def expression(self) -> pl.Expr:
         """Return the expression that reads the column; what cannot be read becomes null."""
         text = pl.col(self.column).cast(pl.String).str.strip_chars(SPACES)
         if self.to == "number":
             plain = text.str.replace_all(SIGNS, "").str.strip_chars(SPACES)
+            if self.decimal == ",":
+                plain = plain.str.replace_all(".", ";", literal=True).str.replace_all(",", ".", literal=True)
+                plain = plain.str.replace_all(";", ",", literal=True)
+            negative = plain.str.contains(ACCOUNTED)
+            plain = pl.when(negative).then(pl.concat_str(pl.lit("-"), plain.str.strip_chars("()"))).otherwise(plain)
             whole = pl.when(plain.str.contains(THOUSANDS)).then(plain.str.replace_all(",", "")).otherwise(plain)
             found = pl.when(whole.str.contains(NUMBER)).then(whole).cast(pl.Float64, strict=False)
             return pl.when(found.is_finite()).then(found).alias(self.column)
         if self.to == "boolean":
             lower = text.str.to_lowercase()
-            return pl.when(lower.is_in(TRUE)).then(True).when(lower.is_in(FALSE)).then(False).alias(self.column)
+            yes, no = [*TRUE, *self.true], [*FALSE, *self.false]
+            return pl.when(lower.is_in(yes)).then(True).when(lower.is_in(no)).then(False).alias(self.column)
         if self.to == "date":
-            return self._date(text).alias(self.column)
+            return pl.coalesce(self._date(text, form) for form in (self.format or "").split("|")).alias(self.column)
+        if self.to == "normal":
+            text = text.str.normalize("NFKC").str.to_lowercase().str.replace_all(WHITE, " ").str.strip_chars(SPACES)
         return pl.when(text.str.len_bytes() > 0).then(text).alias(self.column)
 
-    def _date(self, text: pl.Expr) -> pl.Expr:
-        assert self.format is not None
-        if self.format.endswith("%:z"):
-            zoned = text.str.to_datetime(self.format, time_unit="us", time_zone="UTC", strict=False)
+    @staticmethod
+    def _date(text: pl.Expr, form: str) -> pl.Expr:
+        if form.endswith(("%:z", "%z")):
+            zoned = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
             return zoned.dt.replace_time_zone(None)
-        if "%H" in self.format:
-            return text.str.to_datetime(self.format, time_unit="us", strict=False)
-        return text.str.to_date(self.format, strict=False).cast(pl.Datetime("us"))
+        if "%H" in form or "%I" in form:
+            return text.str.to_datetime(form, time_unit="us", strict=False)
+        return text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
 
     def blank(self) -> pl.Expr:
         """Return the expression that says which cells stand for a missing value."""
@@ -103,9 +125,13 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
     def reader(self) -> Callable[[Any], Any]:
         """Return the function that reads one cell; it raises ValueError where a table would hold junk."""
         if self.to == "number":
-            return read_number
+            return read_number if self.decimal == "." else functools.partial(read_number, decimal=self.decimal)
         if self.to == "boolean":
+            if self.true or self.false:
+                return functools.partial(read_boolean, true=(*TRUE, *self.true), false=(*FALSE, *self.false))
             return read_boolean
+        if self.to == "normal":
+            return read_normal
         if self.to == "date":
             return self._read_date
         return read_text
@@ -137,7 +163,7 @@ def is_blank(text: str) -> bool:
     return text.strip(SPACES).lower() in BLANKS
 
 
-def read_number(value: Any) -> float | None:
+def read_number(value: Any, decimal: str = ".") -> float | None:
     """Read a number from a JSON number or from text, as :meth:`Parse.expression` does."""
     if value is None:
         return None
@@ -148,6 +174,10 @@ def read_number(value: Any) -> float | None:
     if kind is not str:
         raise ValueError("expected a number, or a number as text")
     plain = _signs.sub("", value.strip(SPACES)).strip(SPACES)
+    if decimal == ",":
+        plain = plain.translate(_SWAPPED)
+    if plain[:1] == "(" and _accounted.match(plain):
+        plain = f"-{plain.strip('()')}"
     if _thousands.match(plain):
         plain = plain.replace(",", "")
     if _number.match(plain):
@@ -158,15 +188,15 @@ def read_number(value: Any) -> float | None:
     raise ValueError("expected a number, or a number as text")
 
 
-def read_boolean(value: Any) -> bool | None:
+def read_boolean(value: Any, true: Sequence[str] = TRUE, false: Sequence[str] = FALSE) -> bool | None:
     """Read yes or no from a JSON boolean or from text."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         lower = value.strip(SPACES).lower()
-        if lower in TRUE:
+        if lower in true:
             return True
-        if lower in FALSE:
+        if lower in false:
             return False
         if lower in BLANKS:
             return None
@@ -182,6 +212,14 @@ def read_text(value: Any) -> str | None:
     if not isinstance(value, str):
         raise ValueError("expected text")
     return value.strip(SPACES) or None
+
+
+def read_normal(value: Any) -> str | None:
+    """Read text in lower case, with single spaces and in one form of Unicode, as :meth:`Parse.expression` does."""
+    text = read_text(value)
+    if text is None:
+        return None
+    return _white.sub(" ", unicodedata.normalize("NFKC", text).lower()).strip(SPACES) or None
 
 
 def read_date(value: Any) -> dt.datetime | None:
