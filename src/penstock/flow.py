@@ -6,7 +6,7 @@ Every function here is pure: the same artifacts and parameters give the same byt
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,10 @@ from penstock.features.definitions import Calendar, Feature, Written, expression
 from penstock.features.encoding import Encoding, fit_encoding
 from penstock.features.resolve import resolve
 from penstock.features.stored import Stored, compacts, compute, write_past
-from penstock.ingest.read import concatenate, read_table
+from penstock.ingest.databases import Database
+from penstock.ingest.databases import read_part as read_database
+from penstock.ingest.http import Http, download
+from penstock.ingest.read import concatenate, flat, read_table
 from penstock.inputs import input_columns, table_of
 from penstock.model import FORMAT, Model
 from penstock.monitor.profile import profile_of
@@ -55,6 +58,32 @@ Array = npt.NDArray[Any]
 def read(file: Path, separator: str | None, encoding: str) -> pl.DataFrame:
     """Read one file as it is."""
     return read_table(file, separator, encoding)
+
+
+def read_part(part: dict[str, Any], database: Database) -> pl.DataFrame:
+    """Read one partition of a database's table."""
+    name = "none" if part["bucket"] is None else str(part["bucket"]).removesuffix(".0")
+    frames = [frame for frame in read_database(database, name) if frame.height]
+    if not frames:
+        raise DataError(f"{database.table or 'the query'}: partition {name} has vanished while it was read; run again")
+    return pl.concat(frames, how="vertical_relaxed")
+
+
+def read_whole(asked: dict[str, Any], database: Database) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Read a database's table in parts as they come."""
+    rows = 0
+    for number, frame in enumerate(read_database(database, "all")):
+        rows += frame.height
+        if frame.height:
+            yield f"{number:05}", frame
+    if not rows:
+        raise DataError(f"{database.table or 'the query'}: has no rows")
+
+
+def read_pages(asked: dict[str, Any], http: Http) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Read the pages of an HTTP API as they come."""
+    for name, frame in download(http, asked["place"]):
+        yield name, flat(frame)
 
 
 def snapshot(parts: Partitions[pl.DataFrame]) -> pl.DataFrame:

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from penstock.errors import InputError
 from penstock.evaluate.gates import Gate, Verdict
 from penstock.features.definitions import Calendar, Derive, Feature
 from penstock.features.relations import Asof, Join, Window
+from penstock.ingest.databases import Database
+from penstock.ingest.http import Http
 from penstock.ingest.options import Files
 from penstock.monitor.options import Drift
 from penstock.prepare.operations import Cast, Drop, DropDuplicates, Filter, Map, Normalise, Operation, Rename
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from penstock.store.store import Store
 
 
+Ingest = Files | Database | Http
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """What each of the seven stages does.
@@ -44,8 +49,8 @@ class Pipeline:
     ----------
     name : str
         Under which runs and models are kept.
-    ingest : Files, or mapping of str to Files
-        From :func:`penstock.ingest.files`; several tables by name.
+    ingest : Files, Database or Http, or a mapping of str to these
+        From :mod:`penstock.ingest`; several tables by name.
     target : Target
         From :func:`penstock.binary`, :func:`penstock.multiclass` or :func:`penstock.regression`.
     base : str, optional
@@ -82,7 +87,7 @@ class Pipeline:
     """
 
     name: str
-    ingest: Files | Mapping[str, Files]
+    ingest: Ingest | Mapping[str, Ingest]
     target: Target
     base: str | None = None
     prepare: Sequence[Operation | Repair] | Mapping[str, Sequence[Operation | Repair]] = ()
@@ -105,7 +110,10 @@ class Pipeline:
             raise InputError(f"a pipeline's name is a short text without slashes and the like, not {self.name!r}")
         self._check_tables()
         wanted: list[tuple[str, Any, tuple[type, ...], str]] = [
-            *(("ingest", item, (Files,), "ps.ingest.files(...)") for item in self.tables.values()),
+            *(
+                ("ingest", item, (Files, Database, Http), "ps.ingest.files(...), database(...) or http(...)")
+                for item in self.tables.values()
+            ),
             (
                 "target",
                 self.target,
@@ -164,7 +172,7 @@ class Pipeline:
             )
 
     @property
-    def tables(self) -> Mapping[str, Files]:
+    def tables(self) -> Mapping[str, Ingest]:
         """Where the rows of each table come from; a single table that has no name goes by the pipeline's base, or ``rows``."""
         return self.ingest if isinstance(self.ingest, Mapping) else {self.base or "rows": self.ingest}
 
@@ -257,14 +265,14 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         function: Callable[..., Any],
         inputs: Sequence[str] | Mapping[str, str],
         parameters: dict[str, Any],
-        suffix: str = "",
+        name: str | None = None,
         **options: Any,
     ) -> None:
         hints = _hints(function)
         arguments = dict(inputs) if isinstance(inputs, Mapping) else {item: item for item in inputs}
         steps.append(
             Step(
-                name=function.__name__ + suffix, function=function, inputs=arguments, parameters=parameters, stage=stage,
+                name=name or function.__name__, function=function, inputs=arguments, parameters=parameters, stage=stage,
                 annotations={key: hints[key] for key in arguments if key in hints}, returns=hints.get("return"),
                 version=_version(stage), packages=("polars", *_PACKAGES.get(stage, ())), location=f"{stage} of {pipeline.name}",
                 **options,
@@ -274,12 +282,20 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     for table, ingest in pipeline.tables.items():
         # The base table's steps have the plain names; those of another are told apart by its name.
         suffix = "" if table == base else f"_{table}"
-        options = {"separator": ingest.separator, "encoding": ingest.encoding}
-        add("ingest", flow.read, {"file": f"files{suffix}"}, options, suffix, each="file")
-        add("ingest", flow.snapshot, {"parts": f"read{suffix}"}, {}, suffix)
+        outside = f"files{suffix}" if isinstance(ingest, Files) else f"source{suffix}"
+        if isinstance(ingest, Files):
+            options = {"separator": ingest.separator, "encoding": ingest.encoding}
+            add("ingest", flow.read, {"file": outside}, options, f"read{suffix}", each="file")
+        elif isinstance(ingest, Database) and ingest.cursor is not None:
+            add("ingest", flow.read_part, {"part": outside}, {"database": ingest}, f"read{suffix}", each="part")
+        elif isinstance(ingest, Database):
+            add("ingest", flow.read_whole, {"asked": outside}, {"database": ingest}, f"read{suffix}")
+        else:
+            add("ingest", flow.read_pages, {"asked": outside}, {"http": ingest}, f"read{suffix}")
+        add("ingest", flow.snapshot, {"parts": f"read{suffix}"}, {}, f"snapshot{suffix}")
         plain = [item for item in pipeline.operations(table) if not isinstance(item, Fill | Clip)]
         cleaning = {"operations": plain, "target": target.column if table == base else None}
-        add("prepare", flow.prepared, {"snapshot": f"snapshot{suffix}"}, cleaning, suffix)
+        add("prepare", flow.prepared, {"snapshot": f"snapshot{suffix}"}, cleaning, f"prepared{suffix}")
     time = times[base]
     add("train", flow.divided, ["prepared"], {"split": split, "target": target, "time": time})
     repairs = [item for item in pipeline.operations(base) if isinstance(item, Fill | Clip)]
@@ -334,10 +350,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     place = f"pipeline {pipeline.name}"
     sources = [
         *(
-            Source(
-                "files" if name == base else f"files_{name}", functools.partial(_files, item),
-                returns=Partitions[Path], location=place, stage="ingest",
-            )
+            _outside(item, "" if name == base else f"_{name}", place)
             for name, item in pipeline.tables.items()
         ),
         Source(
@@ -390,10 +403,57 @@ _STAGES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _files(ingest: Files, store: Store, _known: Mapping[str, Ref]) -> Ref:
-    from penstock.engine.files import file_refs
+def _outside(ingest: Ingest, suffix: str, place: str) -> Source:
+    """Return what a table is read from, as a source of the graph."""
+    if isinstance(ingest, Files):
+        resolve: Callable[..., Ref] = functools.partial(_files, ingest)
+        return Source(f"files{suffix}", resolve, returns=Partitions[Path], location=place, stage="ingest")
+    resolve = functools.partial(_database, ingest) if isinstance(ingest, Database) else functools.partial(_http, ingest)
+    return Source(f"source{suffix}", resolve, location=place, stage="ingest")
 
-    return file_refs(store, list(ingest.patterns), Path(ingest.folder), always_partitions=True)
+
+def _database(ingest: Database, _store: Store, _known: Mapping[str, Ref]) -> Ref:
+    from penstock.engine.files import partitions_ref
+    from penstock.ingest.databases import parts_of
+
+    refs = [(name, _json_ref(part)) for name, part in parts_of(ingest)]
+    return refs[0][1] if ingest.cursor is None else partitions_ref(refs)
+
+
+def _http(ingest: Http, store: Store, _known: Mapping[str, Ref]) -> Ref:
+    """Nothing tells whether an API's rows have changed: they are asked for in each run."""
+    import time
+
+    from penstock.ingest.http import place_of
+
+    return _json_ref({"place": place_of(ingest, store.folder), "at": time.time_ns()})
+
+
+def _json_ref(value: dict[str, Any]) -> Ref:
+    from penstock.store.formats import encode
+
+    data = encode(value).data
+    return Ref(hashlib.sha256(data).hexdigest(), "json", len(data), data)
+
+
+def _files(ingest: Files, store: Store, _known: Mapping[str, Ref]) -> Ref:
+    from penstock.engine.files import file_refs, partitions_ref
+
+    found = file_refs(store, list(ingest.patterns), Path(ingest.folder), always_partitions=True)
+    # Folders such as year=2024 are columns of the rows in them: they count as content.
+    named = [(name, _with_folders(ref)) for name, ref in found.partitions]
+    return (
+        found
+        if all(one is two[1] for (_, one), two in zip(found.partitions, named, strict=True))
+        else partitions_ref(named)
+    )
+
+
+def _with_folders(ref: Ref) -> Ref:
+    from penstock.ingest.read import folder_columns
+
+    columns = folder_columns(Path(str(ref.path)))
+    return replace(ref, digest=hashlib.sha256(f"{ref.digest} {columns}".encode()).hexdigest()) if columns else ref
 
 
 def _champion(name: str, store: Store, known: Mapping[str, Ref]) -> Ref:

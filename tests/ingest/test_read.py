@@ -78,7 +78,7 @@ def test_partitions_meet_in_a_wider_type():
         ("a.parquet", b"nothing", "cannot be read as Parquet"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', "line 2: is not JSON"),
         ("a.jsonl", '{"a": 1}\n[3]\n', "line 2: is not an object"),
-        ("a.xlsx", b"PK", "the kind of file is not known"),
+        ("a.docx", b"PK", "the kind of file is not known"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why_and_where(tmp_path, name, data, says):
@@ -89,3 +89,47 @@ def test_a_file_that_cannot_be_read_says_why_and_where(tmp_path, name, data, say
 def test_an_encoding_that_is_said_is_used(tmp_path):
     path = write(tmp_path, "a.csv", "a\né\n".encode("latin-1"))
     assert read_table(path, encoding="latin-1")["a"].to_list() == ["é"]
+
+
+def test_every_kind_of_file_gives_the_same_table(tmp_path):
+    import zipfile
+
+    table = pl.DataFrame({"n": [1, 2], "x": [0.5, 1.5], "t": ["a", "ł"]})
+    table.write_ipc(tmp_path / "a.arrow")
+    table.write_avro(tmp_path / "a.avro")
+    table.write_excel(tmp_path / "a.xlsx")
+    table.write_parquet(tmp_path / "a.parquet")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a/one.csv", table[:1].write_csv())
+        archive.writestr("b/two.csv", table[1:].write_csv())
+    for name in ("a.arrow", "a.avro", "a.xlsx", "a.parquet", "a.zip"):
+        assert read_table(tmp_path / name).rows() == table.rows(), name
+
+
+def test_folders_of_hive_are_columns_and_count_as_content(tmp_path):
+    import penstock as ps
+    from penstock.pipeline import _files
+    from penstock.store.store import open_store
+
+    for year in ("2023", "2024"):
+        (tmp_path / f"year={year}").mkdir()
+        pl.DataFrame({"a": [1, 2]}).write_parquet(tmp_path / f"year={year}" / "part.parquet")
+    assert read_table(tmp_path / "year=2023" / "part.parquet")["year"].to_list() == ["2023", "2023"]
+    store = open_store(tmp_path / "s")
+    found = _files(ps.ingest.files(str(tmp_path / "*" / "*.parquet")), store, {})
+    assert len({ref.digest for _, ref in found.partitions}) == 2
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("a.zip", b"PK\x03\x04junk", "is not a whole ZIP file"),
+        ("a.arrow", b"junk", "cannot be read as an Arrow file"),
+        ("a.xlsx", b"junk", "cannot be read as an Excel sheet"),
+    ],
+)
+def test_a_binary_file_that_is_damaged_is_told(tmp_path, name, data, says):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=says):
+        read_table(tmp_path / name)

@@ -1,7 +1,6 @@
 """Blobs, formats and the catalog: what is written is read back, or an error says why not."""
 
 import dataclasses
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import make_pipeline
+from tests.servers import postgresql
 
 from penstock.errors import MissingArtifactError, StoreError
 from penstock.store import schema
@@ -208,33 +208,10 @@ def test_a_read_only_disk_is_told(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def find_postgres():
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
-
-
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    """A real PostgreSQL server on a socket of its own."""
-    place = find_postgres()
-    if place is None:
-        pytest.skip("PostgreSQL is not installed")
-    import pwd
-    import tempfile
-
-    data = Path(tempfile.mkdtemp(prefix="penstock-pg-"))
-    as_user = {}
-    if os.getuid() == 0:
-        user = pwd.getpwnam("postgres")
-        os.chown(data, user.pw_uid, user.pw_gid)
-        as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True, "cwd": data, **as_user}
-    subprocess.run([place / "initdb", "-D", data / "db", "-A", "trust", "-U", "penstock"], **quiet)
-    options = f"-k {data} -c listen_addresses='' -c fsync=off"
-    subprocess.run([place / "pg_ctl", "-D", data / "db", "-w", "-o", options, "start"], **quiet)
-    yield f"postgresql+psycopg://penstock@/postgres?host={data}"
-    subprocess.run([place / "pg_ctl", "-D", data / "db", "-m", "immediate", "stop"], **quiet)
-    shutil.rmtree(data, ignore_errors=True)
+def postgres():
+    with postgresql() as (folder, port):
+        yield f"postgresql+psycopg://penstock@:{port}/postgres?host={folder}"
 
 
 def test_the_catalog_is_the_same_on_postgresql(postgres, done, tmp_path):

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -118,9 +119,13 @@ def execute(store: Store, task: Task) -> Outcome:
 
 
 def save(store: Store, value: Any) -> Ref:
-    """Write a value to the store (small ones are kept in the ref, for the catalog)."""
-    if isinstance(value, Partitions):
-        return partitions_ref([(str(name), _save_one(store, item, inline=False)) for name, item in value.items()])
+    """Write a value to the store (small ones are kept in the ref, for the catalog).
+
+    A step that yields pairs of name and value gives partitions, each written as it comes: memory holds one.
+    """
+    if isinstance(value, Partitions | types.GeneratorType):
+        pairs = value.items() if isinstance(value, Partitions) else value
+        return partitions_ref([(str(name), _save_one(store, item, inline=False)) for name, item in pairs])
     return _save_one(store, value, inline=True)
 
 

@@ -1,5 +1,18 @@
 """Ingest: raw tables from outside, as one immutable snapshot; what an author writes under ``ingest=``."""
 
+from penstock.ingest.databases import Database, database
+from penstock.ingest.http import Http, by_cursor, by_link, by_offset, by_page, http
 from penstock.ingest.options import Files, files
 
-__all__ = ["Files", "files"]
+__all__ = [
+    "Database",
+    "Files",
+    "Http",
+    "by_cursor",
+    "by_link",
+    "by_offset",
+    "by_page",
+    "database",
+    "files",
+    "http",
+]

@@ -14,13 +14,16 @@ from pathlib import Path
 
 import polars as pl
 
-from penstock.errors import DataError
+from penstock.errors import DataError, InputError
 
 SUFFIXES = {
     ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".tab": "csv", ".data": "csv",
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet", ".pq": "parquet",
+    ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow", ".avro": "avro", ".xlsx": "excel", ".xlsm": "excel", ".xls": "excel",
+    ".zip": "zip",
 }  # fmt: skip
 PACKED = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
+_MOST_UNZIPPED = 8 * 1024**3
 _INFERRED_ROWS = 10_000
 _SEPARATORS = ",;\t|"
 
@@ -55,8 +58,8 @@ def read_table(path: Path, separator: str | None = None, encoding: str = "utf-8"
     kinds = [SUFFIXES[item] for item in suffixes if item in SUFFIXES]
     if not kinds:
         raise DataError(
-            f"{path.name}: the kind of file is not known from its name; known are .csv, .tsv, .jsonl and .parquet, "
-            "also followed by .gz or .zst"
+            f"{path.name}: the kind of file is not known from its name; known are .csv, .tsv, .jsonl, .parquet, .arrow, "
+            ".avro, .xlsx and .zip, also followed by .gz or .zst"
         )
     kind = kinds[-1]
     try:
@@ -67,14 +70,55 @@ def read_table(path: Path, separator: str | None = None, encoding: str = "utf-8"
         data = _unpacked(data, packed, path)
     if not data.strip():
         raise DataError(f"{path.name}: the file is empty; expected a header line and rows")
-    if kind == "parquet":
-        frame = _read_parquet(data, path)
+    if kind == "zip":
+        frame = _read_zip(data, separator, encoding, path)
+    elif kind in _BINARY:
+        frame = _read_binary(data, kind, path)
     else:
         data = _as_utf8(data, encoding, path)
         frame = _read_csv(data, separator, path) if kind == "csv" else _read_jsonl(data, path)
     if frame.height == 0:
         raise DataError(f"{path.name}: has columns ({', '.join(frame.columns[:5])}) but no rows")
-    return _flat(frame)
+    columns = folder_columns(path)
+    return flat(frame).with_columns(pl.lit(value).alias(name) for name, value in columns if name not in frame.columns)
+
+
+def folder_columns(path: Path) -> list[tuple[str, str]]:
+    """Return the columns that the folders of a file say, as Hive names them.
+
+    Examples
+    --------
+    >>> folder_columns(Path("sales/year=2024/shop=a/1.parquet"))
+    [('year', '2024'), ('shop', 'a')]
+    """
+    found = [part.partition("=") for part in path.parts[:-1]]
+    return [(name, value) for name, sign, value in found if sign and name.isidentifier()]
+
+
+def _read_zip(data: bytes, separator: str | None, encoding: str, path: Path) -> pl.DataFrame:
+    """Read every table of a ZIP folder as a part of one table."""
+    import tempfile
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive, tempfile.TemporaryDirectory() as folder:
+            inside = [item for item in archive.infolist() if not item.is_dir() and "__MACOSX" not in item.filename]
+            if sum(item.file_size for item in inside) > _MOST_UNZIPPED:
+                raise DataError(f"{path.name}: unpacks to more than {_MOST_UNZIPPED // 1024**3} GB; unpack it first")
+            parts = {}
+            for number, item in enumerate(sorted(inside, key=lambda item: item.filename)):
+                name = Path(folder) / str(number) / Path(item.filename).name
+                name.parent.mkdir()
+                name.write_bytes(archive.read(item))
+                try:
+                    parts[item.filename] = read_table(name, separator, encoding)
+                except DataError as error:
+                    raise DataError(f"{path.name}, in it {error}") from None
+            if not parts:
+                raise DataError(f"{path.name}: the ZIP file holds no table")
+            return concatenate(parts)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path.name}: is not a whole ZIP file: {error}") from None
 
 
 def _unpacked(data: bytes, packing: str, path: Path) -> bytes:
@@ -186,14 +230,28 @@ def _read_jsonl(data: bytes, path: Path) -> pl.DataFrame:
         raise DataError(f"{path.name}: the rows do not agree on the types of their fields") from None
 
 
-def _read_parquet(data: bytes, path: Path) -> pl.DataFrame:
+_BINARY = {
+    "parquet": ("read_parquet", "Parquet"),
+    "arrow": ("read_ipc", "an Arrow file"),
+    "avro": ("read_avro", "Avro"),
+    "excel": ("read_excel", "an Excel sheet"),
+}
+
+
+def _read_binary(data: bytes, kind: str, path: Path) -> pl.DataFrame:
+    function, what = _BINARY[kind]
     try:
-        return pl.read_parquet(data)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path.name}: cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+        made: pl.DataFrame = getattr(pl, function)(io.BytesIO(data))
+        return made
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{path.name}: needs the package {error.name}, which is not installed. Install it with: pip install 'penstock[excel]'"
+        ) from None
+    except Exception as error:
+        raise DataError(f"{path.name}: cannot be read as {what}: {(str(error).splitlines() or [''])[0]}") from None
 
 
-def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
     """Nested fields become columns of their own (``address.city``); lists become their JSON text."""
     while structs := [name for name, kind in frame.schema.items() if isinstance(kind, pl.Struct)]:
         name = structs[0]

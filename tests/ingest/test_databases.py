@@ -1,0 +1,299 @@
+"""Tables of real databases: PostgreSQL, MariaDB, SQLite and DuckDB."""
+
+import datetime as dt
+import json
+import sqlite3
+
+import numpy as np
+import polars as pl
+import pytest
+from tests.servers import free_port, mariadb, postgresql
+
+import penstock as ps
+from penstock.errors import DataError, InputError
+from penstock.ingest.databases import database, parts_of, read_part
+from penstock.store.store import open_store
+
+COLUMNS = "id INTEGER, made TIMESTAMP, amount DOUBLE PRECISION, city VARCHAR(20), gone VARCHAR(5)"
+
+
+def rows(n=600, seed=0, months=3, first=0):
+    random = np.random.default_rng(seed)
+    start = dt.datetime(2024, 1, 1)
+    made = [start + dt.timedelta(minutes=int(m)) for m in np.sort(random.integers(0, months * 30 * 1440, n))]
+    city = random.choice(["Oslo", "Rome", "Łódź"], n)
+    amount = random.gamma(2, 30, n).round(2)
+    gone = random.random(n) < 1 / (1 + np.exp(-(amount - 60) / 20 - (city == "Rome")))
+    return [
+        (first + i, made[i], None if i % 23 == 0 else float(amount[i]), str(city[i]), "yes" if gone[i] else "no")
+        for i in range(n)
+    ]
+
+
+class Held:
+    """A database with a table ``orders``: how Penstock names it, and how a test writes to it."""
+
+    def __init__(self, url, execute, many):
+        self.url, self.execute, self.many = url, execute, many
+
+    def fill(self, some):
+        self.execute("DROP TABLE IF EXISTS orders")
+        self.execute(f"CREATE TABLE orders ({COLUMNS})")
+        self.many(some)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    """Yield a function from a backend's name to its database; servers are started when first asked for."""
+    import contextlib
+
+    with contextlib.ExitStack() as stack:
+        made = {}
+
+        def get(backend):
+            if backend not in made:
+                made[backend] = _MAKERS[backend](stack, tmp_path_factory.mktemp(backend))
+            return made[backend]
+
+        yield get
+
+
+def _postgresql(stack, _folder):
+    import psycopg
+
+    _, port = stack.enter_context(postgresql())
+    link = stack.enter_context(
+        psycopg.connect(f"postgresql://penstock:tops3cret@127.0.0.1:{port}/postgres", autocommit=True)
+    )
+
+    def many(some):
+        with link.cursor() as cursor:
+            cursor.executemany("INSERT INTO orders VALUES (%s, %s, %s, %s, %s)", some)
+
+    return Held(f"postgresql://penstock:${{SHOP_PASSWORD}}@127.0.0.1:{port}/postgres", link.execute, many)
+
+
+def _mariadb(stack, _folder):
+    import pymysql
+
+    port = stack.enter_context(mariadb())
+    link = stack.enter_context(
+        pymysql.connect(
+            host="127.0.0.1", port=port, user="penstock", password="tops3cret", database="shop", autocommit=True
+        )
+    )
+
+    def execute(text):
+        with link.cursor() as cursor:
+            cursor.execute(text.replace("TIMESTAMP", "DATETIME"))
+
+    def many(some):
+        with link.cursor() as cursor:
+            cursor.executemany("INSERT INTO orders VALUES (%s, %s, %s, %s, %s)", some)
+
+    return Held(f"mariadb://penstock:${{SHOP_PASSWORD}}@127.0.0.1:{port}/shop", execute, many)
+
+
+def _sqlite(stack, folder):
+    link = sqlite3.connect(folder / "shop.db")
+    stack.callback(link.close)
+
+    def execute(text):
+        link.execute(text)
+        link.commit()
+
+    def many(some):
+        link.executemany(
+            "INSERT INTO orders VALUES (?, ?, ?, ?, ?)", [(a, b.isoformat(" ") if b else None, *c) for a, b, *c in some]
+        )
+        link.commit()
+
+    return Held(f"sqlite:///{folder}/shop.db", execute, many)
+
+
+def _duckdb(_stack, folder):
+    import duckdb
+
+    def execute(text):
+        with duckdb.connect(str(folder / "shop.duckdb")) as link:
+            link.execute(text)
+
+    def many(some):
+        if not some:
+            return
+        with duckdb.connect(str(folder / "shop.duckdb")) as link:
+            link.executemany("INSERT INTO orders VALUES (?, ?, ?, ?, ?)", some)
+
+    return Held(f"duckdb:///{folder}/shop.duckdb", execute, many)
+
+
+_MAKERS = {"postgresql": _postgresql, "mariadb": _mariadb, "sqlite": _sqlite, "duckdb": _duckdb}
+each_backend = pytest.mark.parametrize("backend", _MAKERS)
+
+
+@pytest.fixture(autouse=True)
+def secret(monkeypatch):
+    monkeypatch.setenv("SHOP_PASSWORD", "tops3cret")
+
+
+def pipeline(folder, source, **changes):
+    stages = {
+        "name": "orders", "ingest": source, "target": ps.binary("gone"), "train": ps.train.search(trials=1, folds=3),
+        "evaluate": ps.evaluate.gate(beat_baseline=False), "split": ps.split.stratified(test=0.3), "file": str(folder / "p.py"),
+    }  # fmt: skip
+    return ps.Pipeline(**{**stages, **changes})
+
+
+@each_backend
+def test_a_growing_table_is_read_by_partitions_and_only_new_or_changed_ones_again(servers, backend, tmp_path):
+    held = servers(backend)
+    held.fill(rows())
+    source = database(held.url, table="orders", cursor="made", time="made", checks=["amount"])
+    store = open_store(tmp_path / "s")
+    run = pipeline(tmp_path, source).run(store)
+    run.raise_for_status()
+    assert {step.status for step in pipeline(tmp_path, source).plan(store).steps} == {"cached"}
+    snapshot = run["snapshot"]
+    assert snapshot.height == 600
+    assert snapshot["amount"].null_count() == 27
+    assert set(snapshot["city"]) == {"Oslo", "Rome", "Łódź"}
+    prepared = run["prepared"]["table"]
+    assert prepared["made"].dtype == pl.Datetime("us")
+
+    held.many([(601, dt.datetime(2024, 1, 5), 1.0, "Oslo", "no"), (602, dt.datetime(2024, 9, 1), 2.0, "Oslo", "no")])
+    causes = {item.name: item.causes for item in pipeline(tmp_path, source).plan(store).stale}
+    assert causes["read"] == ("input source changed (+1 partition)",)
+    second = pipeline(tmp_path, source).run(store)
+    second.raise_for_status()
+    ran = json.dumps([vars(item) for item in _parts(store, second.run)])
+    assert "read[2024-01]" in ran and "read[2024-09]" in ran and "read[2024-02]" not in ran
+    assert second["snapshot"].height == 602
+
+    held.execute("UPDATE orders SET amount = 77.5 WHERE id = 300")
+    assert "read" in {item.name for item in pipeline(tmp_path, source).plan(store).stale}
+    store.close()
+
+
+def _parts(store, run):
+    from types import SimpleNamespace
+
+    from penstock.engine.history import past_run
+
+    return [
+        SimpleNamespace(name=s["name"]) for s in past_run(store, run).steps if "[" in s["name"] and s["status"] == "ran"
+    ]
+
+
+@each_backend
+def test_a_table_without_cursor_is_read_each_time_and_the_same_rows_stop_there(servers, backend, tmp_path):
+    held = servers(backend)
+    held.fill(rows(300))
+    source = database(held.url, query="SELECT id, amount, city, gone FROM orders ORDER BY id")
+    store = open_store(tmp_path / "s")
+    pipeline(tmp_path, source).run(store).raise_for_status()
+    again = pipeline(tmp_path, source).run(store)
+    status = {step.name: step.status for step in again.steps}
+    assert status["read"] == "ran"
+    assert {value for name, value in status.items() if name != "read"} == {"cached"}
+    store.close()
+
+
+@each_backend
+def test_partitions_by_number_and_rows_without_cursor(servers, backend):
+    held = servers(backend)
+    held.fill([*rows(50), (None, None, 1.0, "Oslo", "no")])
+    source = database(held.url, table="orders", cursor="id", partition=20)
+    parts = dict(parts_of(source))
+    assert {name: int(part["n"]) for name, part in parts.items()} == {"0": 20, "1": 20, "2": 10, "none": 1}
+    assert sum(frame.height for frame in read_part(source, "1")) == 20
+    assert sum(frame.height for frame in read_part(source, "none")) == 1
+
+
+@each_backend
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"table": "order_s"}, "order_s"),
+        ({"table": "orders", "cursor": "whenever"}, "whenever"),
+        ({"query": "SELEC 1"}, "SELEC|syntax"),
+    ],
+    ids=["table", "cursor", "syntax"],
+)
+def test_what_the_database_refuses_is_told(servers, backend, options, says, tmp_path):
+    held = servers(backend)
+    held.fill(rows(10))
+    store = open_store(tmp_path / "s")
+    with pytest.raises(InputError, match="ps.ingest.database.*") as told:
+        pipeline(tmp_path, database(held.url, **options)).run(store).raise_for_status()
+    assert "tops3cret" not in str(told.value)
+    store.close()
+
+
+@each_backend
+def test_an_empty_table_is_told(servers, backend, tmp_path):
+    held = servers(backend)
+    held.fill([])
+    store = open_store(tmp_path / "s")
+    for options in ({}, {"cursor": "made"}):
+        with pytest.raises(InputError, match="has no rows"):
+            pipeline(tmp_path, database(held.url, table="orders", **options)).run(store).raise_for_status()
+    store.close()
+
+
+def test_a_secret_is_nowhere_in_the_store_nor_in_any_error(servers, tmp_path, monkeypatch):
+    held = servers("postgresql")
+    held.fill(rows(100))
+    store = open_store(tmp_path / "s")
+    source = database(held.url, table="orders", cursor="made")
+    pipeline(tmp_path, source).run(store).raise_for_status()
+    store.close()
+    for path in (tmp_path / "s").rglob("*"):
+        assert not path.is_file() or b"tops3cret" not in path.read_bytes(), path
+    monkeypatch.setenv("SHOP_PASSWORD", "wr0ngs3cret")
+    with pytest.raises(DataError) as told:
+        parts_of(source)
+    assert "wr0ngs3cret" not in str(told.value)
+    assert "${SHOP_PASSWORD}" in str(told.value)
+    monkeypatch.delenv("SHOP_PASSWORD")
+    with pytest.raises(InputError, match="the environment has no SHOP_PASSWORD"):
+        parts_of(source)
+
+
+def test_a_database_that_does_not_answer_is_told():
+    source = database(
+        f"postgresql://penstock:${{SHOP_PASSWORD}}@127.0.0.1:{free_port()}/postgres", table="orders", cursor="made"
+    )
+    with pytest.raises(DataError, match="orders: .*refused"):
+        parts_of(source)
+
+
+def test_types_that_only_a_database_has_become_numbers_and_text(servers):
+    held = servers("postgresql")
+    held.execute("DROP TABLE IF EXISTS odd")
+    held.execute(
+        "CREATE TABLE odd AS SELECT 1.50::numeric(9,2) AS n, 'nan'::numeric AS x, '1 day'::interval AS i, "
+        "'{\"a\": 1}'::jsonb AS j, '12345678-1234-1234-1234-123456789abc'::uuid AS u, "
+        "'2024-01-01 10:00+02'::timestamptz AS t, 12345678901234567890::numeric AS big, NULL::int AS nothing"
+    )
+    frame = pl.concat(list(read_part(database(held.url, table="odd"), "all")))
+    row = frame.row(0, named=True)
+    assert (row["n"], row["u"], row["j"]) == (1.5, "12345678-1234-1234-1234-123456789abc", '{"a": 1}')
+    assert row["t"] == dt.datetime(2024, 1, 1, 8, tzinfo=dt.UTC)
+    assert row["big"] == 1.2345678901234567e19
+    assert row["nothing"] is None
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: database("oracle://h/db", table="t"), "is not a known database"),
+        (lambda: database("sqlite:///x.db"), "either table= or query="),
+        (lambda: database("postgresql://u:secret@h/db", table="t"), "password in plain text"),
+        (lambda: database("sqlite:///x.db", table="t; DROP TABLE t"), "is not the name of a table"),
+        (lambda: database("sqlite:///x.db", table="t", cursor="c", partition="week"), "give day, month, year"),
+        (lambda: parts_of(database("sqlite:///nothing.db", table="t", cursor="c")), "there is no file"),
+    ],
+)
+def test_declarations_that_cannot_be_are_refused(make, says):
+    with pytest.raises((InputError, DataError), match=says):
+        make()

@@ -1,0 +1,300 @@
+"""Rows from a real HTTP server that misbehaves on purpose."""
+
+import contextlib
+import email.utils
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import polars as pl
+import pytest
+
+import penstock as ps
+from penstock.errors import DataError, InputError
+from penstock.ingest.http import by_cursor, by_link, by_offset, by_page, download, http, place_of
+from penstock.store.store import open_store
+
+ROWS = [
+    {"id": i, "city": ["Oslo", "Rome", "Łódź"][i % 3], "size": i * 0.5, "gone": "yes" if i % 4 else "no"}
+    for i in range(95)
+]
+
+
+class Api(BaseHTTPRequestHandler):
+    """Pages of ROWS at several paths; `faults` maps the number of a request to what goes wrong with it."""
+
+    protocol_version = "HTTP/1.1"
+    faults: dict = {}
+    asked: list = []
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, body, headers=(), cut=None):
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body if cut is None else body[:cut])
+
+    def do_GET(self):
+        cls = type(self)
+        cls.asked.append((time.monotonic(), self.path, dict(self.headers)))
+        fault = cls.faults.get(len(cls.asked))
+        if fault is not None:
+            return fault(self)
+        where = urlsplit(self.path)
+        asked = {name: values[0] for name, values in parse_qs(where.query).items()}
+        return getattr(self, f"get_{where.path.strip('/').replace('/', '_')}")(asked)
+
+    def json(self, value, headers=()):
+        self.answer(200, json.dumps(value).encode(), [("content-type", "application/json"), *headers])
+
+    def get_pages(self, asked):
+        start, size = (int(asked["page"]) - 1) * 10, 10
+        self.json({"rows": ROWS[start : start + size], "page": int(asked["page"])})
+
+    def get_offsets(self, asked):
+        start, size = int(asked["offset"]), int(asked["limit"])
+        self.json(ROWS[start : start + size])
+
+    def get_cursors(self, asked):
+        start = int(asked.get("after", 0))
+        following = start + 20 if start + 20 < len(ROWS) else None
+        self.json({"data": {"items": ROWS[start : start + 20]}, "meta": {"after": following}, "other": [{"x": 1}]})
+
+    def get_links(self, asked):
+        start = int(asked.get("from", 0))
+        more = [("link", f'</links?from={start + 30}>; rel="next"')] if start + 30 < len(ROWS) else []
+        self.json(ROWS[start : start + 30], more)
+
+    def get_urls(self, asked):
+        start = int(asked.get("from", 0))
+        self.json(
+            {
+                "results": ROWS[start : start + 50],
+                "next": f"/urls?from={start + 50}" if start + 50 < len(ROWS) else None,
+            }
+        )
+
+    def get_shifting(self, asked):
+        page = int(asked["page"])
+        start = max(0, (page - 1) * 10 - 2 * (page > 1))
+        self.json(ROWS[start : min(start + 10, 40)] if start < 40 else [])
+
+    def get_csv(self, _asked):
+        text = "id,city\n" + "".join(f"{row['id']},{row['city']}\n" for row in ROWS)
+        self.answer(200, text.encode(), [("content-type", "text/csv; charset=utf-8")])
+
+    def get_round(self, asked):
+        self.json({"rows": ROWS[:5], "next": "again"})
+
+    def get_elsewhere(self, _asked):
+        self.json({"rows": ROWS[:5], "next": "http://example.invalid/rows"})
+
+    def get_secret(self, _asked):
+        if self.headers.get("Authorization") != "Bearer hush-hush":
+            self.answer(401, b"no")
+        else:
+            self.json(ROWS[:5])
+
+    def get_nothing(self, _asked):
+        self.json({"rows": []})
+
+    def get_two(self, _asked):
+        self.json({"a": ROWS[:2], "b": ROWS[:2]})
+
+    def get_changing(self, asked):
+        self.json({"rows": [{"id": 1, "v": 1 if asked["page"] == "1" else "text"}] if int(asked["page"]) < 3 else []})
+
+
+def status(code, **headers):
+    return lambda self: self.answer(
+        code, b"sorry", [(name.replace("_", "-"), value) for name, value in headers.items()]
+    )
+
+
+def truncated(self):
+    self.answer(200, json.dumps(ROWS).encode(), [("content-type", "application/json")], cut=50)
+    self.close_connection = True
+
+
+def half_json(self):
+    self.answer(200, json.dumps(ROWS).encode()[:70], [("content-type", "application/json")])
+
+
+def silent(self):
+    time.sleep(1.5)
+    self.close_connection = True
+
+
+def hang_up(self):
+    self.close_connection = True
+    self.connection.close()
+
+
+@pytest.fixture
+def api():
+    class Own(Api):
+        faults: dict = {}
+        asked: list = []
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    Own.url = f"http://127.0.0.1:{server.server_port}"
+    with contextlib.closing(server.socket):
+        yield Own
+        server.shutdown()
+
+
+def fetched(source, tmp_path):
+    return pl.concat([frame for _, frame in download(source, place_of(source, tmp_path))], how="diagonal_relaxed")
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("/pages", {"pages": by_page()}),
+        ("/offsets", {"pages": by_offset(size=25)}),
+        ("/cursors", {"pages": by_cursor("meta.after"), "records": "data.items"}),
+        ("/links", {"pages": by_link()}),
+        ("/urls", {"pages": by_cursor("next")}),
+    ],
+)
+def test_every_way_of_paging_gives_every_row_once(api, tmp_path, path, options):
+    found = fetched(http(api.url + path, **options), tmp_path)
+    assert found.to_dicts() == ROWS
+
+
+def test_csv_is_read_as_well(api, tmp_path):
+    assert fetched(http(f"{api.url}/csv"), tmp_path)["city"].to_list() == [row["city"] for row in ROWS]
+
+
+@pytest.mark.parametrize(
+    "fault", [status(429, retry_after="0"), status(500), status(503), truncated, half_json, hang_up]
+)
+def test_a_fault_is_tried_again_and_no_row_is_lost(api, tmp_path, fault):
+    api.faults.update({2: fault, 4: fault})
+    assert fetched(http(f"{api.url}/pages", pages=by_page()), tmp_path).to_dicts() == ROWS
+    assert len(api.asked) == 13
+
+
+def test_a_time_out_is_tried_again(api, tmp_path):
+    api.faults[1] = silent
+    assert fetched(http(f"{api.url}/links", pages=by_link(), timeout=0.4), tmp_path).height == 95
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_retry_waits_as_long_as_it_is_told(api, tmp_path, form):
+    value = "1" if form == "seconds" else email.utils.formatdate(time.time() + 2, usegmt=True)
+    api.faults[1] = status(429, retry_after=value)
+    fetched(http(f"{api.url}/csv"), tmp_path)
+    assert api.asked[1][0] - api.asked[0][0] >= 0.95
+
+
+def test_a_rate_holds_requests_apart(api, tmp_path):
+    fetched(http(f"{api.url}/offsets", pages=by_offset(size=25), rate="10/s"), tmp_path)
+    gaps = [two[0] - one[0] for one, two in zip(api.asked, api.asked[1:], strict=False)]
+    assert min(gaps) >= 0.095
+
+
+def test_after_a_failed_page_the_next_run_goes_on_there(api, tmp_path):
+    source = http(f"{api.url}/pages", pages=by_page(), retries=1)
+    api.faults.update({4: status(500), 5: status(500)})
+    with pytest.raises(DataError, match="answered 500"):
+        fetched(source, tmp_path)
+    asked = len(api.asked)
+    assert fetched(source, tmp_path).to_dicts() == ROWS
+    assert "page=4" in api.asked[asked][1]
+    assert not list((tmp_path / "partial").glob("*"))
+
+
+def test_a_row_that_comes_twice_counts_once(api, tmp_path):
+    found = fetched(http(f"{api.url}/shifting", pages=by_page(), unique="id"), tmp_path)
+    assert found["id"].to_list() == list(range(40))
+    assert fetched(http(f"{api.url}/shifting", pages=by_page()), tmp_path).height > 40
+
+
+def test_a_column_that_changes_its_type_between_pages_is_still_read(api, tmp_path):
+    from penstock.ingest.read import concatenate
+
+    source = http(f"{api.url}/changing", pages=by_page())
+    found = concatenate(dict(download(source, place_of(source, tmp_path))))
+    assert found["v"].to_list() == ["1", "text"]
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "says"),
+    [
+        ("/secret", {}, "answered 401 .*check the secret"),
+        ("/nothing", {"pages": by_page()}, "gave no rows"),
+        ("/two", {}, "expected a list of objects, the answer holds: a, b. Say where"),
+        ("/two", {"records": "c"}, "expected a list of objects at 'c'"),
+        ("/round", {"pages": by_cursor("next")}, "is the same as an earlier one; the API goes round"),
+        ("/elsewhere", {"pages": by_cursor("next")}, "on another host, example.invalid, and is not asked for"),
+        ("/csv", {"unique": "key"}, "unique='key' is not a column"),
+    ],
+)
+def test_what_cannot_be_used_is_told(api, tmp_path, path, options, says):
+    with pytest.raises(DataError, match=says):
+        fetched(http(api.url + path, retries=0, **options), tmp_path)
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path):
+    from tests.servers import free_port
+
+    with pytest.raises(DataError, match="after 1 tries: ConnectError"):
+        fetched(http(f"http://127.0.0.1:{free_port()}/x", retries=0), tmp_path)
+
+
+def test_a_secret_is_sent_and_kept_nowhere(api, tmp_path, monkeypatch):
+    monkeypatch.setenv("API_TOKEN", "hush-hush")
+    source = http(f"{api.url}/secret", headers={"Authorization": "Bearer ${API_TOKEN}"})
+    assert fetched(source, tmp_path).height == 5
+    assert "hush" not in repr(source)
+    monkeypatch.setenv("API_TOKEN", "wr0ng-token")
+    with pytest.raises(DataError) as told:
+        fetched(source, tmp_path)
+    assert "wr0ng" not in str(told.value)
+    monkeypatch.delenv("API_TOKEN")
+    with pytest.raises(InputError, match="the environment has no API_TOKEN"):
+        fetched(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: http("ftp://x/y"), "begins with https"),
+        (lambda: http("http://x", headers={"Authorization": "Bearer abc"}), "secret in plain text"),
+        (lambda: http("http://x", params={"api_key": "abc"}), "secret in plain text"),
+        (lambda: http("http://x", rate="fast"), "write it as 10/s"),
+        (lambda: by_offset(size=0), "how many rows"),
+    ],
+)
+def test_declarations_that_cannot_be_are_refused(make, says):
+    with pytest.raises(InputError, match=says):
+        make()
+
+
+def test_a_pipeline_reads_an_api_and_the_same_rows_stop_there(api, tmp_path):
+    def pipeline():
+        return ps.Pipeline(
+            "api", ingest=ps.ingest.http(f"{api.url}/pages", pages=by_page()), target=ps.binary("gone"),
+            train=ps.train.search(trials=1, folds=3), evaluate=ps.evaluate.gate(beat_baseline=False), file=str(tmp_path / "p.py"),
+        )  # fmt: skip
+
+    store = open_store(tmp_path / "s")
+    run = pipeline().run(store)
+    run.raise_for_status()
+    assert run["snapshot"].height == 95
+    again = pipeline().run(store)
+    assert {step.status for step in again.steps if step.name != "read"} == {"cached"}
+    api.faults.update({len(api.asked) + n: status(404) for n in range(1, 30)})
+    failed = pipeline().run(store)
+    assert "answered 404" in next(step.error for step in failed.steps if step.error)
+    assert ps.load("api", store=store).version == 1
+    store.close()
