@@ -13,7 +13,7 @@ from tests.cli.test_commands import call_json
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-@pytest.mark.parametrize("name", ["churn", "housing", "electricity"])
+@pytest.mark.parametrize("name", ["churn", "housing", "electricity", "flights"])
 def test_an_example_passes_its_own_gate(name, tmp_path):
     run = call_json("run", EXAMPLES / name / f"{name}.py", "--store", tmp_path)
     assert run["gate"]["passed"]
@@ -35,7 +35,7 @@ def test_the_demo_draws_the_whole_line_twice(tmp_path):
     import shutil
 
     shutil.copytree(EXAMPLES, tmp_path / "examples")
-    for expected in ("10 steps ran, 0 cached", "0 steps ran, 10 cached"):
+    for expected in ("11 steps ran, 0 cached", "0 steps ran, 11 cached"):
         done = subprocess.run(
             [sys.executable, tmp_path / "examples" / "demo.py"],
             capture_output=True,

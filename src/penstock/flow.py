@@ -42,6 +42,7 @@ from penstock.monitor.profile import profile_of
 from penstock.prepare.operations import Note, Operation
 from penstock.prepare.repairs import Repair, fit_repairs
 from penstock.prepare.tables import ROW, Facts, prepare
+from penstock.prepare.validation import Finding, check_rules, read_rules, stop_for
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
 from penstock.train.split import Division, divide
@@ -97,7 +98,20 @@ def prepared(snapshot: pl.DataFrame, operations: Sequence[Operation], target: st
     return Partitions({"table": table, "facts": facts})
 
 
-def divided(prepared: Partitions[Any], split: Split, target: Target, time: str | None) -> Partitions[Any]:
+def checked(schema: str, snapshot: pl.DataFrame, base: str, file: str, **others: pl.DataFrame) -> list[Finding]:
+    """Hold the snapshots against what the schema file expects; a grave difference stops the run here."""
+    findings = check_rules(_snapshots(base, snapshot, others), read_rules(schema, file))
+    stop_for(findings, file)
+    return findings
+
+
+def _snapshots(base: str, snapshot: pl.DataFrame, others: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    return {base: snapshot, **{name.removeprefix("snapshot_"): item for name, item in others.items()}}
+
+
+def divided(
+    prepared: Partitions[Any], checked: list[Any], split: Split, target: Target, time: str | None
+) -> Partitions[Any]:
     """Choose the test rows, by the content of prepared rows, before anything learns: ``test`` flags, ``kept`` flags of rows that have a target, and the ``division``."""
     table: pl.DataFrame = prepared["table"]
     column = table[target.column]
@@ -310,7 +324,7 @@ def gated(
         old = Model(champion)
         if (old.labels.task, old.labels.names) != (labels.task, labels.names):
             raise DataError(f"it predicts {old.labels.column} ({', '.join(old.labels.names) or 'a number'})")
-        tables = {base: snapshot, **{name.removeprefix("snapshot_"): item for name, item in others.items()}}
+        tables = _snapshots(base, snapshot, others)
         answers = old.predict_table(snapshot[test[ROW].to_numpy()], tables)
     except PenstockError as error:
         verdict = judge(gate, evaluation.metric, found, simple, None)
@@ -326,6 +340,7 @@ def report(
     trained: Bundle,
     evaluated: Partitions[Any],
     gated: Any,
+    checked: list[Any],
     trials: list[Any] | None = None,
     **others: Partitions[Any],
 ) -> bytes:
@@ -337,6 +352,10 @@ def report(
     facts = _facts(prepared)
     outcomes = evaluated["outcomes"]
     notes = [
+        *(
+            Note("ingest", f"{item.table}: {item.column or 'rows'}", item.count, f"unlike the schema: {item.text}")
+            for item in (msgspec.convert(entry, Finding) for entry in checked)
+        ),
         *facts.notes,
         *(
             Note(note.stage, f"{name.removeprefix('prepared_')}: {note.column or 'rows'}", note.count, note.text)

@@ -108,6 +108,7 @@ def run_pipeline(pipeline: Pipeline, store: Store, **options: Any) -> PipelineRu
     done = run_graph(pipeline.graph(), store, seed=pipeline.seed, file=pipeline.file or None, **options)
     if done.status != "succeeded":
         return PipelineRun(done.run, pipeline.name, done.status, done.steps, result=done)
+    pipeline.keep_schema(store, done.refs)
     evaluation = msgspec.convert(done["evaluated"]["evaluation"], Evaluation)
     verdict = msgspec.convert(done["gated"], Verdict)
     path = store.folder / "reports" / f"{pipeline.name}-{done.run}.html"

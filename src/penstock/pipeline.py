@@ -6,6 +6,7 @@ import functools
 import hashlib
 import inspect
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -83,7 +84,7 @@ class Pipeline:
     >>> import penstock as ps
     >>> pipeline = ps.Pipeline("churn", ingest=ps.ingest.files("telco.csv"), target=ps.binary("Churn"))
     >>> list(pipeline.graph().steps)
-    ['read', 'snapshot', 'prepared', 'featured', 'divided', 'trials', 'trained', 'evaluated', 'gated', 'report']
+    ['read', 'snapshot', 'prepared', 'checked', 'divided', 'featured', 'trials', 'trained', 'evaluated', 'gated', 'report']
     """
 
     name: str
@@ -186,6 +187,22 @@ class Pipeline:
         if isinstance(self.prepare, Mapping):
             return self.prepare.get(table, ())
         return self.prepare if table == self.base_table else ()
+
+    @property
+    def schema_file(self) -> Path:
+        """What is expected of the raw tables: a file beside the pipeline's, written by its first run."""
+        stem = Path(self.file).stem if self.file else self.name
+        return self.folder / f"{stem}.schema.toml"
+
+    def keep_schema(self, store: Store, snapshots: Mapping[str, Ref]) -> None:
+        """Write the schema file after the first run, where there is a place for it."""
+        import contextlib
+        import json
+
+        if self.file and self.folder.is_dir() and not self.schema_file.exists():
+            text = json.loads(_schema(self, store, snapshots).value or b'""')
+            with contextlib.suppress(OSError):  # a folder that cannot be written is no reason to lose a run
+                self.schema_file.write_text(text, encoding="utf-8")
 
     @property
     def folder(self) -> Path:
@@ -297,7 +314,10 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         cleaning = {"operations": plain, "target": target.column if table == base else None}
         add("prepare", flow.prepared, {"snapshot": f"snapshot{suffix}"}, cleaning, f"prepared{suffix}")
     time = times[base]
-    add("train", flow.divided, ["prepared"], {"split": split, "target": target, "time": time})
+    snapshots = {f"snapshot_{name}": f"snapshot_{name}" for name in others}
+    expected = {"base": base, "file": pipeline.schema_file.name}
+    add("prepare", flow.checked, {"schema": "schema", "snapshot": "snapshot", **snapshots}, expected)
+    add("train", flow.divided, ["prepared", "checked"], {"split": split, "target": target, "time": time})
     repairs = [item for item in pipeline.operations(base) if isinstance(item, Fill | Clip)]
     ready = {"prepared": "prepared"}
     if repairs:
@@ -344,7 +364,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     add(
         "evaluate",
         flow.report,
-        {**ready, **known, **{name: name for name in ("trained", "evaluated", "gated")}, **looked},
+        {**ready, **known, **{name: name for name in ("trained", "evaluated", "gated", "checked")}, **looked},
         {},
     )
     place = f"pipeline {pipeline.name}"
@@ -352,6 +372,9 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         *(
             _outside(item, "" if name == base else f"_{name}", place)
             for name, item in pipeline.tables.items()
+        ),
+        Source(
+            "schema", functools.partial(_schema, pipeline), needs=("snapshot", *snapshots), location=place, stage="prepare"
         ),
         Source(
             "champion",
@@ -422,14 +445,12 @@ def _database(ingest: Database, _store: Store, _known: Mapping[str, Ref]) -> Ref
 
 def _http(ingest: Http, store: Store, _known: Mapping[str, Ref]) -> Ref:
     """Nothing tells whether an API's rows have changed: they are asked for in each run."""
-    import time
-
     from penstock.ingest.http import place_of
 
     return _json_ref({"place": place_of(ingest, store.folder), "at": time.time_ns()})
 
 
-def _json_ref(value: dict[str, Any]) -> Ref:
+def _json_ref(value: Any) -> Ref:
     from penstock.store.formats import encode
 
     data = encode(value).data
@@ -454,6 +475,35 @@ def _with_folders(ref: Ref) -> Ref:
 
     columns = folder_columns(Path(str(ref.path)))
     return replace(ref, digest=hashlib.sha256(f"{ref.digest} {columns}".encode()).hexdigest()) if columns else ref
+
+
+def _schema(pipeline: Pipeline, store: Store, known: Mapping[str, Ref]) -> Ref:
+    """The text of the schema file; while there is none, what the first run will write."""
+    from penstock.engine.execute import load
+
+    try:
+        text = pipeline.schema_file.read_text(encoding="utf-8")
+    except OSError:
+        from penstock.prepare.validation import infer_rules, write_rules
+
+        base = pipeline.base_table
+        tables = {
+            name: load(store, known["snapshot" if name == base else f"snapshot_{name}"]) for name in pipeline.tables
+        }
+        times = {name: item.time for name, item in pipeline.tables.items()}
+        keys = [
+            (base, mine, item.table, theirs)
+            for item in pipeline.features
+            if isinstance(item, Join)
+            for mine, theirs in item.on
+        ]
+        text = write_rules(infer_rules(tables, times, keys)) + "\n"
+    made = _json_ref(text)
+    if any(line.startswith("fresh =") for line in text.splitlines()):
+        # What is fresh now may be stale in an hour, though the data are the same.
+        hour = int(time.time()) // 3600
+        return replace(made, digest=hashlib.sha256(f"{made.digest} {hour}".encode()).hexdigest())
+    return made
 
 
 def _champion(name: str, store: Store, known: Mapping[str, Ref]) -> Ref:

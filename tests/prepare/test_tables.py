@@ -115,3 +115,29 @@ def test_a_map_must_keep_the_rows_and_be_found_again():
 
 def first_row(table: pl.DataFrame) -> pl.DataFrame:
     return table[:1]
+
+
+@pytest.mark.parametrize("name", ["*", "^a.*$", "penstock row"])
+def test_a_column_whose_name_means_something_else_is_refused(name):
+    with pytest.raises(DataError, match="give it another name in the source"):
+        prepare(pl.DataFrame({name: [1, 2], "y": [0, 1]}), [], "y")
+
+
+def test_columns_named_like_keywords_and_our_own_words_are_columns(tmp_path):
+    from tests.conftest import customers
+
+    import penstock as ps
+    from penstock.store.store import open_store
+
+    names = {"age": "class", "city": "rows", "paid": "prediction", "orders": "日本 語", "member": "table", "note": "id"}
+    customers(200).rename(names).write_csv(tmp_path / "customers.csv")
+    store = open_store(tmp_path / "s")
+    pipeline = ps.Pipeline(
+        "words", ingest=ps.ingest.files(str(tmp_path / "customers.csv")), target=ps.binary("left"), file=str(tmp_path / "p.py"),
+        features=[ps.features.derive(label=pl.col("日本 語") + pl.col("class"))], train=ps.train.search(trials=1, folds=2),
+        evaluate=ps.evaluate.gate(beat_baseline=False),
+    )  # fmt: skip
+    pipeline.run(store).raise_for_status()
+    row = customers(1, seed=4).rename(names).drop("left").with_columns(pl.col("birthday").cast(pl.String)).to_dicts()[0]
+    assert ps.load("words", store=store).predict([row])[0].prediction in ("gone", "here")
+    store.close()

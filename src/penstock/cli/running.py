@@ -166,6 +166,10 @@ def summary(done: Any) -> None:
     )
     verdict = click.style("passed", fg="green") if done.gate.passed else click.style("said no", fg="red")
     click.echo(f"gate {verdict}: {'; '.join(done.gate.reasons)}")
+    unlike = [f"{item['table']} {item['column']}".strip() for item in done["checked"]]
+    if unlike:
+        some = ", ".join(unlike[:5]) + (" and more" if len(unlike) > 5 else "")
+        click.echo(f"data unlike the schema file, within its tolerance: {some}; the report says how")
     aliases = ", ".join(done.model.aliases) or "no alias"
     click.echo(f"model {done.model.name} v{done.model.version} ({aliases})")
     click.echo(f"report {done.report}")

@@ -137,6 +137,11 @@ def prepare(
     DataError
         When an operation does not fit the table, or no row is left.
     """
+    for name in raw.columns:
+        if name == "*" or (name.startswith("^") and name.endswith("$")) or name.startswith("penstock "):
+            raise DataError(
+                f"column {name!r}: means something else in an expression; give it another name in the source"
+            )
     notes = _non_finite(raw)
     raw_types = tuple((name, raw_type(kind)) for name, kind in raw.schema.items())
     frame = normalised(raw).with_row_index(ROW)
