@@ -19,6 +19,7 @@ import polars as pl
 from penstock.engine.step import Partitions
 from penstock.errors import DataError, PenstockError
 from penstock.evaluate.gates import Gate, Verdict, judge
+from penstock.evaluate.leaks import find_leaks
 from penstock.evaluate.measure import (
     Evaluation,
     baseline_predictions,
@@ -288,6 +289,9 @@ def evaluated(
     missing = [name for name in groups if name not in test.columns]
     if missing:
         raise DataError(f'ps.evaluate.gate(slices=...): there is no column "{missing[0]}"')
+    blocks = model.manifest.encoding.blocks()
+    importance = importances(model.predictor.predict, matrix, blocks, metric, codes, seed)
+    important = [item.column for item in importance if item.mean > 0]
     evaluation = Evaluation(
         metric=metric,
         metrics=intervals(target.task, codes, predicted, seed),
@@ -295,7 +299,8 @@ def evaluated(
         baseline_name=kind if kind == "last value" else "mean" if target.task == "regression" else "class frequencies",
         rows=test.height,
         slices=slices_of(test, groups, metric, target.task, codes, predicted, seed),
-        importance=importances(model.predictor.predict, matrix, model.manifest.encoding.blocks(), metric, codes, seed),
+        importance=importance,
+        leaks=find_leaks(target.task, matrix, blocks, codes, important, seed),
     )
     return Partitions({"evaluation": evaluation, "outcomes": {"target": codes, "predicted": predicted}})
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import customers
 
-from penstock.features.definitions import Written, apply_features, calendar, check_alone, derive, expressions_of
+from penstock.features.definitions import Written, apply_features, calendar, check_alone, cross, derive, expressions_of
 from penstock.features.encoding import fit_encoding
 
 MOMENTS = st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2100, 1, 1))
@@ -103,3 +103,38 @@ def test_a_feature_that_looks_at_other_rows_is_refused(made):
 def test_a_python_function_in_a_feature_is_refused():
     with pytest.raises(Exception, match="calls a Python function"):
         derive(x=pl.col("a").map_elements(lambda value: value, return_dtype=pl.Float64))
+
+
+def test_a_copy_of_a_column_is_left_out_and_named():
+    table = pl.DataFrame(
+        {
+            "a": [1.0, None, 3.0],
+            "b": [1.0, None, 3.0],
+            "c": [3.0, None, 1.0],
+            "d": ["x", "y", "x"],
+            "e": ["x", "y", "x"],
+        }
+    )
+    made = fit_encoding(table, table.columns)
+    assert made.ignored == [("b", "is a copy of a"), ("e", "is a copy of d")]
+    assert made.columns() == ["a", "c", "d"]
+
+
+def test_a_year_is_a_circle_and_holidays_are_known():
+    days = [dt.datetime(2024, 12, 25), dt.datetime(2024, 1, 1, 6), None, dt.datetime(2024, 5, 3)]
+    table = pl.DataFrame({"day": days}, schema={"day": pl.Datetime("us")})
+    made = expressions_of(calendar("day", cyclic=True, holidays="US"))
+    found = apply_features(table, made)
+    assert found["day_holiday"].to_list() == [True, True, None, False]
+    assert found["day_hour_sin"].to_list()[1] == 1.0
+    assert found["day_month_cos"].to_list()[0] == 1.0
+    again = apply_features(table, [Written.of(name, item).read() for name, item in made])
+    assert again.equals(found)
+    check_alone(table, made)
+    with pytest.raises(Exception, match="ps.features.calendar"):
+        calendar("day", holidays="XX")
+
+
+def test_columns_together_are_one_category():
+    table = pl.DataFrame({"a": ["x", None], "b": [1, 2]})
+    assert apply_features(table, expressions_of(cross("a", "b")))["a_x_b"].to_list() == ["x × 1", None]

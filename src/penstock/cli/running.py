@@ -166,6 +166,12 @@ def summary(done: Any) -> None:
     )
     verdict = click.style("passed", fg="green") if done.gate.passed else click.style("said no", fg="red")
     click.echo(f"gate {verdict}: {'; '.join(done.gate.reasons)}")
+    for leak in done["evaluated"]["evaluation"]["leaks"]:
+        click.secho(
+            f"warning: column {leak['column']} alone predicts the target ({leak['metric']} {leak['score']:.3f}): "
+            "is it known when one asks?",
+            fg="yellow",
+        )
     unlike = [f"{item['table']} {item['column']}".strip() for item in done["checked"]]
     if unlike:
         some = ", ".join(unlike[:5]) + (" and more" if len(unlike) > 5 else "")

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.evaluate.leaks import Leak
 from penstock.types.metrics import METRICS, metrics_for
 
 Array = npt.NDArray[Any]
@@ -70,6 +71,8 @@ class Evaluation:
         The decisive metric by group, worst first.
     importance : list of Importance
         Most important first.
+    leaks : list of Leak
+        Columns that predict the target too well by themselves.
     """
 
     metric: str
@@ -79,6 +82,7 @@ class Evaluation:
     rows: int
     slices: list[Slice] = field(default_factory=list)
     importance: list[Importance] = field(default_factory=list)
+    leaks: list[Leak] = field(default_factory=list)
 
 
 def intervals(

@@ -1,6 +1,6 @@
 """Features: columns made from columns, declared once for training and serving."""
 
-from penstock.features.definitions import Calendar, Derive, Feature, calendar, derive
+from penstock.features.definitions import Calendar, Derive, Feature, calendar, cross, derive
 from penstock.features.relations import Asof, Join, Window, asof, join, lag, rate, rolling, time_since, window
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Window",
     "asof",
     "calendar",
+    "cross",
     "derive",
     "join",
     "lag",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +28,8 @@ class Calendar:
     """Parts of a date: year, month, day, weekday, hour, weekend."""
 
     column: str
+    cyclic: bool = False
+    holidays: tuple[dt.date, ...] = ()
 
 
 Feature = Derive | Calendar | Window | Asof | Join
@@ -64,15 +68,59 @@ def derive(**expressions: pl.Expr) -> Derive:
     return Derive(tuple(expressions.items()))
 
 
-def calendar(column: str) -> Calendar:
+def calendar(column: str, *, cyclic: bool = False, holidays: str | None = None) -> Calendar:
     """Make the parts of a date column features: year, month, day, weekday (1 to 7), hour, weekend.
+
+    Parameters
+    ----------
+    column : str
+        A column of dates or times.
+    cyclic : bool
+        Also sine and cosine of month, weekday and hour, so that December is near January for linear learners.
+    holidays : str, optional
+        A country, and a part of it, by their codes (ISO 3166), such as ``"US"`` or ``"DE-BY"``: whether the day is a
+        public holiday there, in 1970 to 2060.
+
+    Raises
+    ------
+    InputError
+        When the country is not known, or the package ``holidays`` is not installed.
 
     Examples
     --------
     >>> calendar("pickup").column
     'pickup'
     """
-    return Calendar(column)
+    return Calendar(column, cyclic, _holidays(holidays) if holidays else ())
+
+
+def _holidays(place: str) -> tuple[dt.date, ...]:
+    try:
+        import holidays
+    except ModuleNotFoundError:
+        raise InputError(
+            "ps.features.calendar(holidays=...) needs the package holidays. Install it with: pip install 'penstock[holidays]'"
+        ) from None
+    country, _, part = place.upper().partition("-")
+    try:
+        found = holidays.country_holidays(country, subdiv=part or None, years=range(1970, 2061))
+    except NotImplementedError as error:
+        raise InputError(f"ps.features.calendar(holidays={place!r}): {error}") from None
+    return tuple(sorted(found))
+
+
+def cross(*columns: str) -> Derive:
+    """Make one category of the values of several columns together, named ``a_x_b``; missing where one is.
+
+    Examples
+    --------
+    >>> cross("origin", "carrier").expressions[0][0]
+    'origin_x_carrier'
+    """
+    if len(columns) < 2:
+        raise InputError("ps.features.cross: name two columns or more")
+    made = pl.concat_str([pl.col(name).cast(pl.String) for name in columns], separator=" × ")
+    return Derive((("_x_".join(columns), made),))
 
 
 def expressions_of(item: Derive | Calendar) -> list[tuple[str, pl.Expr]]:
@@ -88,6 +136,12 @@ def expressions_of(item: Derive | Calendar) -> list[tuple[str, pl.Expr]]:
         "hour": moment.hour(),
         "weekend": moment.weekday() >= 6,
     }
+    if item.cyclic:
+        for name, length in (("month", 12), ("weekday", 7), ("hour", 24)):
+            turn = parts[name].cast(pl.Float64) * (2 * math.pi / length)
+            parts |= {f"{name}_sin": turn.sin(), f"{name}_cos": turn.cos()}
+    if item.holidays:
+        parts["holiday"] = moment.date().is_in(list(item.holidays))
     return [(f"{item.column}_{part}", made.alias(f"{item.column}_{part}")) for part, made in parts.items()]
 
 

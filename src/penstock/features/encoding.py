@@ -281,13 +281,24 @@ def fit_encoding(frame: pl.DataFrame, columns: Sequence[str]) -> Encoding:
     """
     encoders: list[Encoder] = []
     ignored: list[tuple[str, str]] = []
+    seen: dict[tuple[str, int], str] = {}
     for name in columns:
         made = _fit(frame[name], name)
+        if not isinstance(made, str):
+            values = frame[name]
+            first = seen.setdefault((str(values.dtype), _mark(values)), name)
+            if first != name and values.equals(frame[first]):
+                made = f"is a copy of {first}"
         if isinstance(made, str):
             ignored.append((name, made))
         else:
             encoders.append(made)
     return Encoding(encoders, ignored)
+
+
+def _mark(values: pl.Series) -> int:
+    """A number that equal columns share."""
+    return int(values.hash(seed=0).reinterpret(signed=True).sum())
 
 
 def _fit(values: pl.Series, name: str) -> Encoder | str:

@@ -1,0 +1,86 @@
+"""Columns that know the answer: one column alone that predicts the target nearly perfectly on rows never seen.
+
+Such a column is usually made from the target, or known only after it: the model shines here and fails in the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+SUSPICIOUS = 0.99
+"""Score of one column alone from which it is named."""
+_LEAST_ROWS, _COLUMNS = 100, 30
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A column that predicts the target too well.
+
+    Attributes
+    ----------
+    column : str
+        Which.
+    score : float
+        ROC AUC, balanced accuracy or R2 of a small tree on this column alone, cross-validated on the test rows.
+    metric : str
+        Which of these.
+    """
+
+    column: str
+    score: float
+    metric: str
+
+    def __str__(self) -> str:
+        return f'"{self.column}" alone predicts the target ({self.metric} {self.score:.3f}): is it known when one asks?'
+
+
+def find_leaks(
+    task: str, matrix: Array, blocks: Sequence[tuple[str, slice]], target: Array, important: Sequence[str], seed: int
+) -> list[Leak]:
+    """Judge the most important columns, each by itself.
+
+    Parameters
+    ----------
+    matrix : array, shape (n_rows, n_matrix_columns)
+        Encoded test rows; NaN where missing.
+    blocks : sequence of (str, slice)
+        Columns, and where each stands in the matrix.
+    target : array, shape (n_rows,)
+        Class codes or numbers.
+    important : sequence of str
+        Columns worth a look, the most important first.
+
+    Returns
+    -------
+    list of Leak
+        The surest first. Empty for fewer than 100 rows, or a class with fewer than three.
+    """
+    if len(target) < _LEAST_ROWS:
+        return []
+    from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    metric = {"binary": "roc_auc", "multiclass": "balanced_accuracy", "regression": "r2"}[task]
+    if task == "regression":
+        tree, folds = (
+            DecisionTreeRegressor(max_leaf_nodes=64, random_state=seed),
+            KFold(3, shuffle=True, random_state=seed),
+        )
+    else:
+        if np.unique(target, return_counts=True)[1].min() < 3:
+            return []
+        tree = DecisionTreeClassifier(max_leaf_nodes=64, random_state=seed)
+        folds = StratifiedKFold(3, shuffle=True, random_state=seed)
+    where = dict(blocks)
+    found = []
+    for name in list(important)[:_COLUMNS]:
+        score = float(cross_val_score(tree, matrix[:, where[name]], target, cv=folds, scoring=metric).mean())
+        if score >= SUSPICIOUS:
+            found.append(Leak(name, score, metric))
+    return sorted(found, key=lambda leak: -leak.score)

@@ -1,0 +1,46 @@
+"""A column that knows the answer is named; one that is merely good is not."""
+
+import numpy as np
+import polars as pl
+import pytest
+from tests.conftest import customers, make_pipeline
+
+from penstock.evaluate.leaks import find_leaks
+from penstock.store.store import open_store
+
+RANDOM = np.random.default_rng(0)
+GOOD = RANDOM.normal(size=600)
+BINARY = (GOOD + RANDOM.normal(size=600) > 0).astype(float)
+CLASSES = np.digitize(GOOD + RANDOM.normal(size=600) / 3, [-0.5, 0.5]).astype(float)
+NUMBER = GOOD * 3 + RANDOM.normal(size=600)
+
+
+@pytest.mark.parametrize(("task", "target"), [("binary", BINARY), ("multiclass", CLASSES), ("regression", NUMBER)])
+def test_the_leak_is_named_and_an_honest_column_is_not(task, target):
+    gappy = np.where(np.arange(600) % 200 == 0, np.nan, target)
+    matrix = np.column_stack([GOOD, gappy, RANDOM.normal(size=600)])
+    blocks = [("good", slice(0, 1)), ("leak", slice(1, 2)), ("noise", slice(2, 3))]
+    found = find_leaks(task, matrix, blocks, target, ["leak", "good", "noise"], 0)
+    assert [item.column for item in found] == ["leak"]
+    assert '"leak" alone predicts the target' in str(found[0])
+
+
+def test_few_rows_and_rare_classes_accuse_nobody():
+    matrix = np.arange(50.0)[:, None]
+    assert find_leaks("regression", matrix, [("a", slice(0, 1))], np.arange(50.0), ["a"], 0) == []
+    rare = np.r_[np.zeros(198), 1.0, 1.0]
+    assert find_leaks("binary", rare[:, None], [("a", slice(0, 1))], rare, ["a"], 0) == []
+
+
+def test_a_leak_stands_in_the_report_and_in_the_run(tmp_path):
+    customers(800).with_columns(
+        after=pl.when(pl.col("left") == "gone").then(pl.lit("closed")).otherwise(pl.lit("open"))
+    ).write_csv(tmp_path / "customers.csv")
+    store = open_store(tmp_path / "s")
+    run = make_pipeline(tmp_path).run(store)
+    run.raise_for_status()
+    assert [item["column"] for item in run["evaluated"]["evaluation"]["leaks"]] == ["after"]
+    from pathlib import Path
+
+    assert "seems to know the answer" in Path(run.report).read_text()
+    store.close()
