@@ -296,3 +296,36 @@ def test_a_bad_event_leaves_the_others_of_its_request_uncounted(made):
 def test_tables_that_do_not_fit_are_refused(tmp_path, changes, says):
     with pytest.raises(InputError, match=says):
         make_pipeline(tmp_path, **changes)
+
+
+def test_the_catalogue_says_what_each_feature_is_and_where_it_comes_from(made):
+    from penstock.catalogue import feature_catalogue
+
+    found = {item.name: item for item in feature_catalogue(made[1], "returns", 1)}
+    seconds = found["seconds_30d"]
+    assert seconds.kind == "window"
+    assert seconds.definition == 'sum(col("seconds")) of visits of the same client, over 30d'
+    assert seconds.comes_from == ("orders.when", "orders.who", "visits.at", "visits.seconds")
+    assert seconds.importance is not None and seconds.newest.startswith("2024-")
+    assert found["amount_lag_1"].definition == 'col("amount") of orders of the same who, 1 back'
+    assert found["prices_level"].definition == "level of the latest row of prices of the same shop"
+    assert found["shops_town"].comes_from == ("orders.shop", "shops.town")
+    assert {"orders.amount", "prices.level"} <= set(found["dear"].comes_from)
+    assert "alias" not in found["share"].definition
+
+
+def test_the_difference_of_two_snapshots_names_the_columns_that_moved(made, tmp_path):
+    from penstock.changes import moved_columns
+
+    folder, _, _, _ = made
+    for name in ("orders", "visits", "prices", "shops"):
+        (tmp_path / f"{name}.csv").write_bytes((folder / f"{name}.csv").read_bytes())
+    store = open_store(tmp_path / "s")
+    one = make_pipeline(tmp_path).run(store)
+    visits = pl.read_csv(tmp_path / "visits.csv").with_columns(pl.col("seconds") * 5)
+    visits.write_csv(tmp_path / "visits.csv")
+    two = make_pipeline(tmp_path).run(store)
+    (moved,) = moved_columns(store, one.run, two.run)
+    assert moved.startswith("snapshot_visits: column seconds moved by 0.")
+    assert moved_columns(store, two.run, two.run) == []
+    store.close()

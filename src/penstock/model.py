@@ -227,7 +227,7 @@ class Model:
         again : bool
             They are from the log: one that the training data hold too, value for value, is not counted twice.
         """
-        for made, past, live in zip(self.manifest.features, self._past, self.live, strict=True):
+        for made, past, live in zip(self.manifest.features, self.past, self.live, strict=True):
             if not isinstance(made, StoredWindow | StoredAsof) or made.table != table:
                 continue
             assert live is not None and live.add is not None and past is not None
@@ -235,7 +235,8 @@ class Model:
         self._told.append((table, events, again))
 
     @cached_property
-    def _past(self) -> list[pl.DataFrame | None]:
+    def past(self) -> list[pl.DataFrame | None]:
+        """Of each feature from other rows or tables, what it knew when the model was made; None for the others."""
         files = self._files
         return [
             None if isinstance(made, Written) else read_past(files[f"past/{number}.parquet"])
@@ -245,7 +246,7 @@ class Model:
     def _past_now(self) -> list[pl.DataFrame | None]:
         """What was known when the model was made, and the events told since."""
         found: list[pl.DataFrame | None] = []
-        for made, past in zip(self.manifest.features, self._past, strict=True):
+        for made, past in zip(self.manifest.features, self.past, strict=True):
             if past is None or not isinstance(made, StoredWindow | StoredAsof):
                 found.append(past)
                 continue
@@ -260,7 +261,7 @@ class Model:
         """What answers one row from the past, and is kept up with events."""
         return [
             None if isinstance(made, Written) or past is None else made.live(past)
-            for made, past in zip(self.manifest.features, self._past, strict=True)
+            for made, past in zip(self.manifest.features, self.past, strict=True)
         ]
 
     def _table(self, table: TableOf, raw: pl.DataFrame) -> pl.DataFrame:

@@ -21,6 +21,7 @@ COMMANDS = {
     "show": "past",
     "diff": "past",
     "models": "models",
+    "features": "models",
     "promote": "models",
     "rollback": "models",
     "serve": "serving",

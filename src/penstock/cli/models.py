@@ -72,6 +72,38 @@ def models(name: str | None, store: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", metavar="NAME")
+@click.option("--version", "which", default="champion", show_default=True, help="Number or alias.")
+@store_option
+@json_option
+def features(name: str, which: str, store: str | None, as_json: bool) -> None:
+    """List what a model learns from: definition, source, importance, share of missing values.
+
+    \b
+    Example:  penstock features flights
+    """
+    from penstock.catalogue import feature_catalogue
+
+    name, opened = named_model(name, store)
+    found = feature_catalogue(opened, name, _version(which))
+    if as_json:
+        echo_json([{**vars(item), "comes_from": list(item.comes_from)} for item in found])
+        return
+    rows = [
+        [
+            item.name,
+            "–" if item.importance is None else f"{item.importance:.4f}",
+            "–" if item.missing is None else f"{item.missing:.1%}",
+            item.learnt_as,
+            item.definition,
+            ", ".join(item.comes_from),
+        ]
+        for item in found
+    ]
+    table(["feature", "importance", "missing", "learnt as", "definition", "comes from"], rows)
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
 @click.argument("version", metavar="[VERSION]", default="challenger")
 @click.option("--why", default="by hand", show_default=True, help="Kept in the history.")
 @store_option

@@ -115,9 +115,12 @@ def diff(one: str, other: str, store: str | None, as_json: bool) -> None:
     \b
     Example:  penstock diff latest~1 latest
     """
+    from penstock.changes import moved_columns
     from penstock.engine.history import diff_runs
 
-    found = diff_runs(existing_store(store), one, other)
+    opened = existing_store(store)
+    found = diff_runs(opened, one, other)
+    found.data.extend(moved_columns(opened, one, other))
     if as_json:
         echo_json(msgspec.to_builtins(found))
         return
