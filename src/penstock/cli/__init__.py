@@ -14,6 +14,7 @@ from penstock.version import __version__
 
 COMMANDS = {
     "init": "setup",
+    "discover": "setup",
     "plan": "running",
     "run": "running",
     "reproduce": "running",

@@ -43,6 +43,43 @@ def init(data: str, target: str, output: str, name: str | None, overwrite: bool,
 
 
 @click.command()
+@click.argument("pipeline", metavar="PIPELINE")
+@click.option(
+    "--label-delay", metavar="LENGTH", help="How long after a row its target is known; its past is then tried."
+)
+@store_option
+@json_option
+def discover(pipeline: str, label_delay: str | None, store: str | None, as_json: bool) -> None:
+    """Propose features over the past, and keep those that help under cross-validation: code to paste.
+
+    \b
+    Example:  penstock discover flights.py --label-delay 12h
+    """
+    from penstock.cli.common import folder_of, load_pipeline
+    from penstock.discovery import discover as look
+    from penstock.pipeline import Pipeline
+    from penstock.store.store import open_store
+
+    made = load_pipeline(pipeline)
+    if not isinstance(made, Pipeline):
+        raise InputError(f"{pipeline}: holds steps alone; discover needs a pipeline with tables")
+    found = look(made, open_store(store, folder_of(pipeline)), label_delay)
+    if as_json:
+        echo_json({**vars(found), "proposals": [vars(item) for item in found.proposals]})
+        return
+    if not found.proposals:
+        click.echo(f"{found.tried} candidates tried; none is surely better than {found.metric} {found.before:.4g}")
+        return
+    low, high = found.gain
+    click.echo(
+        f"{found.tried} candidates tried: {found.metric} {found.before:.4g} -> {found.after:.4g} on later rows that took no "
+        f"part in the choice (better by {low:.3g} to {high:.3g}). Add to features=[...]:"
+    )
+    for item in found.proposals:
+        click.echo(f"    {item.code},")
+
+
+@click.command()
 @click.option("--keep", default=10, show_default=True, type=click.IntRange(0), help="Runs of each pipeline that stay.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @store_option
