@@ -329,3 +329,40 @@ def test_the_difference_of_two_snapshots_names_the_columns_that_moved(made, tmp_
     assert moved.startswith("snapshot_visits: column seconds moved by 0.")
     assert moved_columns(store, two.run, two.run) == []
     store.close()
+
+
+def test_what_is_left_out_of_training_is_left_out_of_the_past_while_serving(made, tmp_path):
+    folder, _, _, _ = made
+    for name in ("orders", "visits", "prices", "shops"):
+        (tmp_path / f"{name}.csv").write_bytes((folder / f"{name}.csv").read_bytes())
+    visits = pl.read_csv(tmp_path / "visits.csv").with_columns(robot=pl.int_range(pl.len()) % 3 == 0)
+    visits.write_csv(tmp_path / "visits.csv")
+    store = open_store(tmp_path / "s")
+    cleaning = {
+        "visits": [
+            ps.prepare.filter(~pl.col("robot")),
+            ps.prepare.drop("robot"),
+            ps.prepare.drop_duplicates("client", "at"),
+            ps.prepare.rename(page="site"),
+        ]
+    }
+    pipeline = make_pipeline(tmp_path, prepare=cleaning)
+    run = pipeline.run(store)
+    run.raise_for_status()
+    model = ps.load("returns", store=store)
+    tables = {
+        name: pl.read_csv(tmp_path / f"{name}.csv", try_parse_dates=True)
+        for name in ("orders", "visits", "prices", "shops")
+    }
+    again = model.prepare(tables["orders"], tables)
+    assert again["seconds_30d"].equals(run["featured"]["seconds_30d"])
+    row = {"who": "c1", "shop": 1, "when": moment(300_000), "amount": 20.0}
+    event = {"client": "c1", "at": moment(299_500), "seconds": 12.5, "page": "cart"}
+    for robot in (True, False):
+        model.take_events("visits", model.read_events("visits", [{**event, "robot": robot}]))
+    seen = model.prepare(pl.DataFrame([row]))["seconds_1d"].to_list()
+    assert seen == [12.5]
+    with pytest.raises(RowsError, match="robot"):
+        model.read_events("visits", [event])
+    assert model.predict_rows([row])[0].probabilities["yes"] == model.predict_table(pl.DataFrame([row]))[0, 1]
+    store.close()

@@ -11,7 +11,7 @@ import polars as pl
 from penstock.errors import DataError
 from penstock.features.encoding import Category, Encoding
 from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
-from penstock.prepare.operations import Dropped, MapReference, Renamed
+from penstock.prepare.operations import Dropped, Kept, MapReference, Renamed
 from penstock.prepare.tables import Change, Facts
 from penstock.types.labels import label_name
 from penstock.types.parse import Parse, read_boolean, read_date, read_number
@@ -76,32 +76,38 @@ def table_of(name: str, facts: Facts, features: Sequence[Stored], table: pl.Data
             looked |= {made.time} if isinstance(made, StoredAsof) else set()
     schema = table.schema
     dtypes = {column: str(schema[column]) for column in sorted(looked)}
-    return TableOf(name, list(facts.changes), input_columns(facts, looked), dtypes)
+    return TableOf(name, list(facts.changes), input_columns(facts, looked, events=True), dtypes)
 
 
 def input_columns(
-    facts: Facts, used: set[str], target: str | None = None, encoding: Encoding | None = None
+    facts: Facts, used: set[str], target: str | None = None, encoding: Encoding | None = None, *, events: bool = False
 ) -> list[InputColumn]:
-    """Work out which raw columns a request may carry, from the prepared columns that are used."""
+    """Work out which raw columns a request may carry, from the prepared columns that are used.
+
+    `events` are chosen by filters too, so that they must carry what these look at.
+    """
     changes = facts.changes
     everything = any(isinstance(change, MapReference) for change in changes)
     levels = {item.column: item.levels for item in encoding.encoders if isinstance(item, Category)} if encoding else {}
     found = []
     for name, kind in facts.raw:
         now: str | None = name
-        reads = ""
+        reads, chosen_by = "", False
         for change in changes:
-            if isinstance(change, Renamed) and change.old == now:
+            if isinstance(change, Kept):
+                chosen_by = chosen_by or (events and now in change.needs)
+            elif isinstance(change, Renamed) and change.old == now:
                 now = change.new
             elif isinstance(change, Dropped) and change.column == now:
                 now = None
             elif isinstance(change, Parse) and change.column == now and change.to in ("number", "boolean", "date"):
                 reads = change.to
-        if now == target or name == target:
+        if target is not None and target in (now, name):
             continue
         known = levels.get(now or "", [])
         values = known if len(known) <= 20 else []
-        found.append(InputColumn(name, kind, bool(now is not None and (now in used or everything)), reads, values))
+        required = chosen_by or (now is not None and (now in used or everything))
+        found.append(InputColumn(name, kind, required, reads, values))
     return found
 
 

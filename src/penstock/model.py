@@ -266,7 +266,9 @@ class Model:
 
     def _table(self, table: TableOf, raw: pl.DataFrame) -> pl.DataFrame:
         return typed(
-            apply_facts(raw, Facts((), tuple(table.changes), (), 0, 0)), table.dtypes, f"{self.name}, {table.name}"
+            apply_facts(raw, Facts((), tuple(table.changes), (), 0, 0), choose=True),
+            table.dtypes,
+            f"{self.name}, {table.name}",
         )
 
     def predict_prepared(self, table: pl.DataFrame) -> Array:

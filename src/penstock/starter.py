@@ -117,7 +117,7 @@ def _text(
         "pipeline = ps.Pipeline(",
         f"    name={json_text(name)},",
         f"    ingest=ps.ingest.files({json_text(place)}),",
-        "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, rename, drop, filter, map",
+        "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, fill, clip, normalise, rename, drop, filter, map",
         "    # features=[ps.features.derive(ratio=pl.col(\"a\") / pl.col(\"b\"))],  # after: import polars as pl",
         f"    target={what},",
         f"    split=ps.split.time({json_text(time)}, test=0.2),  # judged on the latest rows" if time

@@ -16,10 +16,12 @@ from penstock.prepare.operations import (
     DropDuplicates,
     Dropped,
     Filter,
+    Kept,
     Map,
     MapReference,
     Normalise,
     Note,
+    Once,
     Operation,
     Rename,
     Renamed,
@@ -34,7 +36,7 @@ _COMPARED_ROWS = 200_000
 ROW = "penstock row"
 """Name of the column that says which row of the snapshot a prepared row was."""
 
-Change = Parse | Renamed | Dropped | MapReference | Filled | Clipped
+Change = Parse | Renamed | Dropped | MapReference | Filled | Clipped | Kept | Once
 """One thing that is done to every row, at training and at serving alike."""
 
 
@@ -167,6 +169,7 @@ def prepare(
             need(frame, made.columns, "ps.prepare.drop_duplicates(...)")
             over = list(made.columns) or [name for name in frame.columns if name != ROW]
             frame = _without_duplicates(frame, over, made.latest)
+            changes.append(Once(tuple(over), made.latest))
             what = f"in {', '.join(made.columns)}" if made.columns else "in all columns"
             kept = f"; the one with the latest {made.latest} is kept" if made.latest else ""
             notes.append(Note("prepare", None, before - frame.height, f"rows dropped as duplicates {what}{kept}"))
@@ -180,6 +183,7 @@ def prepare(
         elif isinstance(made, Filter):
             need(frame, made.predicate.meta.root_names(), "ps.prepare.filter(...)")
             frame = frame.filter(made.predicate)
+            changes.append(Kept.of(made.predicate))
             notes.append(Note("prepare", None, before - frame.height, f"rows dropped by filter {made.predicate}"))
         else:
             frame = _mapped(frame, made)
@@ -249,8 +253,15 @@ def _mapped(frame: pl.DataFrame, made: Map) -> pl.DataFrame:
     return normalised(done).insert_column(0, frame[ROW])
 
 
-def apply_facts(raw: pl.DataFrame, facts: Facts) -> pl.DataFrame:
-    """Prepare later rows as the training rows were; rows are neither dropped nor reordered."""
+def apply_facts(raw: pl.DataFrame, facts: Facts, *, choose: bool = False) -> pl.DataFrame:
+    """Prepare later rows as the training rows were.
+
+    Parameters
+    ----------
+    choose : bool
+        Also leave out the rows that filters and duplicates left out of training, as the events of a window must be.
+        Else rows are neither dropped nor reordered: every request is answered.
+    """
     frame = normalised(raw)
     for change in facts.changes:
         if isinstance(change, Parse):
@@ -262,6 +273,15 @@ def apply_facts(raw: pl.DataFrame, facts: Facts) -> pl.DataFrame:
             frame = frame.drop(change.column, strict=False)
         elif isinstance(change, Filled | Clipped):
             frame = frame.with_columns(change.expressions())
+        elif isinstance(change, Kept):
+            if choose:
+                need(frame, change.needs, "ps.prepare.filter(...)")
+                frame = frame.filter(change.read())
+        elif isinstance(change, Once):
+            over = [name for name in change.columns if name in frame.columns]
+            if choose and len(over) == len(change.columns):
+                numbered = frame.with_row_index(ROW)
+                frame = _without_duplicates(numbered, over, change.latest).drop(ROW)
         else:
             frame = normalised(change.load()(frame))
     return frame
