@@ -68,14 +68,14 @@ def read_table(path: Path, separator: str | None = None, encoding: str = "utf-8"
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     if packed:
         data = _unpacked(data, packed, path)
-    if not data.strip():
+    if not data or data.isspace():
         raise DataError(f"{path.name}: the file is empty; expected a header line and rows")
     if kind == "zip":
         frame = _read_zip(data, separator, encoding, path)
     elif kind in _BINARY:
         frame = _read_binary(data, kind, path)
     else:
-        data = _as_utf8(data, encoding, path)
+        data = _as_utf8(data, encoding, path, trusted=kind == "csv")
         frame = _read_csv(data, separator, path) if kind == "csv" else _read_jsonl(data, path)
     if frame.height == 0:
         raise DataError(f"{path.name}: has columns ({', '.join(frame.columns[:5])}) but no rows")
@@ -131,7 +131,8 @@ def _unpacked(data: bytes, packing: str, path: Path) -> bytes:
         raise DataError(f"{path.name}: is not a whole {packing} file: {str(error).splitlines()[0]}") from error
 
 
-def _as_utf8(data: bytes, encoding: str, path: Path) -> bytes:
+def _as_utf8(data: bytes, encoding: str, path: Path, *, trusted: bool = False) -> bytes:
+    """Return text as UTF-8; with `trusted`, what should be that already is not looked at once more."""
     utf8 = codecs.lookup(encoding).name == "utf-8"
     if utf8 and data.startswith(codecs.BOM_UTF8):
         data = data[3:]
@@ -143,6 +144,8 @@ def _as_utf8(data: bytes, encoding: str, path: Path) -> bytes:
         raise DataError(f'{path.name}: is text in UTF-16; say so with ps.ingest.files(..., encoding="utf-16")')
     if b"\x00" in data[:65536] and not encoding.lower().startswith(("utf-16", "utf-32")):
         raise DataError(f"{path.name}: holds binary data, not text; expected lines of separated values")
+    if utf8 and trusted:
+        return data
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -156,7 +159,8 @@ def _as_utf8(data: bytes, encoding: str, path: Path) -> bytes:
 
 def _read_csv(data: bytes, separator: str | None, path: Path) -> pl.DataFrame:
     data = data.lstrip(b"\r\n")
-    first = data.split(b"\n", 1)[0].decode().rstrip("\r")
+    end = data.find(b"\n")
+    first = _decoded(data[:end] if end >= 0 else data, path).rstrip("\r")
     if separator is None:
         counts = {sign: len(next(csv.reader([first], delimiter=sign), [])) for sign in _SEPARATORS}
         separator = max(_SEPARATORS, key=lambda sign: counts[sign])
@@ -177,11 +181,19 @@ def _read_csv(data: bytes, separator: str | None, path: Path) -> pl.DataFrame:
             break
         except pl.exceptions.PolarsError as error:
             problem = error
+    if frame is None:
+        _decoded(data, path)
     if frame is None or (frame.height and frame[frame.columns[-1]].null_count() > 0):
         _check_lines(data, separator, len(names), path)
     if frame is None:
         raise DataError(f"{path.name}: cannot be read as CSV: {str(problem).splitlines()[0]}")
     return _with_leading_zeros(frame, data, separator, names)
+
+
+def _decoded(data: bytes, path: Path) -> str:
+    """Decode, or say which line holds what is not UTF-8."""
+    _as_utf8(data, "utf-8", path)
+    return data.decode()
 
 
 def _check_lines(data: bytes, separator: str, width: int, path: Path) -> None:

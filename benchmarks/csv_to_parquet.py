@@ -1,0 +1,71 @@
+"""A CSV file to Parquet: our reader, which says what it cannot read, beside Polars' own streaming conversion.
+
+Each in a process of its own, alternating; median wall seconds and peak memory.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROWS, ROUNDS = 3_000_000, 7
+
+
+def make(path: Path) -> None:
+    import numpy as np
+    import polars as pl
+
+    random = np.random.default_rng(0)
+    when = pl.Series(random.integers(1_600_000_000, 1_700_000_000, ROWS) * 1_000_000).cast(pl.Datetime("us"))
+    pl.DataFrame({
+        "id": np.arange(ROWS), "who": random.integers(0, 100_000, ROWS), "when": when,
+        "amount": random.gamma(2, 50, ROWS).round(2), "city": random.choice(["Oslo", "Rome", "Paris"], ROWS),
+        "x": random.normal(size=ROWS),
+    }).write_csv(path)  # fmt: skip
+
+
+def penstock(path: Path) -> None:
+    from penstock.ingest.read import read_table
+
+    read_table(path).write_parquet(path.with_suffix(".own.parquet"), compression="zstd", compression_level=3)
+
+
+def polars(path: Path) -> None:
+    import polars as pl
+
+    pl.scan_csv(path, try_parse_dates=True).sink_parquet(
+        path.with_suffix(".polars.parquet"), compression="zstd", compression_level=3
+    )
+
+
+def main() -> None:
+    if len(sys.argv) == 3:
+        {"penstock": penstock, "polars": polars}[sys.argv[1]](Path(sys.argv[2]))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        make(path)
+        figures: dict[str, list[tuple[float, int]]] = {"penstock": [], "polars": []}
+        for _ in range(ROUNDS):
+            for engine, found in figures.items():
+                began = time.perf_counter()
+                process = subprocess.Popen([sys.executable, __file__, engine, str(path)])
+                _, status, usage = os.wait4(process.pid, 0)
+                assert status == 0, engine
+                found.append((time.perf_counter() - began, usage.ru_maxrss))
+        size = path.stat().st_size / 1e6
+        for engine, found in figures.items():
+            seconds = sorted(item for item, _ in found)[ROUNDS // 2]
+            peak = max(item for _, item in found) / 1e6
+            print(
+                json.dumps(
+                    {"engine": engine, "MB": round(size), "seconds": round(seconds, 2), "peak GB": round(peak, 2)}
+                )
+            )
+
+
+if __name__ == "__main__":
+    main()
