@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import inspect
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from penstock.deploy.options import Api
 from penstock.engine.graph import Graph
-from penstock.engine.step import Partitions, Ref, Source, Step
+from penstock.engine.step import Ref
 from penstock.errors import InputError
-from penstock.evaluate.gates import Gate, Verdict
-from penstock.features.definitions import Calendar, Derive, Feature
-from penstock.features.relations import Asof, Join, Window
+from penstock.evaluate.gates import Gate
+from penstock.features.definitions import Feature
 from penstock.ingest.databases import Database
 from penstock.ingest.http import Http
 from penstock.ingest.options import Files
 from penstock.monitor.options import Drift
-from penstock.prepare.operations import Cast, Drop, DropDuplicates, Filter, Map, Normalise, Operation, Rename
+from penstock.prepare.operations import Operation
 from penstock.prepare.repairs import Clip, Fill, Repair
 from penstock.train.options import Estimator, Search, Train
 from penstock.types.split import Split
 from penstock.types.target import Target
-from penstock.version import __version__
 
 if TYPE_CHECKING:
     from penstock.engine.plan import Plan
@@ -112,7 +106,7 @@ class Pipeline:
         self._check_tables()
         wanted: list[tuple[str, Any, tuple[type, ...], str]] = [
             *(
-                ("ingest", item, (Files, Database, Http), "ps.ingest.files(...), database(...) or http(...)")
+                ("ingest", item, get_args(Ingest), "ps.ingest.files(...), database(...) or http(...)")
                 for item in self.tables.values()
             ),
             (
@@ -128,14 +122,14 @@ class Pipeline:
             ("monitor", self.monitor, (Drift,), "ps.monitor.drift(...)"),
             ("seed", self.seed, (int,), "a whole number"),
         ]
-        operations = (Cast, Clip, Drop, DropDuplicates, Fill, Filter, Map, Normalise, Rename)
+        operations = (*get_args(Operation), *get_args(Repair))
         wanted += [
             ("prepare", item, operations, "ps.prepare.cast(...) and the like, in a list")
             for name in self.tables
             for item in self.operations(name)
         ]
         wanted += [
-            ("features", item, _FEATURES, "ps.features.derive(...), window(...) and the like, in a list")
+            ("features", item, get_args(Feature), "ps.features.derive(...), window(...) and the like, in a list")
             for item in self.features
         ]
         for stage, value, kinds, example in wanted:
@@ -199,8 +193,10 @@ class Pipeline:
         import contextlib
         import json
 
+        from penstock.compiling import schema_ref
+
         if self.file and self.folder.is_dir() and not self.schema_file.exists():
-            text = json.loads(_schema(self, store, snapshots).value or b'""')
+            text = json.loads(schema_ref(self, store, snapshots).value or b'""')
             with contextlib.suppress(OSError):  # a folder that cannot be written is no reason to lose a run
                 self.schema_file.write_text(text, encoding="utf-8")
 
@@ -211,6 +207,8 @@ class Pipeline:
 
     def graph(self) -> Graph:
         """Compile to a static graph: nothing is read or run."""
+        from penstock.compiling import compile_graph
+
         return compile_graph(self)
 
     def plan(self, store: Store | str | Path | None = None) -> Plan:
@@ -264,260 +262,3 @@ def _calling_file() -> str:
             break
         frame = frame.f_back
     return ""
-
-
-def compile_graph(pipeline: Pipeline) -> Graph:
-    """Turn a pipeline into steps and sources."""
-    from penstock import flow
-
-    target, gate, split, base = pipeline.target, pipeline.evaluate, pipeline.split, pipeline.base_table
-    features, seed = list(pipeline.features), pipeline.seed
-    times = {name: item.time for name, item in pipeline.tables.items()}
-    others = [name for name in pipeline.tables if name != base]
-    group = split.column if split.kind == "group" else None
-    steps: list[Step] = []
-
-    def add(
-        stage: str,
-        function: Callable[..., Any],
-        inputs: Sequence[str] | Mapping[str, str],
-        parameters: dict[str, Any],
-        name: str | None = None,
-        **options: Any,
-    ) -> None:
-        hints = _hints(function)
-        arguments = dict(inputs) if isinstance(inputs, Mapping) else {item: item for item in inputs}
-        steps.append(
-            Step(
-                name=name or function.__name__, function=function, inputs=arguments, parameters=parameters, stage=stage,
-                annotations={key: hints[key] for key in arguments if key in hints}, returns=hints.get("return"),
-                version=_version(stage), packages=("polars", *_PACKAGES.get(stage, ())), location=f"{stage} of {pipeline.name}",
-                **options,
-            )
-        )  # fmt: skip
-
-    for table, ingest in pipeline.tables.items():
-        # The base table's steps have the plain names; those of another are told apart by its name.
-        suffix = "" if table == base else f"_{table}"
-        outside = f"files{suffix}" if isinstance(ingest, Files) else f"source{suffix}"
-        if isinstance(ingest, Files):
-            options = {"separator": ingest.separator, "encoding": ingest.encoding}
-            add("ingest", flow.read, {"file": outside}, options, f"read{suffix}", each="file")
-        elif isinstance(ingest, Database) and ingest.cursor is not None:
-            add("ingest", flow.read_part, {"part": outside}, {"database": ingest}, f"read{suffix}", each="part")
-        elif isinstance(ingest, Database):
-            add("ingest", flow.read_whole, {"asked": outside}, {"database": ingest}, f"read{suffix}")
-        else:
-            add("ingest", flow.read_pages, {"asked": outside}, {"http": ingest}, f"read{suffix}")
-        add("ingest", flow.snapshot, {"parts": f"read{suffix}"}, {}, f"snapshot{suffix}")
-        plain = [item for item in pipeline.operations(table) if not isinstance(item, Fill | Clip)]
-        cleaning = {"operations": plain, "target": target.column if table == base else None}
-        add("prepare", flow.prepared, {"snapshot": f"snapshot{suffix}"}, cleaning, f"prepared{suffix}")
-    time = times[base]
-    snapshots = {f"snapshot_{name}": f"snapshot_{name}" for name in others}
-    expected = {"base": base, "file": pipeline.schema_file.name}
-    add("prepare", flow.checked, {"schema": "schema", "snapshot": "snapshot", **snapshots}, expected)
-    add("train", flow.divided, ["prepared", "checked"], {"split": split, "target": target, "time": time})
-    repairs = [item for item in pipeline.operations(base) if isinstance(item, Fill | Clip)]
-    ready = {"prepared": "prepared"}
-    if repairs:
-        add("prepare", flow.repaired, ["prepared", "divided"], {"repairs": repairs, "target": target.column})
-        ready = {"prepared": "repaired"}
-    looked = {f"prepared_{name}": f"prepared_{name}" for name in others}
-    past = {"features": features, "base": base, "times": times}
-    add("features", flow.featured, {**ready, **looked}, past)
-    trained: dict[str, Any] = {"target": target, "pipeline": pipeline.name, "seed": seed, **past}
-    tried = []
-    if isinstance(pipeline.train, Search):
-        search = pipeline.train
-        parameters = {
-            "target": target, "budget": search.budget, "learners": list(search.learners), "metric": search.metric or gate.metric,
-            "most": search.trials, "folds": search.folds, "seed": seed, "group": group,
-        }  # fmt: skip
-        add("train", flow.trials, ["featured", "divided"], parameters, cpus=2 if _cores() > 1 else 1)
-        trained["metric"] = search.metric or gate.metric
-        tried = ["trials"]
-    else:
-        trained |= {"given": pipeline.train, "metric": gate.metric}
-    known = {name: name for name in ("featured", "divided", *tried)}
-    add("train", flow.trained, {**ready, **known, **looked}, trained)
-    add(
-        "evaluate",
-        flow.evaluated,
-        ["trained", "featured", "divided"],
-        {"target": target, "gate": gate, "seed": seed},
-    )
-    add(
-        "evaluate",
-        flow.gated,
-        [
-            "evaluated",
-            "snapshot",
-            "featured",
-            "divided",
-            "trained",
-            "champion",
-            *(f"snapshot_{name}" for name in others),
-        ],
-        {"gate": gate, "target": target, "base": base},
-    )
-    add(
-        "evaluate",
-        flow.report,
-        {**ready, **known, **{name: name for name in ("trained", "evaluated", "gated", "checked")}, **looked},
-        {},
-    )
-    place = f"pipeline {pipeline.name}"
-    sources = [
-        *(
-            _outside(item, "" if name == base else f"_{name}", place)
-            for name, item in pipeline.tables.items()
-        ),
-        Source(
-            "schema", functools.partial(_schema, pipeline), needs=("snapshot", *snapshots), location=place, stage="prepare"
-        ),
-        Source(
-            "champion",
-            functools.partial(_champion, pipeline.name),
-            needs=("trained",),
-            location=place,
-            stage="evaluate",
-        ),
-    ]  # fmt: skip
-    return Graph.build(pipeline.name, steps, sources)
-
-
-_FEATURES = (Derive, Calendar, Window, Asof, Join)
-_PACKAGES: dict[str, tuple[str, ...]] = {
-    "train": ("numpy", "scikit-learn", "lightgbm", "skops"),
-    "evaluate": ("numpy", "scikit-learn", "lightgbm", "matplotlib", "skops"),
-}
-
-
-def _cores() -> int:
-    import os
-
-    return os.cpu_count() or 1
-
-
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations of a step that the graph can check: names of types only, so that nothing heavy is imported."""
-    return dict.fromkeys(inspect.signature(function).parameters)
-
-
-@functools.cache
-def _version(stage: str) -> str:
-    """Name this version of a stage's code: what it was installed as, and what its files hold."""
-    home = Path(__file__).parent
-    shared = [home / "flow.py", home / "model.py", home / "inputs.py", home / "rows.py", home / "types"]
-    hasher = hashlib.sha256()
-    for place in [*shared, *(home / name for name in _STAGES[stage])]:
-        for path in [place] if place.is_file() else sorted(place.rglob("*.py")) + sorted(place.rglob("*.html")):
-            hasher.update(path.read_bytes())
-    return f"penstock {__version__} {stage} {hasher.hexdigest()[:8]}"
-
-
-_STAGES: dict[str, tuple[str, ...]] = {
-    "ingest": ("ingest",),
-    "prepare": ("prepare",),
-    "features": ("features",),
-    "train": ("train", "features", "monitor/profile.py"),
-    "evaluate": ("evaluate", "train/learners", "features"),
-}
-
-
-def _outside(ingest: Ingest, suffix: str, place: str) -> Source:
-    """Return what a table is read from, as a source of the graph."""
-    if isinstance(ingest, Files):
-        resolve: Callable[..., Ref] = functools.partial(_files, ingest)
-        return Source(f"files{suffix}", resolve, returns=Partitions[Path], location=place, stage="ingest")
-    resolve = functools.partial(_database, ingest) if isinstance(ingest, Database) else functools.partial(_http, ingest)
-    return Source(f"source{suffix}", resolve, location=place, stage="ingest")
-
-
-def _database(ingest: Database, _store: Store, _known: Mapping[str, Ref]) -> Ref:
-    from penstock.engine.files import partitions_ref
-    from penstock.ingest.databases import parts_of
-
-    refs = [(name, _json_ref(part)) for name, part in parts_of(ingest)]
-    return refs[0][1] if ingest.cursor is None else partitions_ref(refs)
-
-
-def _http(ingest: Http, store: Store, _known: Mapping[str, Ref]) -> Ref:
-    """Nothing tells whether an API's rows have changed: they are asked for in each run."""
-    from penstock.ingest.http import place_of
-
-    return _json_ref({"place": place_of(ingest, store.folder), "at": time.time_ns()})
-
-
-def _json_ref(value: Any) -> Ref:
-    from penstock.store.formats import encode
-
-    data = encode(value).data
-    return Ref(hashlib.sha256(data).hexdigest(), "json", len(data), data)
-
-
-def _files(ingest: Files, store: Store, _known: Mapping[str, Ref]) -> Ref:
-    from penstock.engine.files import file_refs, partitions_ref
-
-    found = file_refs(store, list(ingest.patterns), Path(ingest.folder), always_partitions=True)
-    # Folders such as year=2024 are columns of the rows in them: they count as content.
-    named = [(name, _with_folders(ref)) for name, ref in found.partitions]
-    return (
-        found
-        if all(one is two[1] for (_, one), two in zip(found.partitions, named, strict=True))
-        else partitions_ref(named)
-    )
-
-
-def _with_folders(ref: Ref) -> Ref:
-    from penstock.ingest.read import folder_columns
-
-    columns = folder_columns(Path(str(ref.path)))
-    return replace(ref, digest=hashlib.sha256(f"{ref.digest} {columns}".encode()).hexdigest()) if columns else ref
-
-
-def _schema(pipeline: Pipeline, store: Store, known: Mapping[str, Ref]) -> Ref:
-    """The text of the schema file; while there is none, what the first run will write."""
-    from penstock.engine.execute import load
-
-    try:
-        text = pipeline.schema_file.read_text(encoding="utf-8")
-    except OSError:
-        from penstock.prepare.validation import infer_rules, write_rules
-
-        base = pipeline.base_table
-        tables = {
-            name: load(store, known["snapshot" if name == base else f"snapshot_{name}"]) for name in pipeline.tables
-        }
-        times = {name: item.time for name, item in pipeline.tables.items()}
-        keys = [
-            (base, mine, item.table, theirs)
-            for item in pipeline.features
-            if isinstance(item, Join)
-            for mine, theirs in item.on
-        ]
-        text = write_rules(infer_rules(tables, times, keys)) + "\n"
-    made = _json_ref(text)
-    if any(line.startswith("fresh =") for line in text.splitlines()):
-        # What is fresh now may be stale in an hour, though the data are the same.
-        hour = int(time.time()) // 3600
-        return replace(made, digest=hashlib.sha256(f"{made.digest} {hour}".encode()).hexdigest())
-    return made
-
-
-def _champion(name: str, store: Store, known: Mapping[str, Ref]) -> Ref:
-    """The model that a new one must beat: the champion, or, for the champion itself, the one that it beat."""
-    from penstock.deploy.registry import Registry
-
-    registry = Registry(store, name)
-    champion = registry.champion()
-    digest = None if champion is None else champion.digest
-    if champion is not None and digest == known["trained"].digest:
-        digest = champion.judged_against
-    if digest is None:
-        return Ref("none", "json", 4, b"null")
-    return Ref(digest, "bundle")
-
-
-__all__ = ["Pipeline", "Verdict", "compile_graph"]

@@ -108,7 +108,7 @@ def test_every_kind_of_file_gives_the_same_table(tmp_path):
 
 def test_folders_of_hive_are_columns_and_count_as_content(tmp_path):
     import penstock as ps
-    from penstock.pipeline import _files
+    from penstock.compiling import _files
     from penstock.store.store import open_store
 
     for year in ("2023", "2024"):
