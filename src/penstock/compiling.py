@@ -204,7 +204,7 @@ def _database(ingest: Database, _store: Store, _known: Mapping[str, Ref]) -> Ref
 
 def _http(ingest: Http, store: Store, _known: Mapping[str, Ref]) -> Ref:
     """Nothing tells whether an API's rows have changed: they are asked for in each run."""
-    from penstock.ingest.http import place_of
+    from penstock.ingest.download import place_of
 
     return _json_ref({"place": place_of(ingest, store.folder), "at": time.time_ns()})
 

@@ -35,7 +35,8 @@ from penstock.features.resolve import resolve
 from penstock.features.stored import Stored, compacts, compute, write_past
 from penstock.ingest.databases import Database
 from penstock.ingest.databases import read_part as read_database
-from penstock.ingest.http import Http, download
+from penstock.ingest.download import download
+from penstock.ingest.http import Http
 from penstock.ingest.read import concatenate, flat, read_table
 from penstock.inputs import input_columns, table_of
 from penstock.model import FORMAT, Model

@@ -11,7 +11,7 @@ import polars as pl
 from penstock.errors import DataError
 from penstock.features.encoding import Category, Encoding
 from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
-from penstock.prepare.operations import Dropped, Kept, MapReference, Renamed
+from penstock.prepare.changes import Dropped, Kept, MapReference, Renamed
 from penstock.prepare.tables import Change, Facts
 from penstock.types.labels import label_name
 from penstock.types.parse import Parse, read_boolean, read_date, read_number

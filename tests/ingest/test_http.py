@@ -13,7 +13,8 @@ import pytest
 
 import penstock as ps
 from penstock.errors import DataError, InputError
-from penstock.ingest.http import by_cursor, by_link, by_offset, by_page, download, http, place_of
+from penstock.ingest.download import download, place_of
+from penstock.ingest.http import by_cursor, by_link, by_offset, by_page, http
 from penstock.store.store import open_store
 
 ROWS = [

@@ -9,22 +9,18 @@ import polars as pl
 import polars.selectors as cs
 
 from penstock.errors import DataError
+from penstock.prepare.changes import Dropped, Kept, MapReference, Once, Renamed
 from penstock.prepare.inference import infer
 from penstock.prepare.operations import (
     Cast,
     Drop,
     DropDuplicates,
-    Dropped,
     Filter,
-    Kept,
     Map,
-    MapReference,
     Normalise,
     Note,
-    Once,
     Operation,
     Rename,
-    Renamed,
     apply_cast,
     need,
 )
