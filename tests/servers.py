@@ -95,3 +95,17 @@ def mariadb() -> Iterator[int]:
         process.terminate()
         process.wait(30)
         shutil.rmtree(data, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def s3() -> Iterator[str]:
+    """Yield the URL of an S3 over real HTTP; it is moto's server, a fake of Amazon's that speaks its protocol."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()

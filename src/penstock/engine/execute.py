@@ -146,7 +146,7 @@ def load(store: Store, ref: Ref, annotation: Any = None) -> Any:
         When the store no longer holds what it was given.
     """
     if ref.format == "path":
-        return Path(str(ref.path))
+        return str(ref.path) if "://" in str(ref.path) else Path(str(ref.path))
     if ref.format == "partitions":
         inner = None
         if annotation is not None:

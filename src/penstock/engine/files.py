@@ -47,14 +47,48 @@ def file_refs(store: Any, patterns: list[str], folder: Path, *, always_partition
 
     The digest of a file that has kept its size and time of change is taken from the catalog.
     """
-    files = find_files(patterns, folder)
-    refs = [(path.name, _file_ref(store, path)) for path in files]
+    found: list[Ref] = []
+    for pattern in patterns:
+        if "://" in pattern:
+            found += _remote_refs(pattern)
+        else:
+            found += [_file_ref(store, path) for path in find_files([pattern], folder)]
+    refs = list({str(ref.path): ref for ref in found}.values())
     if len(refs) == 1 and not always_partitions:
-        return refs[0][1]
-    names = [name for name, _ in refs]
+        return refs[0]
+    names = [str(ref.path).rpartition("/")[2] for ref in refs]
     if len(set(names)) != len(names):
-        refs = [(str(path), ref) for path, (_, ref) in zip(files, refs, strict=True)]
-    return partitions_ref(refs)
+        names = [str(ref.path) for ref in refs]
+    return partitions_ref(list(zip(names, refs, strict=True)))
+
+
+def _remote_refs(pattern: str) -> list[Ref]:
+    """Return refs to objects behind a URL that fsspec understands, known by what their store tells of their content."""
+    import fsspec
+
+    try:
+        system, place = fsspec.core.url_to_fs(pattern)
+        paths = sorted(system.glob(place)) if any(sign in place for sign in "*?[") else [place]
+        infos = [system.info(path) for path in paths]
+    except ImportError as error:
+        raise DataError(f"{pattern}: needs a package that is not installed: {error}") from None
+    except FileNotFoundError:
+        raise DataError(f"{pattern}: was not found") from None
+    except Exception as error:  # each file system has errors of its own
+        raise DataError(f"{pattern}: cannot be reached: {type(error).__name__}: {str(error)[:300]}") from None
+    files = [info for info in infos if info["type"] == "file"]
+    if not files:
+        raise DataError(f"{pattern}: was not found")
+    refs = []
+    for info in files:
+        url = system.unstrip_protocol(info["name"])
+        told = (
+            info.get("ETag") or info.get("etag") or info.get("md5Hash") or info.get("mtime") or info.get("LastModified")
+        )
+        # Nothing told means that a change would not be noticed: it is read in each run.
+        mark = f"{told} {info.get('size')}" if told else f"{url} {time.time_ns()}"
+        refs.append(Ref(hashlib.sha256(mark.encode()).hexdigest(), "path", int(info.get("size") or 0), path=url))
+    return refs
 
 
 def partitions_ref(refs: list[tuple[str, Ref]]) -> Ref:

@@ -41,8 +41,9 @@ def files(
     Parameters
     ----------
     *patterns : str or Path
-        Files or glob patterns, relative to the file that says it: CSV, TSV, JSON Lines or Parquet, plain or
-        packed with gzip or zstd.
+        Files or glob patterns, relative to the file that says it: CSV, TSV, JSON Lines, Parquet, Arrow, Avro, Excel, ZIP;
+        text also packed with gzip or zstd. Or URLs that fsspec understands, such as ``s3://bucket/sales/*.parquet``;
+        credentials are taken from the environment, as the cloud's own tools do.
     time : str, optional
         The column that says when each row happened; rows are then split by time.
     separator : str, optional

@@ -28,13 +28,13 @@ _INFERRED_ROWS = 10_000
 _SEPARATORS = ",;\t|"
 
 
-def read_table(path: Path, separator: str | None = None, encoding: str = "utf-8") -> pl.DataFrame:
+def read_table(path: Path | str, separator: str | None = None, encoding: str = "utf-8") -> pl.DataFrame:
     """Read one file to a frame, with the types that its cells show.
 
     Parameters
     ----------
-    path : Path
-        The file; its kind is known from its name.
+    path : Path or str
+        The file, or a URL that fsspec understands; its kind is known from its name.
     separator : str, optional
         Between the fields of a CSV file; found in the first line when left out.
     encoding : str
@@ -53,6 +53,7 @@ def read_table(path: Path, separator: str | None = None, encoding: str = "utf-8"
     >>> read_table(path).schema
     Schema([('city', String), ('price', Float64)])
     """
+    place, path = str(path), Path(path)
     suffixes = [item.lower() for item in path.suffixes[-2:]]
     packed = PACKED.get(suffixes[-1]) if suffixes else None
     kinds = [SUFFIXES[item] for item in suffixes if item in SUFFIXES]
@@ -62,10 +63,7 @@ def read_table(path: Path, separator: str | None = None, encoding: str = "utf-8"
             ".avro, .xlsx and .zip, also followed by .gz or .zst"
         )
     kind = kinds[-1]
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    data = _bytes_of(place)
     if packed:
         data = _unpacked(data, packed, path)
     if not data or data.isspace():
@@ -81,6 +79,18 @@ def read_table(path: Path, separator: str | None = None, encoding: str = "utf-8"
         raise DataError(f"{path.name}: has columns ({', '.join(frame.columns[:5])}) but no rows")
     columns = folder_columns(path)
     return flat(frame).with_columns(pl.lit(value).alias(name) for name, value in columns if name not in frame.columns)
+
+
+def _bytes_of(place: str) -> bytes:
+    try:
+        if "://" not in place:
+            return Path(place).read_bytes()
+        import fsspec
+
+        with fsspec.open(place, "rb") as file:
+            return bytes(file.read())
+    except OSError as error:
+        raise DataError(f"{place}: cannot be read: {error.strerror or error}") from error
 
 
 def folder_columns(path: Path) -> list[tuple[str, str]]:
