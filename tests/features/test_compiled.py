@@ -1,5 +1,7 @@
 """A feature compiled for one row equals Polars on a table, bit for bit."""
 
+import datetime as dt
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -9,14 +11,23 @@ from penstock.features import calendar, derive
 from penstock.features.compiled import compile_feature
 from penstock.features.definitions import apply_features, check_alone, expressions_of
 
-KINDS = {"f": "Float64", "g": "Float64", "i": "Int64", "j": "Int64"}
+KINDS = {"f": "Float64", "g": "Float64", "i": "Int64", "j": "Int64", "t": "Datetime(time_unit='us', time_zone=None)"}
 FLOATS = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, -0.0, 1.0, 0.1])
 INTEGERS = st.none() | st.integers(-(2**62), 2**62) | st.integers(-5, 5)
 ROWS = st.lists(
-    st.fixed_dictionaries({"f": FLOATS, "g": FLOATS, "i": INTEGERS, "j": INTEGERS}), min_size=1, max_size=12
+    st.fixed_dictionaries({"f": FLOATS, "g": FLOATS, "i": INTEGERS, "j": INTEGERS, "t": st.none() | st.datetimes()}),
+    min_size=1,
+    max_size=12,
 )
-SCHEMA = {"f": pl.Float64, "g": pl.Float64, "i": pl.Int64, "j": pl.Int64}
+SCHEMA = {"f": pl.Float64, "g": pl.Float64, "i": pl.Int64, "j": pl.Int64, "t": pl.Datetime("us")}
 EXPRESSIONS = [
+    pl.col("t").dt.year(),
+    pl.col("t").dt.month(),
+    pl.col("t").dt.day(),
+    pl.col("t").dt.hour(),
+    pl.col("t").dt.weekday() >= 6,
+    pl.col("f") > pl.col("g"),
+    pl.col("i") < 3,
     pl.col("f") / pl.col("g"),
     pl.col("f") / 3.7,
     pl.col("i") / 7,
@@ -49,6 +60,10 @@ def test_a_compiled_feature_equals_polars(made, rows):
         pl.col("s").str.len_chars(),
         pl.col("f") ** 2,
         pl.col("f").clip(pl.col("g")),
+        pl.col("t").dt.minute(),
+        pl.col("t").dt.month() * 100,
+        pl.col("t") + pl.col("i"),
+        pl.col("f") > pl.col("i"),
         pl.lit(1) / 0,
     ],
 )
@@ -61,8 +76,9 @@ def test_what_is_not_surely_equal_is_left_to_polars(made):
 )
 def test_a_row_alone_has_the_value_that_it_has_in_the_table(made):
     table = pl.DataFrame(
-        {"f": [i * 0.377 for i in range(50)], "g": [i + 0.3 for i in range(50)], "i": range(50), "j": range(1, 51)}
-    )
+        {"f": [i * 0.377 for i in range(50)], "g": [i + 0.3 for i in range(50)], "i": range(50), "j": range(1, 51),
+         "t": [dt.datetime(2024, 1, 1) + dt.timedelta(hours=31 * i) for i in range(50)]}
+    )  # fmt: skip
     check_alone(table, [("x", made.alias("x"))])
     whole = apply_features(table, [("x", made.alias("x"))])["x"].to_list()
     assert [apply_features(table[i : i + 1], [("x", made.alias("x"))])["x"][0] for i in range(50)] == whole

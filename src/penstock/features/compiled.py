@@ -7,12 +7,14 @@ bit, is not compiled and goes through a frame; the tests hold the rest to that.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 Row = Mapping[str, Any]
 Compiled = Callable[[Row], Any]
-Kind = Literal["integer", "float"]
+Kind = Literal["integer", "float", "time", "part", "boolean"]
+"""A part of a date is a whole number of eight bits or so in Polars: it is compared, but not reckoned with, here."""
 _INF = float("inf")
 _HALF, _WHOLE = 1 << 63, 1 << 64
 
@@ -41,7 +43,7 @@ def compile_feature(expression: str, kinds: Mapping[str, str]) -> Compiled | Non
 
     def value(row: Row) -> Any:
         found = node(row)
-        return found if found is None or type(found) is int or found - found == 0 else None
+        return found if found is None or type(found) is not float or found - found == 0 else None
 
     return value
 
@@ -57,7 +59,8 @@ def _node(tree: Any, kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
     if name == "Alias":
         return _node(held[0], kinds)
     if name == "Column":
-        kind = {"Int64": "integer", "Float64": "float"}.get(kinds.get(held, ""))
+        name = kinds.get(held, "")
+        kind = {"Int64": "integer", "Float64": "float"}.get(name, "time" if name.startswith("Datetime") else None)
         if kind is None:
             raise _NotCompiled
         return (lambda row: row[held]), kind  # type: ignore[return-value]
@@ -65,7 +68,32 @@ def _node(tree: Any, kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
         return _binary(held, kinds)
     if name == "Function" and isinstance(held["function"], dict) and "Clip" in held["function"]:
         return _clip(held, kinds)
+    if name == "Function" and isinstance(held["function"], dict) and "TemporalExpr" in held["function"]:
+        return _part(held, kinds)
     raise _NotCompiled
+
+
+_PARTS: dict[str, Callable[[Any], int]] = {
+    "Year": operator.attrgetter("year"),
+    "Month": operator.attrgetter("month"),
+    "Day": operator.attrgetter("day"),
+    "Hour": operator.attrgetter("hour"),
+    "WeekDay": operator.methodcaller("isoweekday"),
+}
+
+
+def _part(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
+    """A part of a date: the calendar's, of a time without zone."""
+    inner, kind = _node(held["input"][0], kinds)
+    part = _PARTS.get(held["function"]["TemporalExpr"]) if isinstance(held["function"]["TemporalExpr"], str) else None
+    if kind != "time" or part is None:
+        raise _NotCompiled
+
+    def value(row: Row) -> Any:
+        moment = inner(row)
+        return None if moment is None else part(moment)
+
+    return value, "part"
 
 
 def _literal(tree: Any) -> float | int | None:
@@ -85,6 +113,14 @@ def _binary(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled
         raise _NotCompiled
     one, one_kind = _constant(left) if left is not None else _node(held["left"], kinds)
     two, two_kind = _constant(right) if right is not None else _node(held["right"], kinds)
+    both = {one_kind, two_kind}
+    if sign in _COMPARED:
+        # Polars compares whole numbers with others in a type of its own choice.
+        if not (both <= {"integer", "part"} or both == {"float"}):
+            raise _NotCompiled
+        return _both(one, two, _COMPARED[sign]), "boolean"
+    if not both <= {"integer", "float"}:
+        raise _NotCompiled
     kind: Kind = "integer" if one_kind == two_kind == "integer" else "float"
     if sign == "TrueDivide":
         if right is not None:
@@ -142,8 +178,18 @@ def _divided(a: Any, b: Any) -> float:
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {"Plus": _plus, "Minus": _minus, "Multiply": _times}
 
 
+_COMPARED: dict[str, Callable[[Any, Any], bool]] = {
+    "Gt": operator.gt,
+    "GtEq": operator.ge,
+    "Lt": operator.lt,
+    "LtEq": operator.le,
+}
+
+
 def _clip(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
     inner, kind = _node(held["input"][0], kinds)
+    if kind not in ("integer", "float"):
+        raise _NotCompiled
     bounds = [_literal(item) for item in held["input"][1:]]
     wanted = held["function"]["Clip"]
     if any(item is None or (kind == "integer" and not isinstance(item, int)) for item in bounds):

@@ -21,12 +21,13 @@ _ZERO = np.zeros(1, np.int64)
 class Entity:
     """Events of one entity in order of time, in arrays with room to grow."""
 
-    __slots__ = ("columns", "filled", "size", "times")
+    __slots__ = ("booleans", "columns", "filled", "size", "times")
 
-    def __init__(self, times: list[int], columns: dict[str, Any]) -> None:
+    def __init__(self, times: list[int], columns: dict[str, Any], booleans: frozenset[str]) -> None:
         self.times = times
         self.size = len(times)
         self.columns = columns
+        self.booleans = booleans
         self.filled: dict[str, Array] = {}
 
     def add(self, time: int, values: Mapping[str, Any]) -> None:
@@ -73,9 +74,9 @@ class Recent:
     def __init__(self, events: Events) -> None:
         self.events = events
         self.seen: dict[Any, Entity] = {}
-        self._numeric = {
-            name: kind.is_numeric() for name, kind in events.columns.schema.items()
-        }  # yes/no stay as they are, so that the last one comes back as yes or no
+        schema = events.columns.schema
+        self._booleans = frozenset(name for name, kind in schema.items() if kind == pl.Boolean)
+        self._numeric = {name: kind.is_numeric() or name in self._booleans for name, kind in schema.items()}
 
     def entity(self, key: Any) -> Entity | None:
         """Return an entity's events, or None when it has none."""
@@ -94,7 +95,7 @@ class Recent:
                 columns[name] = numbers[start:stop].copy()
             else:
                 columns[name] = self.events.columns[name][start:stop].to_list()
-        made = self.seen[key] = Entity(self.events.times[start:stop].tolist(), columns)
+        made = self.seen[key] = Entity(self.events.times[start:stop].tolist(), columns, self._booleans)
         return made
 
     def add(self, frame: pl.DataFrame, keys: Sequence[str], time: str) -> None:
@@ -105,9 +106,10 @@ class Recent:
             one = key[0] if len(key) == 1 else key
             held = self.entity(one)
             if held is None:
-                held = self.seen[one] = Entity(
-                    [], {name: np.empty(0) if numeric else [] for name, numeric in self._numeric.items()}
-                )
+                empty: dict[str, Any] = {
+                    name: np.empty(0) if numeric else [] for name, numeric in self._numeric.items()
+                }
+                held = self.seen[one] = Entity([], empty, self._booleans)
             held.add(times[at], row)
 
     def aggregates(self, key: Any, time: int, spans: Sequence[Span], out: dict[str, Any]) -> None:
@@ -168,7 +170,9 @@ def value_at(held: Entity, name: str, at: int) -> Any:
     if isinstance(column, list):
         return column[at]
     number = column[at].item()
-    return None if number != number else number
+    if number != number:
+        return None
+    return bool(number) if name in held.booleans else number
 
 
 def _n_unique(made: Aggregate, held: Entity | None, low: int, high: int, _time: int) -> int:
@@ -178,15 +182,6 @@ def _n_unique(made: Aggregate, held: Entity | None, low: int, high: int, _time: 
     if isinstance(column, list):
         return len(set(column[low:high]))
     return len(np.unique(column[low:high], equal_nan=True))
-
-
-def _numbers(held: Entity, name: str) -> Array:
-    column = held.columns[name]
-    return column if not isinstance(column, list) else _of_booleans(column)
-
-
-def _of_booleans(column: list[Any]) -> Array:
-    return np.array([np.nan if value is None else float(value) for value in column])
 
 
 def _present(made: Aggregate, held: Entity | None, low: int, high: int) -> int:
@@ -204,9 +199,7 @@ def _count(made: Aggregate, held: Entity | None, low: int, high: int, _time: int
 
 
 def _total(made: Aggregate, held: Entity, low: int, high: int) -> float:
-    column = held.columns[made.value]
-    filled = held.zeroed(made.value) if not isinstance(column, list) else np.nan_to_num(_of_booleans(column))
-    return float(np.add.reduceat(filled[low:high], _ZERO)[0])
+    return float(np.add.reduceat(held.zeroed(made.value)[low:high], _ZERO)[0])
 
 
 def _sum(made: Aggregate, held: Entity | None, low: int, high: int, _time: int) -> float:
@@ -222,7 +215,7 @@ def _variance(made: Aggregate, held: Entity | None, low: int, high: int, _time: 
     present = _present(made, held, low, high)
     if held is None or present <= made.argument or not present:
         return None
-    deviations = _numbers(held, made.value)[low:high] - _total(made, held, low, high) / present
+    deviations = held.columns[made.value][low:high] - _total(made, held, low, high) / present
     squares = deviations * deviations
     if present < high - low:
         squares[np.isnan(deviations)] = 0.0
@@ -234,14 +227,14 @@ def _extreme(made: Aggregate, held: Entity | None, low: int, high: int, _time: i
     if held is None or high == low:
         return None
     operation = np.fmin if made.function == "min" else np.fmax
-    found = float(operation.reduceat(_numbers(held, made.value)[low:high], _ZERO)[0])
+    found = float(operation.reduceat(held.columns[made.value][low:high], _ZERO)[0])
     return None if found != found else found
 
 
 def _quantile(made: Aggregate, held: Entity | None, low: int, high: int, _time: int) -> float | None:
     if held is None or high == low:
         return None
-    some = _numbers(held, made.value)[low:high]
+    some = held.columns[made.value][low:high]
     numbers = np.sort(some[some == some])
     return float(quantile_at(numbers, 0, len(numbers), made)) if len(numbers) else None
 
