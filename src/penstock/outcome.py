@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock.deploy.registry import ModelVersion, Registry
-from penstock.engine.run import RunResult, StepResult, run_graph, set_summary
+from penstock.engine.results import RunResult, StepResult
+from penstock.engine.run import run_graph, set_summary
 from penstock.evaluate.gates import Verdict
 from penstock.evaluate.measure import Evaluation, Interval
 from penstock.feed import EventFeed, event_log

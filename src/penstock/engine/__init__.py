@@ -2,7 +2,8 @@
 
 from penstock.engine.graph import Graph
 from penstock.engine.plan import Plan, PlannedStep, make_plan
-from penstock.engine.run import RunResult, StepResult, run_graph
+from penstock.engine.results import RunResult, StepResult
+from penstock.engine.run import run_graph
 from penstock.engine.step import Partitions, Source, Step, source, step
 
 __all__ = [
