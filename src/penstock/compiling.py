@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 def compile_graph(pipeline: Pipeline) -> Graph:
     """Turn a pipeline into steps and sources."""
-    from penstock import flow
-
     target, gate, split, base = pipeline.target, pipeline.evaluate, pipeline.split, pipeline.base_table
     features, seed = list(pipeline.features), pipeline.seed
     times = {name: item.time for name, item in pipeline.tables.items()}
@@ -39,20 +36,18 @@ def compile_graph(pipeline: Pipeline) -> Graph:
 
     def add(
         stage: str,
-        function: Callable[..., Any],
+        function: str,
         inputs: Sequence[str] | Mapping[str, str],
         parameters: dict[str, Any],
         name: str | None = None,
         **options: Any,
     ) -> None:
-        hints = _hints(function)
         arguments = dict(inputs) if isinstance(inputs, Mapping) else {item: item for item in inputs}
         steps.append(
             Step(
-                name=name or function.__name__, function=function, inputs=arguments, parameters=parameters, stage=stage,
-                annotations={key: hints[key] for key in arguments if key in hints}, returns=hints.get("return"),
-                version=_version(stage), packages=("polars", *_PACKAGES.get(stage, ())), location=f"{stage} of {pipeline.name}",
-                **options,
+                name=name or function, function=functools.partial(call, function), inputs=arguments, parameters=parameters,
+                stage=stage, version=_version(stage), packages=("polars", *_PACKAGES.get(stage, ())),
+                location=f"{stage} of {pipeline.name}", **options,
             )
         )  # fmt: skip
 
@@ -62,30 +57,30 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         outside = f"files{suffix}" if isinstance(ingest, Files) else f"source{suffix}"
         if isinstance(ingest, Files):
             options = {"separator": ingest.separator, "encoding": ingest.encoding}
-            add("ingest", flow.read, {"file": outside}, options, f"read{suffix}", each="file")
+            add("ingest", "read", {"file": outside}, options, f"read{suffix}", each="file")
         elif isinstance(ingest, Database) and ingest.cursor is not None:
-            add("ingest", flow.read_part, {"part": outside}, {"database": ingest}, f"read{suffix}", each="part")
+            add("ingest", "read_part", {"part": outside}, {"database": ingest}, f"read{suffix}", each="part")
         elif isinstance(ingest, Database):
-            add("ingest", flow.read_whole, {"asked": outside}, {"database": ingest}, f"read{suffix}")
+            add("ingest", "read_whole", {"asked": outside}, {"database": ingest}, f"read{suffix}")
         else:
-            add("ingest", flow.read_pages, {"asked": outside}, {"http": ingest}, f"read{suffix}")
-        add("ingest", flow.snapshot, {"parts": f"read{suffix}"}, {}, f"snapshot{suffix}")
+            add("ingest", "read_pages", {"asked": outside}, {"http": ingest}, f"read{suffix}")
+        add("ingest", "snapshot", {"parts": f"read{suffix}"}, {}, f"snapshot{suffix}")
         plain = [item for item in pipeline.operations(table) if not isinstance(item, Fill | Clip)]
         cleaning = {"operations": plain, "target": target.column if table == base else None}
-        add("prepare", flow.prepared, {"snapshot": f"snapshot{suffix}"}, cleaning, f"prepared{suffix}")
+        add("prepare", "prepared", {"snapshot": f"snapshot{suffix}"}, cleaning, f"prepared{suffix}")
     time = times[base]
     snapshots = {f"snapshot_{name}": f"snapshot_{name}" for name in others}
     expected = {"base": base, "file": pipeline.schema_file.name}
-    add("prepare", flow.checked, {"schema": "schema", "snapshot": "snapshot", **snapshots}, expected)
-    add("train", flow.divided, ["prepared", "checked"], {"split": split, "target": target, "time": time})
+    add("prepare", "checked", {"schema": "schema", "snapshot": "snapshot", **snapshots}, expected)
+    add("train", "divided", ["prepared", "checked"], {"split": split, "target": target, "time": time})
     repairs = [item for item in pipeline.operations(base) if isinstance(item, Fill | Clip)]
     ready = {"prepared": "prepared"}
     if repairs:
-        add("prepare", flow.repaired, ["prepared", "divided"], {"repairs": repairs, "target": target.column})
+        add("prepare", "repaired", ["prepared", "divided"], {"repairs": repairs, "target": target.column})
         ready = {"prepared": "repaired"}
     looked = {f"prepared_{name}": f"prepared_{name}" for name in others}
     past = {"features": features, "base": base, "times": times}
-    add("features", flow.featured, {**ready, **looked}, past)
+    add("features", "featured", {**ready, **looked}, past)
     trained: dict[str, Any] = {"target": target, "pipeline": pipeline.name, "seed": seed, **past}
     tried = []
     if isinstance(pipeline.train, Search):
@@ -94,22 +89,22 @@ def compile_graph(pipeline: Pipeline) -> Graph:
             "target": target, "budget": search.budget, "learners": list(search.learners), "metric": search.metric or gate.metric,
             "most": search.trials, "folds": search.folds, "seed": seed, "group": group,
         }  # fmt: skip
-        add("train", flow.trials, ["featured", "divided"], parameters, cpus=2 if _cores() > 1 else 1)
+        add("train", "trials", ["featured", "divided"], parameters, cpus=2 if _cores() > 1 else 1)
         trained["metric"] = search.metric or gate.metric
         tried = ["trials"]
     else:
         trained |= {"given": pipeline.train, "metric": gate.metric}
     known = {name: name for name in ("featured", "divided", *tried)}
-    add("train", flow.trained, {**ready, **known, **looked}, trained)
+    add("train", "trained", {**ready, **known, **looked}, trained)
     add(
         "evaluate",
-        flow.evaluated,
+        "evaluated",
         ["trained", "featured", "divided"],
         {"target": target, "gate": gate, "seed": seed},
     )
     add(
         "evaluate",
-        flow.gated,
+        "gated",
         [
             "evaluated",
             "snapshot",
@@ -123,7 +118,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     )
     add(
         "evaluate",
-        flow.report,
+        "report",
         {**ready, **known, **{name: name for name in ("trained", "evaluated", "gated", "checked")}, **looked},
         {},
     )
@@ -159,9 +154,11 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations of a step that the graph can check: names of types only, so that nothing heavy is imported."""
-    return dict.fromkeys(inspect.signature(function).parameters)
+def call(function: str, /, **arguments: Any) -> Any:
+    """Call a function of :mod:`penstock.flow`, imported when its step runs: a run in which all is cached needs none."""
+    from penstock import flow
+
+    return getattr(flow, function)(**arguments)
 
 
 @functools.cache

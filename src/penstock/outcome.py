@@ -14,11 +14,10 @@ from penstock.engine.results import RunResult, StepResult
 from penstock.engine.run import run_graph, set_summary
 from penstock.evaluate.gates import Verdict
 from penstock.evaluate.measure import Evaluation, Interval
-from penstock.feed import EventFeed, event_log
-from penstock.model import Model
 from penstock.store.store import Store, open_store
 
 if TYPE_CHECKING:
+    from penstock.model import Model
     from penstock.pipeline import Pipeline
 
 
@@ -165,6 +164,8 @@ def load(
         When there is no such model.
     """
     from penstock.engine.execute import read_bytes
+    from penstock.feed import EventFeed, event_log
+    from penstock.model import Model
     from penstock.store.formats import decode
 
     opened = store if isinstance(store, Store) else open_store(store)
