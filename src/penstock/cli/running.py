@@ -194,6 +194,7 @@ class progress:  # noqa: N801 - used like a function
         self.width = max((len(name) for name in names), default=0)
         self.live: Any = None
         self.running: dict[str, Any] = {}
+        self.begun = False
 
     def __enter__(self) -> Any:
         if not self.quiet and sys.stderr.isatty():
@@ -212,6 +213,9 @@ class progress:  # noqa: N801 - used like a function
     def observe(self, event: str, step: Any, result: Any) -> None:
         """Take one event of a run."""
         if self.quiet:
+            return
+        self.begun = self.begun or result is None or result.status != "skipped"
+        if not self.begun:  # what stopped the run before its first step is told by its error
             return
         if event == "started":
             if self.live is not None:

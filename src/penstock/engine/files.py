@@ -71,7 +71,8 @@ def _remote_refs(pattern: str) -> list[Ref]:
         paths = sorted(system.glob(place)) if any(sign in place for sign in "*?[") else [place]
         infos = [system.info(path) for path in paths]
     except ImportError as error:
-        raise DataError(f"{pattern}: needs a package that is not installed: {error}") from None
+        hint = " (pip install 'penstock[s3]')" if pattern.startswith("s3://") else ""
+        raise DataError(f"{pattern}: needs a package that is not installed: {error}{hint}") from None
     except FileNotFoundError:
         raise DataError(f"{pattern}: was not found") from None
     except Exception as error:  # each file system has errors of its own

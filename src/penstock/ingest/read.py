@@ -267,7 +267,7 @@ def _read_binary(data: bytes, kind: str, path: Path) -> pl.DataFrame:
         return made
     except ModuleNotFoundError as error:
         raise InputError(
-            f"{path.name}: needs the package {error.name}, which is not installed. Install it with: pip install 'penstock[excel]'"
+            f"{path.name}: needs the package {error.name or 'fastexcel'}, which is not installed. Install it with: pip install 'penstock[excel]'"
         ) from None
     except Exception as error:
         raise DataError(f"{path.name}: cannot be read as {what}: {(str(error).splitlines() or [''])[0]}") from None
