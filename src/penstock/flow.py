@@ -357,6 +357,7 @@ def report(
     verdict = msgspec.convert(gated, Verdict)
     facts = _facts(prepared)
     outcomes = evaluated["outcomes"]
+    raw = {name for name, _ in facts.raw}
     notes = [
         *(
             Note("ingest", f"{item.table}: {item.column or 'rows'}", item.count, f"unlike the schema: {item.text}")
@@ -379,7 +380,7 @@ def report(
             rows_in=facts.rows_in,
             rows_out=facts.rows_out,
             without_target=int((~divided["kept"]).sum()),
-            columns=[(name, kind) for name, kind in facts.raw],
+            columns=[*facts.raw, *((item, "made") for item in model.manifest.encoding.columns() if item not in raw)],
             kinds={item.column: type(item).__name__.lower() for item in model.manifest.encoding.encoders},
             notes=[(note.stage, note.column or "", note.count, note.text) for note in notes],
             division=_division(divided).text,

@@ -127,7 +127,7 @@ def infer_rules(
         (table, column): f"{other}.{key}"
         for table, column, other, key in keys
         if column in tables[table].columns and key in tables[other].columns
-        and _strangers(tables[table][column], tables[other][key]).mean() <= TOLERANCE  # type: ignore[operator]
+        and not _strangers(tables[table][column], tables[other][key]).any()
     }  # fmt: skip
     for name, table in tables.items():
         columns = {}

@@ -20,6 +20,9 @@ from penstock.errors import StoreError
 from penstock.train.learners import Matrix
 
 _FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0
+_ONE_THREAD = b"num_threads=1"
+"""LightGBM keeps one number of threads for the whole process: a prediction that raised it while another thread built a
+data set for one thread ended the process (seen in cross-validation, whose folds run side by side)."""
 ROUNDS = 2000
 """Most trees; early stopping in cross-validation chooses fewer."""
 PATIENCE = 50
@@ -140,7 +143,7 @@ class TreesPredictor:
                 -1,
                 _FLOAT64,
                 self.columns,
-                b"num_threads=1",
+                _ONE_THREAD,
                 ctypes.byref(self._fast),
             )
         )
@@ -156,7 +159,7 @@ class TreesPredictor:
             _checked(
                 _library().LGBM_BoosterPredictForMat(
                     self._handle, rows.ctypes.data_as(ctypes.c_void_p), _FLOAT64, len(rows), self.columns, _ROW_MAJOR,
-                    _NORMAL, 0, -1, b"", ctypes.byref(length), out.ctypes.data_as(ctypes.POINTER(ctypes.c_double)),
+                    _NORMAL, 0, -1, _ONE_THREAD, ctypes.byref(length), out.ctypes.data_as(ctypes.POINTER(ctypes.c_double)),
                 )
             )  # fmt: skip
         if self.task == "regression":
