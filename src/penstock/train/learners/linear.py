@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from penstock.train.learners import Matrix
 from penstock.train.learners.design import Design
@@ -45,21 +44,19 @@ def fit_linear(
     design = Design.fit(matrix, categories)
     dense = design.apply(matrix)
     strength = float(parameters.get("C", 1.0))
-    # Sums of several threads end in other last bits: with one, the model is the same on a machine of any size.
-    with threadpool_limits(1, user_api="blas"):
-        if task == "regression":
-            from sklearn.linear_model import Ridge
+    if task == "regression":
+        from sklearn.linear_model import Ridge
 
-            centre, spread = float(target.mean()), float(target.std()) or 1.0
-            fitted = Ridge(alpha=1.0 / strength, random_state=seed).fit(dense, (target - centre) / spread)
-            weights = np.atleast_2d(fitted.coef_) * spread
-            intercept = np.atleast_1d(fitted.intercept_) * spread + centre
-        else:
-            from sklearn.linear_model import LogisticRegression
+        centre, spread = float(target.mean()), float(target.std()) or 1.0
+        fitted = Ridge(alpha=1.0 / strength, random_state=seed).fit(dense, (target - centre) / spread)
+        weights = np.atleast_2d(fitted.coef_) * spread
+        intercept = np.atleast_1d(fitted.intercept_) * spread + centre
+    else:
+        from sklearn.linear_model import LogisticRegression
 
-            model = LogisticRegression(C=strength, max_iter=1000, random_state=seed)
-            fitted = model.fit(dense, target)
-            weights, intercept = fitted.coef_, fitted.intercept_
+        model = LogisticRegression(C=strength, max_iter=1000, random_state=seed)
+        fitted = model.fit(dense, target)
+        weights, intercept = fitted.coef_, fitted.intercept_
     buffer = io.BytesIO()
     np.save(buffer, np.column_stack([intercept, weights]), allow_pickle=False)
     written = {"kind": "linear", "task": task, "design": msgspec.to_builtins(design)}
