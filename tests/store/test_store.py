@@ -286,3 +286,9 @@ def test_cleaning_keeps_models_that_answer(done, tmp_path):
     assert load("customers", store=other).version == 1
     assert (gone.exists(), kept.exists()) == (False, True)
     other.close()
+
+
+def test_many_processes_may_open_a_new_store_at_once(tmp_path):
+    code = f"from penstock.store.store import open_store; open_store({str(tmp_path / 's')!r}).close(); print('fine')"
+    started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    assert [item.communicate()[0].strip() for item in started] == ["fine"] * 6

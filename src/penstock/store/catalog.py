@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,11 +117,20 @@ class Catalog:
         try:
             upgrade(self.engine)
         except DBAPIError:
-            # Another process made the tables in this very moment: theirs are as good as ours.
+            # Another process makes the tables in this very moment: theirs are as good as ours, once they are there.
+            deadline = time.monotonic() + BUSY_SECONDS
+            while self._revision() != schema.REVISION:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _revision(self) -> str | None:
+        try:
             with self.engine.connect() as connection:
-                made = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-            if made != schema.REVISION:
-                raise
+                found: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+                return found
+        except DBAPIError:
+            return None
 
 
 def upgrade(engine: sa.Engine, revision: str = "head") -> None:
