@@ -39,6 +39,7 @@ def penstock(folder: Path) -> None:
     import penstock as ps
     from penstock.features.resolve import resolve
     from penstock.features.stored import compacts, compute
+    from penstock.types.table import Table
 
     rows, events = (pl.read_parquet(folder / f"{name}.parquet") for name in ("rows", "events"))
     paid = pl.col("paid")
@@ -46,7 +47,7 @@ def penstock(folder: Path) -> None:
         "events", by="who", over="30d", n=pl.len(), mean=paid.mean(), std=paid.std(), max=paid.max(), last=paid.last()
     )
     made = resolve([window], "rows", {"rows": rows.schema, "events": events.schema}, {"rows": "when", "events": "when"})
-    past = compacts(made, {"events": events})
+    past = compacts(made, {"events": Table.of(events)})
     del events
     compute(rows, made, past).write_parquet(folder / "penstock.parquet")
 

@@ -69,24 +69,27 @@ def test_a_run_is_reproduced_from_its_trials(done):
 
 def test_test_rows_are_never_seen_by_anything_fitted(done, tmp_path):
     """Spoil every test row's inputs: the model must not change by a byte."""
-    _, _, pipeline, result = done
+    _, store, pipeline, result = done
     test = result["divided"]["test"]
     table = result["featured"]
     spoiled = table.with_columns(
         pl.when(pl.Series(test)).then(pl.lit(1e6)).otherwise(pl.col("age")).alias("age"),
         pl.when(pl.Series(test)).then(pl.lit("Nowhere")).otherwise(pl.col("city")).alias("city"),
     )
-    from penstock import flow
+    from penstock.engine.execute import load as load_artifact
+    from penstock.engine.step import LazyPartitions
+    from penstock.flow import models
 
+    lazy = {name: load_artifact(store, result.result.refs[name], LazyPartitions) for name in ("inferred", "prepared")}
     step = pipeline.graph().steps["trained"]
     inputs = {
-        "prepared": result["prepared"],
+        **lazy,
         "featured": spoiled,
         "divided": result["divided"],
         "trials": result["trials"],
     }
-    again = flow.trained(**inputs, **step.parameters)
-    trials = flow.trials(spoiled, result["divided"], **pipeline.graph().steps["trials"].parameters)
+    again = models.trained(**inputs, **step.parameters)
+    trials = models.trials(spoiled, result["divided"], **pipeline.graph().steps["trials"].parameters)
     assert again.files == result["trained"].files
     assert [t.score for t in trials] == [t["score"] if isinstance(t, dict) else t.score for t in result["trials"]]
 

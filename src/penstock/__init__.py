@@ -13,7 +13,7 @@ from penstock.version import __version__
 if TYPE_CHECKING:
     from penstock import deploy, evaluate, features, ingest, monitor, prepare, split, train
     from penstock.engine.graph import Graph
-    from penstock.engine.step import Partitions, source, step
+    from penstock.engine.step import LazyPartitions, Partitions, source, step
     from penstock.errors import PenstockError
     from penstock.model import Model, Prediction
     from penstock.outcome import PipelineRun, load
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "Graph",
+    "LazyPartitions",
     "Model",
     "Partitions",
     "PenstockError",
@@ -49,6 +50,7 @@ __all__ = [
 
 _HOMES = {
     "Graph": "engine.graph",
+    "LazyPartitions": "engine.step",
     "Model": "model",
     "Partitions": "engine.step",
     "PenstockError": "errors",

@@ -6,11 +6,16 @@ import polars as pl
 
 from penstock.engine.execute import load
 from penstock.engine.history import artifact_of, past_run
+from penstock.engine.step import LazyPartitions
 from penstock.monitor.compare import compare_columns
 from penstock.monitor.options import Drift
-from penstock.monitor.profile import profile_of
+from penstock.monitor.profile import Profile, sample
 from penstock.prepare.tables import normalised
 from penstock.store.store import Store
+from penstock.types.table import Table
+
+_ROWS = 200_000
+"""Of a larger snapshot so many rows, spread over it, are compared."""
 
 
 def moved_columns(store: Store, one: str, other: str, how: Drift | None = None) -> list[str]:
@@ -25,21 +30,30 @@ def moved_columns(store: Store, one: str, other: str, how: Drift | None = None) 
         if name != "snapshot" and not name.startswith("snapshot_"):
             continue
         was, now = artifact_of(store, old, name), artifact_of(store, new, name)
-        if was is None or now is None or was.digest == now.digest or "parquet" not in (was.format, now.format):
+        profile = artifact_of(store, old, name.replace("snapshot", "profiled", 1))
+        if was is None or now is None or profile is None or was.digest == now.digest:
             continue
-        before, after = (normalised(load(store, ref)) for ref in (was, now))
-        shared = [
-            column for column in before.columns if column in after.columns and _alike(before[column], after[column])
-        ]
-        compared = compare_columns(profile_of(before, shared), after, how or Drift())
+        before: Profile = load(store, profile, Profile)
+        table = Table(load(store, now, LazyPartitions))
+        after = normalised(sample(table, -(-table.height // _ROWS)))
+        compared = compare_columns(_comparable(before, after), after, how or Drift())
         found += [
             f"{name}: column {item.name} moved by {item.effect:.2f}: {item.text}" for item in compared if item.drifted
         ]
     return found
 
 
-def _alike(one: pl.Series, two: pl.Series) -> bool:
-    """Whether two columns can be compared: both numbers or both not; columns that tell rows apart say nothing."""
-    if one.dtype.is_temporal() or (one.dtype == pl.String and one.n_unique() > 0.5 * max(one.len(), 1)):
-        return False
-    return one.dtype.is_numeric() == two.dtype.is_numeric()
+def _comparable(before: Profile, after: pl.DataFrame) -> Profile:
+    """Leave out columns that cannot be compared, and those that tell rows apart, which say nothing."""
+    found = []
+    for item in before.columns:
+        if item.name not in after.columns:
+            continue
+        now = after[item.name]
+        kind = "number" if now.dtype.is_numeric() else "category"
+        if now.dtype.is_temporal() or item.kind != kind:
+            continue
+        if now.dtype == pl.String and now.n_unique() > 0.5 * max(now.len(), 1):
+            continue
+        found.append(item)
+    return Profile(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.engine.graph import Graph
-from penstock.engine.step import Partitions, Ref, Source, Step
+from penstock.engine.step import LazyPartitions, Partitions, Ref, Source, Step
 from penstock.features.relations import Join
 from penstock.ingest.databases import Database
 from penstock.ingest.http import Http
@@ -43,10 +44,17 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         **options: Any,
     ) -> None:
         arguments = dict(inputs) if isinstance(inputs, Mapping) else {item: item for item in inputs}
+        mapped = (options.get("each"), *options.get("along", ()))
+        # Tables come part by part: no step needs to hold one whole.
+        lazy = {
+            argument: LazyPartitions
+            for argument, made in arguments.items()
+            if made.startswith(_IN_PARTS) and argument not in mapped
+        }
         steps.append(
             Step(
-                name=name or function, function=functools.partial(call, function), inputs=arguments, parameters=parameters,
-                stage=stage, version=_version(stage), packages=("polars", *_PACKAGES.get(stage, ())),
+                name=name or function.partition(".")[2], function=functools.partial(call, function), inputs=arguments,
+                parameters=parameters, annotations=lazy, stage=stage, version=_version(stage), packages=("polars", *_PACKAGES.get(stage, ())),
                 location=f"{stage} of {pipeline.name}", **options,
             )
         )  # fmt: skip
@@ -57,30 +65,36 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         outside = f"files{suffix}" if isinstance(ingest, Files) else f"source{suffix}"
         if isinstance(ingest, Files):
             options = {"separator": ingest.separator, "encoding": ingest.encoding}
-            add("ingest", "read", {"file": outside}, options, f"read{suffix}", each="file")
+            add("ingest", "tables.read", {"file": outside}, options, f"read{suffix}", each="file")
         elif isinstance(ingest, Database) and ingest.cursor is not None:
-            add("ingest", "read_part", {"part": outside}, {"database": ingest}, f"read{suffix}", each="part")
+            add("ingest", "tables.read_part", {"part": outside}, {"database": ingest}, f"read{suffix}", each="part")
         elif isinstance(ingest, Database):
-            add("ingest", "read_whole", {"asked": outside}, {"database": ingest}, f"read{suffix}")
+            add("ingest", "tables.read_whole", {"asked": outside}, {"database": ingest}, f"read{suffix}")
         else:
-            add("ingest", "read_pages", {"asked": outside}, {"http": ingest}, f"read{suffix}")
-        add("ingest", "snapshot", {"parts": f"read{suffix}"}, {}, f"snapshot{suffix}")
+            add("ingest", "tables.read_pages", {"asked": outside}, {"http": ingest}, f"read{suffix}")
+        raw = {"snapshot": f"snapshot{suffix}"}
+        add("ingest", "tables.snapshot", {"parts": f"read{suffix}"}, {}, f"snapshot{suffix}", returns=_frame_type())
+        add("ingest", "tables.profiled", raw, {}, f"profiled{suffix}")
         plain = [item for item in pipeline.operations(table) if not isinstance(item, Fill | Clip)]
-        cleaning = {"operations": plain, "target": target.column if table == base else None}
-        add("prepare", "prepared", {"snapshot": f"snapshot{suffix}"}, cleaning, f"prepared{suffix}")
+        asked = {"operations": plain, "target": target.column if table == base else None}
+        add("prepare", "tables.inferred", raw, asked, f"inferred{suffix}")
+        each = {**raw, "inferred": f"inferred{suffix}"}
+        how: dict[str, Any] = {"each": "snapshot", "along": ("inferred",)}
+        add("prepare", "tables.prepared", each, {"operations": plain}, f"prepared{suffix}", **how)
     time = times[base]
     snapshots = {f"snapshot_{name}": f"snapshot_{name}" for name in others}
     expected = {"base": base, "file": pipeline.schema_file.name}
-    add("prepare", "checked", {"schema": "schema", "snapshot": "snapshot", **snapshots}, expected)
-    add("train", "divided", ["prepared", "checked"], {"split": split, "target": target, "time": time})
+    add("prepare", "tables.checked", {"schema": "schema", "snapshot": "snapshot", **snapshots}, expected)
+    add("train", "tables.divided", ["prepared", "checked"], {"split": split, "target": target, "time": time})
     repairs = [item for item in pipeline.operations(base) if isinstance(item, Fill | Clip)]
     ready = {"prepared": "prepared"}
     if repairs:
-        add("prepare", "repaired", ["prepared", "divided"], {"repairs": repairs, "target": target.column})
+        add("prepare", "tables.repaired", ["prepared", "divided"], {"repairs": repairs, "target": target.column})
         ready = {"prepared": "repaired"}
     looked = {f"prepared_{name}": f"prepared_{name}" for name in others}
+    facts = {"inferred": "inferred", **{f"inferred_{name}": f"inferred_{name}" for name in others}}
     past = {"features": features, "base": base, "times": times}
-    add("features", "featured", {**ready, **looked}, past)
+    add("features", "tables.featured", {**ready, **looked}, past, returns=_frame_type())
     trained: dict[str, Any] = {"target": target, "pipeline": pipeline.name, "seed": seed, **past}
     tried = []
     if isinstance(pipeline.train, Search):
@@ -89,22 +103,22 @@ def compile_graph(pipeline: Pipeline) -> Graph:
             "target": target, "budget": search.budget, "learners": list(search.learners), "metric": search.metric or gate.metric,
             "most": search.trials, "folds": search.folds, "seed": seed, "group": group,
         }  # fmt: skip
-        add("train", "trials", ["featured", "divided"], parameters, cpus=2 if _cores() > 1 else 1)
+        add("train", "models.trials", ["featured", "divided"], parameters, cpus=2 if _cores() > 1 else 1)
         trained["metric"] = search.metric or gate.metric
         tried = ["trials"]
     else:
         trained |= {"given": pipeline.train, "metric": gate.metric}
     known = {name: name for name in ("featured", "divided", *tried)}
-    add("train", "trained", {**ready, **known, **looked}, trained)
+    add("train", "models.trained", {**ready, **facts, **known, **looked}, trained)
     add(
         "evaluate",
-        "evaluated",
+        "models.evaluated",
         ["trained", "featured", "divided"],
         {"target": target, "gate": gate, "seed": seed},
     )
     add(
         "evaluate",
-        "gated",
+        "models.gated",
         [
             "evaluated",
             "snapshot",
@@ -118,8 +132,8 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     )
     add(
         "evaluate",
-        "report",
-        {**ready, **known, **{name: name for name in ("trained", "evaluated", "gated", "checked")}, **looked},
+        "models.report",
+        {**ready, **facts, **known, **{name: name for name in ("trained", "evaluated", "gated", "checked")}, **looked},
         {},
     )
     place = f"pipeline {pipeline.name}"
@@ -148,6 +162,9 @@ _PACKAGES: dict[str, tuple[str, ...]] = {
 }
 
 
+_IN_PARTS = ("read", "snapshot", "inferred", "prepared", "repaired")
+
+
 def _cores() -> int:
     import os
 
@@ -156,16 +173,21 @@ def _cores() -> int:
 
 def call(function: str, /, **arguments: Any) -> Any:
     """Call a function of :mod:`penstock.flow`, imported when its step runs: a run in which all is cached needs none."""
-    from penstock import flow
+    module, _, name = function.partition(".")
+    return getattr(importlib.import_module(f"penstock.flow.{module}"), name)(**arguments)
 
-    return getattr(flow, function)(**arguments)
+
+def _frame_type() -> Any:
+    import polars as pl
+
+    return pl.DataFrame
 
 
 @functools.cache
 def _version(stage: str) -> str:
     """Name this version of a stage's code: what it was installed as, and what its files hold."""
     home = Path(__file__).parent
-    shared = [home / "flow.py", home / "model.py", home / "inputs.py", home / "rows.py", home / "types"]
+    shared = [home / "flow", home / "model.py", home / "inputs.py", home / "rows.py", home / "types"]
     hasher = hashlib.sha256()
     for place in [*shared, *(home / name for name in _STAGES[stage])]:
         for path in [place] if place.is_file() else sorted(place.rglob("*.py")) + sorted(place.rglob("*.html")):
@@ -240,11 +262,13 @@ def schema_ref(pipeline: Pipeline, store: Store, known: Mapping[str, Ref]) -> Re
     try:
         text = pipeline.schema_file.read_text(encoding="utf-8")
     except OSError:
-        from penstock.prepare.validation import infer_rules, write_rules
+        from penstock.prepare.rules import infer_rules, write_rules
+        from penstock.types.table import Table
 
         base = pipeline.base_table
         tables = {
-            name: load(store, known["snapshot" if name == base else f"snapshot_{name}"]) for name in pipeline.tables
+            name: Table(load(store, known["snapshot" if name == base else f"snapshot_{name}"], LazyPartitions))
+            for name in pipeline.tables
         }
         times = {name: item.time for name, item in pipeline.tables.items()}
         keys = [

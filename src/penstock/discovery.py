@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.engine.execute import load
 from penstock.engine.graph import Graph
 from penstock.engine.run import run_graph
+from penstock.engine.step import LazyPartitions
 from penstock.errors import InputError
 from penstock.features import relations
 from penstock.features.definitions import Derive, Feature, apply_features, expressions_of
@@ -25,6 +27,7 @@ from penstock.features.encoding import fit_encoding
 from penstock.features.past import moments
 from penstock.features.resolve import resolve
 from penstock.features.stored import compacts, compute
+from penstock.flow.tables import table_of_parts
 from penstock.pipeline import Pipeline
 from penstock.prepare.tables import ROW
 from penstock.store.store import Store
@@ -34,6 +37,7 @@ from penstock.train.split import Division
 from penstock.train.trials import Trial, fit_trial, run_trials
 from penstock.types.labels import fit_labels
 from penstock.types.metrics import METRICS
+from penstock.types.table import Table
 
 _SPANS = {"1h": 3600, "6h": 21_600, "1d": 86_400, "7d": 604_800, "30d": 2_592_000, "90d": 7_776_000, "365d": 31_536_000}
 _ROWS = 50_000
@@ -124,11 +128,14 @@ def discover(pipeline: Pipeline, store: Store, label_delay: str | None = None) -
         )
     parts = _prepared(pipeline, store)
     prepared = "repaired" if "repaired" in parts else "prepared"
-    tables = {name: parts[prepared if name == base else f"prepared_{name}"]["table"] for name in pipeline.tables}
+    tables = {
+        name: table_of_parts(parts[prepared if name == base else f"prepared_{name}"]).whole()
+        for name in pipeline.tables
+    }
     division: Any = parts["divided"]["division"]
     kind, column = division["kind"], division["column"]
     learn = np.flatnonzero(parts["divided"]["kept"] & ~parts["divided"]["test"])
-    learn = learn[np.argsort(moments(tables[base][times[base]])[learn], kind="stable")][-_ROWS:]
+    learn = learn[np.argsort(moments(tables[base][str(times[base])])[learn], kind="stable")][-_ROWS:]
     candidates = _candidates(pipeline, tables, times, label_delay)
     made = _computed(candidates, tables, base, times, learn)
     names = [item.name for item in candidates if item.name in made.columns]
@@ -196,12 +203,17 @@ def _confirm(
 def _prepared(pipeline: Pipeline, store: Store) -> Mapping[str, Any]:
     """Run what leads to the features, and nothing after."""
     graph = pipeline.graph()
-    wanted = ("read", "snapshot", "prepared", "checked", "divided", "repaired", "featured")
+    wanted = ("read", "snapshot", "inferred", "prepared", "checked", "divided", "repaired", "featured")
     steps = [step for step in graph.steps.values() if step.name.startswith(wanted)]
     sources = [item for item in graph.sources.values() if item.name != "champion"]
     done = run_graph(Graph.build(f"{pipeline.name} (discovery)", steps, sources), store, seed=pipeline.seed)
     done.raise_for_status()
-    return {step.name: done[step.name] for step in steps if not step.name.startswith(("read", "snapshot"))}
+    lazy = ("prepared", "repaired")
+    return {
+        step.name: load(store, done.refs[step.name], LazyPartitions) if step.name.startswith(lazy) else done[step.name]
+        for step in steps
+        if step.name.startswith(("divided", "featured", *lazy))
+    }
 
 
 def _candidates(
@@ -315,7 +327,7 @@ def _computed(
     schemas = {name: table.schema for name, table in tables.items()}
     windows = [item.feature for item in candidates if isinstance(item.feature, relations.Window)]
     stored = resolve(windows, base, schemas, times)
-    made = compute(rows, stored, compacts(stored, tables))
+    made = compute(rows, stored, compacts(stored, {name: Table.of(table) for name, table in tables.items()}))
     ratios = [pair for item in candidates if isinstance(item.feature, Derive) for pair in expressions_of(item.feature)]
     return apply_features(made, ratios).drop(rows.columns)
 

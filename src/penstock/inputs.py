@@ -16,6 +16,7 @@ from penstock.prepare.tables import Change, Facts
 from penstock.types.labels import label_name
 from penstock.types.parse import Parse, read_boolean, read_date, read_number
 from penstock.types.rows import RowProblem, RowsError
+from penstock.types.table import Table
 
 
 class InputColumn(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ class TableOf(msgspec.Struct, frozen=True):
     dtypes: dict[str, str]
 
 
-def table_of(name: str, facts: Facts, features: Sequence[Stored], table: pl.DataFrame) -> TableOf:
+def table_of(name: str, facts: Facts, features: Sequence[Stored], table: Table) -> TableOf:
     """Describe a table that features look into; what they do not look at may be missing from events."""
     looked: set[str] = set()
     for made in features:

@@ -23,12 +23,14 @@ from penstock.features.encoding import Encoding
 from penstock.features.stored import Live, Stored, StoredAsof, StoredWindow, compacts, compute, read_past
 from penstock.inputs import InputColumn, TableOf, event_rows, frame_of, read_texts, shown, typed
 from penstock.monitor.profile import Profile
+from penstock.prepare.changes import Once
 from penstock.prepare.tables import Change, Facts, apply_facts
 from penstock.rows import compile_rows
 from penstock.store.formats import Bundle
 from penstock.train.learners import Predictor, read_predictor
 from penstock.types.labels import Labels, label_name
 from penstock.types.rows import RowProblem, RowsError
+from penstock.types.table import InMemory, Table
 
 Array = npt.NDArray[Any]
 FORMAT = 2
@@ -152,7 +154,7 @@ class Model:
             for at, row in zip(best, raw.tolist(), strict=True)
         ]
 
-    def predict_table(self, raw: pl.DataFrame, tables: Mapping[str, pl.DataFrame] | None = None) -> Array:
+    def predict_table(self, raw: pl.DataFrame, tables: Mapping[str, pl.DataFrame | Table] | None = None) -> Array:
         """Return probabilities of shape (n_rows, n_classes), or numbers of shape (n_rows,), for a raw table.
 
         Parameters
@@ -165,7 +167,7 @@ class Model:
         """
         return self.predict_prepared(self.prepare(raw, tables))
 
-    def prepare(self, raw: pl.DataFrame, tables: Mapping[str, pl.DataFrame] | None = None) -> pl.DataFrame:
+    def prepare(self, raw: pl.DataFrame, tables: Mapping[str, pl.DataFrame | Table] | None = None) -> pl.DataFrame:
         """Prepare a raw table and compute its features.
 
         Raises
@@ -178,7 +180,7 @@ class Model:
             past = self._past_now()
         else:
             past = compacts(
-                features, {item.name: self._table(item, tables[item.name]) for item in self.manifest.tables}
+                features, {item.name: self._tables(item, tables[item.name]) for item in self.manifest.tables}
             )
         return compute(
             typed(apply_facts(self._checked(raw), self._facts), self.manifest.dtypes, self.name), features, past
@@ -263,6 +265,15 @@ class Model:
             None if isinstance(made, Written) or past is None else made.live(past)
             for made, past in zip(self.manifest.features, self.past, strict=True)
         ]
+
+    def _tables(self, table: TableOf, raw: pl.DataFrame | Table) -> Table:
+        """Prepare a raw table: part by part, unless rows of several parts may be duplicates."""
+        if isinstance(raw, pl.DataFrame):
+            return Table.of(self._table(table, raw))
+        if any(isinstance(change, Once) for change in table.changes):
+            return Table.of(self._table(table, raw.whole()))
+        parts = {name: self._table(table, frame)[list(table.dtypes)] for name, frame in raw.frames()}
+        return Table(InMemory(parts))
 
     def _table(self, table: TableOf, raw: pl.DataFrame) -> pl.DataFrame:
         return typed(

@@ -12,8 +12,9 @@ import polars as pl
 from penstock.errors import InputError
 from penstock.features.encoding import fit_encoding
 from penstock.ingest.read import concatenate, read_table
+from penstock.prepare.decisions import prepare
 from penstock.prepare.operations import need
-from penstock.prepare.tables import ROW, prepare
+from penstock.prepare.tables import ROW
 from penstock.train.split import _time_column
 from penstock.types.labels import fit_labels, text_of
 from penstock.types.target import Target

@@ -13,6 +13,7 @@ import penstock as ps
 from penstock.errors import DataError, InputError
 from penstock.features.resolve import resolve
 from penstock.features.stored import compacts, compute
+from penstock.types.table import Table
 
 CASES = int(os.environ.get("PENSTOCK_CASES", "500"))
 START = dt.datetime(2024, 3, 30)
@@ -89,6 +90,10 @@ FEATURES = {
 }  # fmt: skip
 
 
+def tables(**frames):
+    return {name: Table.of(frame) for name, frame in frames.items()}
+
+
 def frames(rows, events):
     def moment(minute):
         return None if minute is None else START + dt.timedelta(minutes=minute)
@@ -104,7 +109,7 @@ def stored(features, rows, events):
 
 def offline(features, rows, events):
     made = stored(features, rows, events)
-    return compute(rows, made, compacts(made, {"rows": rows, "events": events})).drop(rows.columns)
+    return compute(rows, made, compacts(made, tables(rows=rows, events=events))).drop(rows.columns)
 
 
 def online(features, rows, events, told):
@@ -115,7 +120,7 @@ def online(features, rows, events, told):
 
     made = stored(features, rows, events)
     known = events if told is None else events[: len(events) - told]
-    past = compacts(made, {"rows": rows, "events": known})
+    past = compacts(made, tables(rows=rows, events=known))
     live = [None if item is None else one.live(item) for one, item in zip(made, past, strict=True)]
     whole = ["when"] if not getattr(features[0], "by", None) else ["who", "when"]
     for at in range(known.height, events.height):
@@ -296,7 +301,7 @@ def test_a_join_never_multiplies_rows_and_keeps_their_order():
             {"rows": rows.schema, "planes": table.schema},
             {},
         )
-        return compute(rows, made, compacts(made, {"planes": table}))
+        return compute(rows, made, compacts(made, tables(planes=table)))
 
     with pytest.raises(DataError, match="2 of 3 rows share a key \\(first: b\\), so that the join would multiply rows"):
         joined()

@@ -55,7 +55,7 @@ def test_objects_are_partitions_and_only_a_changed_one_is_read_again(bucket, tmp
     from penstock.engine.history import past_run
 
     ran = [step["name"] for step in past_run(store, again.run).steps if step["status"] == "ran" and "[" in step["name"]]
-    assert ran == ["read[three.csv]"]
+    assert ran == ["read[three.csv]", "prepared[three.csv]"]
     store.close()
     for path in (tmp_path / "s").rglob("*"):
         assert not path.is_file() or b"hush-hush" not in path.read_bytes(), path

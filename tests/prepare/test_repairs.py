@@ -12,9 +12,10 @@ from tests.conftest import customers, make_pipeline
 import penstock as ps
 from penstock.errors import DataError, InputError
 from penstock.prepare import cast, clip, drop_duplicates, fill, normalise
+from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import date_format
 from penstock.prepare.repairs import fit_repairs
-from penstock.prepare.tables import ROW, prepare
+from penstock.prepare.tables import ROW
 from penstock.store.store import open_store
 from penstock.types.parse import Parse
 
@@ -122,7 +123,7 @@ def test_a_pipeline_repairs_requests_as_it_repaired_the_table(tmp_path):
     assert alone == pytest.approx(model.predict_table(raw[:80])[:, 1].tolist(), abs=1e-12)
     learnt = next(change for change in model.manifest.changes if getattr(change, "indicator", ""))
     assert learnt.value == train.filter(~pl.col("age_missing"))["age"].median()
-    assert any("held between" in note["text"] for note in run["repaired"]["facts"]["notes"])
+    assert any("held between" in note["text"] for note in run["repaired"]["repairs"]["notes"])
     store.close()
 
 

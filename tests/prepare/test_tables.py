@@ -8,8 +8,9 @@ from tests.conftest import customers
 
 from penstock.errors import DataError, InputError
 from penstock.prepare import cast, drop, drop_duplicates, filter, map, rename  # noqa: A004
+from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import date_format
-from penstock.prepare.tables import ROW, apply_facts, prepare
+from penstock.prepare.tables import ROW, apply_facts
 
 
 def upper(table: pl.DataFrame) -> pl.DataFrame:

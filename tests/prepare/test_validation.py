@@ -10,13 +10,24 @@ from hypothesis import strategies as st
 from tests.conftest import customers, make_pipeline
 
 from penstock.errors import InputError
-from penstock.prepare.validation import ColumnRules, TableRules, check_rules, infer_rules, read_rules, write_rules
+from penstock.prepare import rules as written
+from penstock.prepare import validation
+from penstock.prepare.rules import ColumnRules, TableRules, read_rules, write_rules
 from penstock.store.store import open_store
+from penstock.types.table import Table
 
 TABLE = pl.DataFrame({
     "key": [f"k{i}" for i in range(1000)], "n": list(range(1, 101)) * 10, "x": [i / 7 for i in range(1000)],
     "city": ["Oslo", "Rome"] * 500, "note": [None, "a"] * 500, "day": [dt.date(2024, 1, 1)] * 1000,
 })  # fmt: skip
+
+
+def infer_rules(tables, *more):
+    return written.infer_rules({name: Table.of(table) for name, table in tables.items()}, *more)
+
+
+def check_rules(tables, expected):
+    return validation.check_rules({name: Table.of(table) for name, table in tables.items()}, expected)
 
 
 def rules(**changes):

@@ -13,7 +13,9 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Callable, Iterator, Mapping
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +24,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from penstock.engine.files import partitions_ref
+from penstock.engine.graph import is_frame
 from penstock.engine.packages import owner_of_file
-from penstock.engine.step import Partitions, Ref
+from penstock.engine.step import LazyPartitions, Partitions, Ref
 from penstock.errors import PenstockError
 from penstock.store.blobs import digest_of
-from penstock.store.formats import decode, encode
+from penstock.store.formats import decode, encode, parquet_shape, read_columns
 from penstock.store.schema import artifacts
 from penstock.store.store import INLINE_BYTES, Store
 
@@ -121,15 +124,36 @@ def execute(store: Store, task: Task) -> Outcome:
 def save(store: Store, value: Any) -> Ref:
     """Write a value to the store (small ones are kept in the ref, for the catalog).
 
-    A step that yields pairs of name and value gives partitions, each written as it comes: memory holds one.
+    A step that yields pairs of name and value gives partitions, each written while it makes the next: memory holds
+    two. A name that comes again takes the place of the first; a :class:`Ref` stands for what the store has already.
     """
-    if isinstance(value, Partitions | types.GeneratorType):
-        pairs = value.items() if isinstance(value, Partitions) else value
-        return partitions_ref([(str(name), _save_one(store, item, inline=False)) for name, item in pairs])
+    if isinstance(value, types.GeneratorType):
+        return partitions_ref(_save_stream(store, value))
+    if isinstance(value, Partitions):
+        return partitions_ref([(str(name), _save_one(store, item, inline=False)) for name, item in value.items()])
     return _save_one(store, value, inline=True)
 
 
+def _save_stream(store: Store, pairs: Iterator[tuple[str, Any]]) -> list[tuple[str, Ref]]:
+    found: dict[str, Ref] = {}
+    with ThreadPoolExecutor(1, thread_name_prefix="penstock-writing") as pool:
+        waiting: tuple[str, Future[Ref]] | None = None
+        for name, item in pairs:
+            if waiting is not None:
+                found[waiting[0]] = waiting[1].result()
+            found[str(name)] = Ref("", "")  # its place in the order
+            waiting = str(name), pool.submit(_save_one, store, item, inline=False)
+            del item
+        if waiting is not None:
+            found[waiting[0]] = waiting[1].result()
+    return list(found.items())
+
+
 def _save_one(store: Store, value: Any, *, inline: bool) -> Ref:
+    if isinstance(value, Ref):
+        if not store.blobs.exists(value.digest):  # it lies in the catalog alone
+            store.blobs.write(_bytes_of(store, value))
+        return Ref(value.digest, value.format, value.size)
     written = encode(value)
     size = len(written.data)
     if inline and size <= INLINE_BYTES:
@@ -147,16 +171,36 @@ def load(store: Store, ref: Ref, annotation: Any = None) -> Any:
     """
     if ref.format == "path":
         return str(ref.path) if "://" in str(ref.path) else Path(str(ref.path))
+    if annotation is LazyPartitions or typing.get_origin(annotation) is LazyPartitions:
+        return _lazy(store, ref, _inner(annotation))
     if ref.format == "partitions":
-        inner = None
-        if annotation is not None:
-            import typing
+        if is_frame(annotation):
+            import polars as pl
 
-            arguments = typing.get_args(annotation)
-            inner = arguments[0] if arguments else None
-        return Partitions({name: load(store, part, inner) for name, part in ref.partitions})
-    data = ref.value if ref.value is not None else read_bytes(store, ref.digest)
-    return decode(ref.format, data, annotation)
+            return pl.concat([load(store, part) for _, part in ref.partitions])
+        return Partitions({name: load(store, part, _inner(annotation)) for name, part in ref.partitions})
+    return decode(ref.format, _bytes_of(store, ref), annotation)
+
+
+def _bytes_of(store: Store, ref: Ref) -> bytes:
+    return ref.value if ref.value is not None else read_bytes(store, ref.digest)
+
+
+def _lazy(store: Store, ref: Ref, inner: Any) -> LazyPartitions[Any]:
+    """Return an artifact's parts, unread; one that has none is a single part."""
+
+    def read(part: Ref, columns: Sequence[str] | None) -> Any:
+        if columns is not None and part.format == "parquet":
+            return read_columns(_bytes_of(store, part), columns)
+        return load(store, part, inner)
+
+    parts = dict(ref.partitions) if ref.format == "partitions" else {"all": ref}
+    return LazyPartitions(parts, read, lambda part: parquet_shape(_bytes_of(store, part)))
+
+
+def _inner(annotation: Any) -> Any:
+    arguments = typing.get_args(annotation)
+    return arguments[0] if arguments else None
 
 
 def read_bytes(store: Store, digest: str) -> bytes:
@@ -172,13 +216,21 @@ def read_bytes(store: Store, digest: str) -> bytes:
     except PenstockError as error:
         with store.catalog.read() as connection:
             question = sa.select(artifacts.c.step, artifacts.c.pipeline).where(artifacts.c.digest == digest).limit(1)
-            maker = connection.execute(question).first()
+            maker = connection.execute(question).first() or _maker_of_part(connection, digest)
         if maker is None:
             raise
         raise type(error)(
             f"the artifact of step {maker.step} of {maker.pipeline}: {str(error).strip()} "
             f"Remove {store.blobs.path(digest)} and run {maker.pipeline} again: it is then computed anew."
         ) from error
+
+
+def _maker_of_part(connection: sa.Connection, digest: str) -> Any:
+    """Find the step whose result has a part of that digest."""
+    question = sa.select(artifacts.c.step, artifacts.c.pipeline, artifacts.c.value).where(
+        artifacts.c.format == "partitions", artifacts.c.value.is_not(None)
+    )
+    return next((row for row in connection.execute(question) if digest.encode() in bytes(row.value)), None)
 
 
 def reset_peak() -> None:

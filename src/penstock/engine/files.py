@@ -99,6 +99,15 @@ def partitions_ref(refs: list[tuple[str, Ref]]) -> Ref:
     return Ref(digest, "partitions", sum(ref.size for _, ref in refs), partitions=tuple(refs))
 
 
+def flattened(refs: list[tuple[str, Ref]]) -> list[tuple[str, Ref]]:
+    """Name the parts of parts: ``a/1``, ``a/2``, ``b``."""
+    return [
+        (f"{name}/{inner}", part) if inner else (name, part)
+        for name, ref in refs
+        for inner, part in (ref.partitions if ref.format == "partitions" else (("", ref),))
+    ]
+
+
 def _file_ref(store: Any, path: Path) -> Ref:
     try:
         stat = path.stat()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from penstock.engine.step import Partitions, Source, Step, StepFunction, as_step
+from penstock.engine.step import LazyPartitions, Partitions, Source, Step, StepFunction, as_step
 from penstock.errors import GraphError
 
 
@@ -161,8 +161,8 @@ def _check_types(graph: Graph, step: Step) -> None:
         if argument == step.each:
             if typing.get_origin(given) is Partitions:
                 given = typing.get_args(given)[0]
-            elif given in (Partitions, None, Any):
-                continue
+            elif given in (Partitions, None, Any) or is_frame(given):
+                continue  # a table may be stored in parts
             else:
                 raise GraphError(
                     f"{step.location}: step {step.name} is mapped over {needed}, which gives {_name(given)} "
@@ -195,6 +195,8 @@ def fits(given: Any, wanted: Any) -> bool:
         return any(fits(item, wanted) for item in typing.get_args(given))
     if typing.get_origin(wanted) is typing.Literal or typing.get_origin(given) is typing.Literal:
         return True
+    if LazyPartitions in (wanted, typing.get_origin(wanted)):
+        return True
     plain_given, plain_wanted = typing.get_origin(given) or given, typing.get_origin(wanted) or wanted
     if not isinstance(plain_given, type) or not isinstance(plain_wanted, type):
         return True
@@ -209,6 +211,11 @@ def fits(given: Any, wanted: Any) -> bool:
     if plain_given is plain_wanted and one and two and len(one) == len(two):
         return all(fits(a, b) for a, b in zip(one, two, strict=True))
     return True
+
+
+def is_frame(kind: Any) -> bool:
+    """Whether an annotation is a Polars frame (Polars itself is not imported for that)."""
+    return getattr(kind, "__module__", "").startswith("polars") and kind.__name__ == "DataFrame"
 
 
 def _name(kind: Any) -> str:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from penstock.engine.fingerprint import Fingerprint
 from penstock.engine.memory import find_artifacts
 from penstock.engine.plan import changed_parts
-from penstock.engine.step import Ref, Step
+from penstock.engine.step import LazyPartitions, Ref, Step
 from penstock.errors import InputError
 from penstock.store.schema import artifacts, runs, sources, steps
 from penstock.store.store import Store
@@ -182,22 +182,30 @@ def _data(store: Store, old: PastRun, new: PastRun, found: list[str]) -> None:
         was, now = artifact_of(store, old, item["name"]), artifact_of(store, new, item["name"])
         if item["stage"] not in (None, "ingest") or was is None or now is None or was.digest == now.digest:
             continue
-        if was.format != "parquet" or now.format != "parquet":
+        if not (_is_table(was) and _is_table(now)):
             continue
         try:
-            one, two = load(store, was), load(store, now)
+            (one, rows), (two, rows_now) = (_shape(load(store, ref, LazyPartitions)) for ref in (was, now))
         except Exception:
             found.append(f"{item['name']}: content changed (an earlier artifact is no longer in the store)")
             continue
-        found.append(f"{item['name']}: {one.height} rows -> {two.height} rows ({two.height - one.height:+d})")
+        found.append(f"{item['name']}: {rows} rows -> {rows_now} rows ({rows_now - rows:+d})")
+        found.extend(f"{item['name']}: column {name} is new ({kind})" for name, kind in two.items() if name not in one)
+        found.extend(f"{item['name']}: column {name} is gone" for name in one if name not in two)
         found.extend(
-            f"{item['name']}: column {name} is new ({kind})"
-            for name, kind in two.schema.items()
-            if name not in one.columns
+            f"{item['name']}: column {name} {one[name]} -> {kind}"
+            for name, kind in two.items()
+            if name in one and one[name] != kind
         )
-        found.extend(f"{item['name']}: column {name} is gone" for name in one.columns if name not in two.columns)
-        found.extend(
-            f"{item['name']}: column {name} {one.schema[name]} -> {kind}"
-            for name, kind in two.schema.items()
-            if name in one.columns and one.schema[name] != kind
-        )
+
+
+def _is_table(ref: Ref) -> bool:
+    return ref.format == "parquet" or (
+        ref.format == "partitions" and all(part.format == "parquet" for _, part in ref.partitions)
+    )
+
+
+def _shape(parts: LazyPartitions[Any]) -> tuple[Mapping[str, Any], int]:
+    """Return the columns of the first part, and the rows of all."""
+    shapes = [parts.shape(name) for name in parts]
+    return shapes[0][0], sum(rows for _, rows in shapes)

@@ -8,13 +8,6 @@ from pathlib import Path
 
 
 @functools.cache
-def total_memory() -> int:
-    """Return the machine's memory in bytes."""
-    import psutil
-
-    return int(psutil.virtual_memory().total)
-
-
 def git_state(file: str | None) -> dict[str, str | None]:
     """Return the commit and the uncommitted changes of the pipeline's repository, if it lies in one."""
     folder = Path(file).resolve().parent if file else Path.cwd()

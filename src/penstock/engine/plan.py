@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from penstock.engine.code import first_change
-from penstock.engine.files import partitions_ref
+from penstock.engine.files import flattened, partitions_ref
 from penstock.engine.fingerprint import Fingerprint, fingerprint
 from penstock.engine.graph import Graph
 from penstock.engine.memory import find_artifacts, is_there, latest_artifacts, previous_parts, source_text
@@ -101,6 +101,8 @@ def partition_inputs(step: Step, refs: Mapping[str, Ref]) -> list[tuple[str, dic
     for name, part in mapped.partitions or (("all", mapped),):
         inputs = {argument: refs[needed] for argument, needed in step.inputs.items()}
         inputs[step.each] = part
+        for argument in step.along:
+            inputs[argument] = dict(refs[step.inputs[argument]].partitions)[name]
         rows.append((name, inputs))
     return rows
 
@@ -118,7 +120,7 @@ def look_up(step: Step, mark: Fingerprint, refs: Mapping[str, Ref], cache: Cache
         if part is None:
             return None
         parts.append((name, part))
-    return partitions_ref(parts)
+    return partitions_ref(flattened(parts))
 
 
 def fingerprints_of(graph: Graph) -> dict[str, Fingerprint]:

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from penstock.engine.execute import capture_output
 from penstock.engine.executors import ExecutorName, make_executor
 from penstock.engine.graph import Graph
-from penstock.engine.origin import total_memory
 from penstock.engine.results import RunResult, RunStatus
 from penstock.engine.schedule import Observer, Scheduler
 from penstock.errors import InputError
 from penstock.store.schema import runs
 from penstock.store.store import Store
+from penstock.types.memory import total_memory
 
 
 def run_graph(

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 from penstock.engine.execute import Outcome, Task
 from penstock.engine.executors import Executor
-from penstock.engine.files import partitions_ref
+from penstock.engine.files import flattened, partitions_ref
 from penstock.engine.graph import Graph
 from penstock.engine.memory import Claims, keep_artifact
-from penstock.engine.origin import git_state, total_memory
+from penstock.engine.origin import git_state
 from penstock.engine.packages import installed_packages
 from penstock.engine.plan import (
     Cache,
@@ -32,6 +32,7 @@ from penstock.engine.step import Ref, Step
 from penstock.store.catalog import hostname, whoami
 from penstock.store.schema import runs, steps
 from penstock.store.store import Store
+from penstock.types.memory import total_memory
 
 _POLL = 0.05
 _RENEW = 5.0
@@ -287,7 +288,8 @@ class Scheduler:
         if any(item.ref is None for item in outcomes):
             self._end_step(job.step, None, None, outcomes, "failed")
             return
-        whole = partitions_ref([(part, item) for part, item in self.parts[name].items() if item is not None])
+        done = [(part, item) for part, item in self.parts[name].items() if item is not None]
+        whole = partitions_ref(flattened(done))
         key = self.marks[name].key(input_digests(job.step, self.refs))
         if job.step.cache:
             self._keep(job.step, key, whole, input_digests(job.step, self.refs))

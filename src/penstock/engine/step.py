@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
@@ -64,6 +64,65 @@ class Ref:
     path: str | None = None
 
 
+class LazyPartitions(Mapping[str, T], Generic[T]):
+    """The parts of an artifact, each read from the store when it is asked for, and not kept.
+
+    A step that annotates an argument with it takes an artifact larger than memory, one part at a time.
+
+    Parameters
+    ----------
+    refs : mapping of str to Ref
+        Name of each part to where it lies.
+    read : callable
+        Gives a part's value; of a table only some columns, where a list of them is given.
+    shape : callable
+        Gives schema and rows of a table without reading its cells.
+
+    Examples
+    --------
+    >>> parts = LazyPartitions({"a": Ref("1", "json"), "b": Ref("2", "json")}, lambda ref, _: ref.digest)
+    >>> dict(parts)
+    {'a': '1', 'b': '2'}
+    """
+
+    def __init__(
+        self,
+        refs: Mapping[str, Ref],
+        read: Callable[[Ref, Sequence[str] | None], T],
+        shape: Callable[[Ref], tuple[Any, int]] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        self.refs = dict(refs)
+        self._read, self._shape, self._columns = read, shape, columns
+
+    def __getitem__(self, name: str) -> T:
+        """Read a part."""
+        return self._read(self.refs[name], self._columns)
+
+    def __iter__(self) -> Iterator[str]:
+        """Name the parts, in order."""
+        return iter(self.refs)
+
+    def __len__(self) -> int:
+        """Count the parts."""
+        return len(self.refs)
+
+    def select(self, columns: Sequence[str]) -> LazyPartitions[T]:
+        """Return the same parts, of which only some columns are read."""
+        return LazyPartitions(self.refs, self._read, self._shape, list(columns))
+
+    def shape(self, name: str) -> tuple[Any, int]:
+        """Return schema and rows of a table."""
+        assert self._shape is not None
+        return self._shape(self.refs[name])
+
+    def ending(self, word: str) -> LazyPartitions[T]:
+        """Return the parts named ``NAME/word``, by their ``NAME``: what each call of a mapped step gave by that word."""
+        tail = f"/{word}"
+        chosen = {name.removesuffix(tail): ref for name, ref in self.refs.items() if name.endswith(tail)}
+        return LazyPartitions(chosen, self._read, self._shape, self._columns)
+
+
 @dataclass(frozen=True)
 class Source:
     """A value that comes from outside the graph, known by the digest of its content.
@@ -104,6 +163,8 @@ class Step:
         Argument to value.
     location : str
         ``file:line`` of the function.
+    along : tuple of str
+        Arguments that, in a mapped step, take the part of the same name instead of the whole.
     packages : tuple of str
         Distributions whose versions count although the code is known by `version` alone.
     """
@@ -125,6 +186,7 @@ class Step:
     version: str | None = None
     packages: tuple[str, ...] = ()
     each: str | None = None
+    along: tuple[str, ...] = ()
     shows: Mapping[str, str] = field(default_factory=dict)
 
 

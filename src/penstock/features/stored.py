@@ -15,6 +15,7 @@ from penstock.errors import DataError
 from penstock.features.definitions import Written, apply_features, check_alone
 from penstock.features.past import Events, Span, aggregates_of, alike, moments
 from penstock.features.recent import Recent, unknown, value_at
+from penstock.types.table import Table
 
 Pairs = list[tuple[str, str]]
 _EPOCH = dt.datetime(1970, 1, 1)
@@ -55,16 +56,29 @@ class StoredWindow(msgspec.Struct, frozen=True, tag="window"):
         """Columns that it makes."""
         return [made.name for span in self.spans for made in span.aggregates]
 
+    @property
+    def looks_at(self) -> list[str]:
+        """Columns of the table."""
+        return [*(column for _, column in self.by), self.time, *(name for item in self.values for name in item.needs)]
+
     def compact(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Reduce a prepared table to what is looked at: keys, time and values."""
+        """Reduce a prepared table, or a part of one, to what is looked at: keys, time and values."""
         made = apply_features(table, [item.read() for item in self.values]) if self.values else table
         return _with_keys(made, self.by, self.time, [item.name for item in self.values])
 
-    def apply(self, rows: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
-        """Add the aggregates to a table, given the compact events."""
+    def once(self, past: pl.DataFrame) -> pl.DataFrame:
+        """Return what counts of the compact table: all of it."""
+        return past
+
+    def ready(self, past: pl.DataFrame) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        """Return what adds the aggregates to a table, given the compact events."""
         events = Events.of(past, *_key_names(self.by))
-        found = aggregates_of(rows, [row for row, _ in self.by], self.row_time, events, self.spans)
-        return rows.with_columns(list(found.values()))
+        keys = [row for row, _ in self.by]
+
+        def apply(rows: pl.DataFrame) -> pl.DataFrame:
+            return rows.with_columns(list(aggregates_of(rows, keys, self.row_time, events, self.spans).values()))
+
+        return apply
 
     def live(self, past: pl.DataFrame) -> Live:
         """Return what answers for one row, and takes in new events."""
@@ -102,14 +116,25 @@ class StoredAsof(msgspec.Struct, frozen=True, tag="asof"):
         """Columns that it makes."""
         return [name for name, _ in self.columns]
 
+    @property
+    def looks_at(self) -> list[str]:
+        """Columns of the table."""
+        return [*(column for _, column in self.by), self.time, *(column for _, column in self.columns)]
+
     def compact(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Reduce a prepared table to what is looked at."""
+        """Reduce a prepared table, or a part of one, to what is looked at."""
         return _with_keys(table, self.by, self.time, [column for _, column in self.columns])
 
-    def apply(self, rows: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
-        """Add the columns to a table; of rows with equal times the last one counts."""
-        keys, time = _key_names(self.by)
-        events = Events.of(past, keys, time)
+    def once(self, past: pl.DataFrame) -> pl.DataFrame:
+        """Return what counts of the compact table: all of it."""
+        return past
+
+    def ready(self, past: pl.DataFrame) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        """Return what adds the columns to a table; of rows with equal times the last one counts."""
+        events = Events.of(past, *_key_names(self.by))
+        return lambda rows: self._apply(rows, events)
+
+    def _apply(self, rows: pl.DataFrame, events: Events) -> pl.DataFrame:
         missing = rows[self.row_time].is_null().to_numpy()
         times = moments(rows[self.row_time])
         entity = events.number(rows, [row for row, _ in self.by])
@@ -156,17 +181,25 @@ class StoredJoin(msgspec.Struct, frozen=True, tag="join"):
         """Columns that it makes."""
         return [name for name, _ in self.columns]
 
+    @property
+    def looks_at(self) -> list[str]:
+        """Columns of the table."""
+        return [*(column for _, column in self.on), *(column for _, column in self.columns)]
+
     def compact(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Reduce a prepared table to one row a key.
+        """Reduce a prepared table, or a part of one, to what is looked at."""
+        return _with_keys(table, self.on, None, [column for _, column in self.columns])
+
+    def once(self, past: pl.DataFrame) -> pl.DataFrame:
+        """Return one row a key of the compact table.
 
         Raises
         ------
         DataError
             When keys stand more than once and the author has not said which counts.
         """
-        made = _with_keys(table, self.on, None, [column for _, column in self.columns])
         keys = _key_names(self.on)[0]
-        made = made.drop_nulls(keys)
+        made = past.drop_nulls(keys)
         if self.duplicates == "error":
             doubled = made.filter(pl.struct(keys).is_duplicated())
             if doubled.height:
@@ -179,14 +212,18 @@ class StoredJoin(msgspec.Struct, frozen=True, tag="join"):
         keep: Any = "first" if self.duplicates == "error" else self.duplicates
         return made.unique(keys, keep=keep, maintain_order=True)
 
-    def apply(self, rows: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
-        """Add the columns to a table."""
+    def ready(self, past: pl.DataFrame) -> Callable[[pl.DataFrame], pl.DataFrame]:
+        """Return what adds the columns to a table."""
         renamed = past.rename({column: f"penstock value {name}" for name, column in self.columns})
         keys = _key_names(self.on)[0]
-        wanted = rows.select(pl.col(row).alias(key) for (row, _), key in zip(self.on, keys, strict=True))
-        left, right = alike(wanted, renamed, keys)
-        joined = left.join(right, on=keys, how="left", maintain_order="left")
-        return rows.with_columns(joined[f"penstock value {name}"].alias(name) for name, _ in self.columns)
+
+        def apply(rows: pl.DataFrame) -> pl.DataFrame:
+            wanted = rows.select(pl.col(row).alias(key) for (row, _), key in zip(self.on, keys, strict=True))
+            left, right = alike(wanted, renamed, keys)
+            joined = left.join(right, on=keys, how="left", maintain_order="left")
+            return rows.with_columns(joined[f"penstock value {name}"].alias(name) for name, _ in self.columns)
+
+        return apply
 
     def live(self, past: pl.DataFrame) -> Live:
         """Return what answers for one row."""
@@ -227,6 +264,21 @@ def compute(
     check : bool
         Also demand that expressions look at their own row only.
     """
+    ready = [
+        None if isinstance(made, Written) or known is None else made.ready(known)
+        for made, known in zip(features, past, strict=True)
+    ]
+    return add_features(frame, features, ready, check=check)
+
+
+def add_features(
+    frame: pl.DataFrame,
+    features: Sequence[Stored],
+    relations: Sequence[Callable[[pl.DataFrame], pl.DataFrame] | None],
+    *,
+    check: bool = False,
+) -> pl.DataFrame:
+    """Add features to a prepared table, given of each relation what adds its columns; see :func:`compute`."""
     expressions: list[tuple[str, pl.Expr]] = []
 
     def flush() -> None:
@@ -236,20 +288,26 @@ def compute(
         frame = apply_features(frame, expressions)
         expressions.clear()
 
-    for made, known in zip(features, past, strict=True):
+    for made, relation in zip(features, relations, strict=True):
         if isinstance(made, Written):
             expressions.append(made.read())
             continue
         flush()
-        assert known is not None
-        frame = made.apply(frame, known)
+        assert relation is not None
+        frame = relation(frame)
     flush()
     return frame
 
 
-def compacts(features: Sequence[Stored], tables: Mapping[str, pl.DataFrame]) -> list[pl.DataFrame | None]:
+def compacts(features: Sequence[Stored], tables: Mapping[str, Table]) -> list[pl.DataFrame | None]:
     """Return of each relation what it looks at, from the prepared tables."""
-    return [None if isinstance(made, Written) else made.compact(tables[made.table]) for made in features]
+    return [None if isinstance(made, Written) else compact_of(made, tables[made.table]) for made in features]
+
+
+def compact_of(made: Relation, table: Table) -> pl.DataFrame:
+    """Return what a relation looks at, read part by part."""
+    columns = list(dict.fromkeys(made.looks_at)) or None
+    return made.once(pl.concat([made.compact(frame) for _, frame in table.frames(columns)]))
 
 
 def write_past(past: pl.DataFrame) -> bytes:

@@ -1,20 +1,22 @@
-"""Reading one file to a table: CSV, TSV, JSON Lines and Parquet, plain or packed with gzip or zstd.
+"""Reading files to tables, a part in memory at a time: CSV, JSON Lines, Parquet, Arrow, Avro, Excel, plain or packed.
 
 Reads what is there and says exactly what cannot be read; what the cells mean is the business of ``prepare``.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
 import io
 import json
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from penstock.errors import DataError, InputError
+from penstock.ingest.text import BLOCK, Stream, Utf8, csv_parts, json_parts
 
 SUFFIXES = {
     ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".tab": "csv", ".data": "csv",
@@ -23,13 +25,29 @@ SUFFIXES = {
     ".zip": "zip",
 }  # fmt: skip
 PACKED = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
-_MOST_UNZIPPED = 8 * 1024**3
-_INFERRED_ROWS = 10_000
-_SEPARATORS = ",;\t|"
+_MOST_UNZIPPED = 64 * 1024**3
+_WHOLE = 8 * BLOCK
+"""Binary files of fewer bytes are read at once."""
 
 
 def read_table(path: Path | str, separator: str | None = None, encoding: str = "utf-8") -> pl.DataFrame:
-    """Read one file to a frame, with the types that its cells show.
+    """Read one file to a frame, with the types that its cells show; see :func:`read_parts`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "a.csv")
+    >>> _ = path.write_text("city;price\\nRome;3.5\\n")
+    >>> read_table(path).schema
+    Schema([('city', String), ('price', Float64)])
+    """
+    return concatenate(dict(read_parts(path, separator, encoding)))
+
+
+def read_parts(
+    path: Path | str, separator: str | None = None, encoding: str = "utf-8"
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Read one file part by part.
 
     Parameters
     ----------
@@ -40,57 +58,137 @@ def read_table(path: Path | str, separator: str | None = None, encoding: str = "
     encoding : str
         Of text files.
 
+    Yields
+    ------
+    str
+        Name of the part. One that comes again takes the place of the first: a later part had wider types.
+    DataFrame
+        Its rows.
+
     Raises
     ------
     DataError
         When the file cannot be read, with the file, the line where it can be known, and what to do.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "a.csv")
-    >>> _ = path.write_text("city;price\\nRome;3.5\\n")
-    >>> read_table(path).schema
-    Schema([('city', String), ('price', Float64)])
     """
     place, path = str(path), Path(path)
+    kind, packed = _kind_of(path)
+    if kind == "zip":
+        yield from _zip_parts(_opened(place, packed, path), separator, encoding, path)
+        return
+    columns = folder_columns(path)
+    rows = number = 0
+    names: list[str] = []
+    for frame in _frames(place, path, kind, packed, separator, encoding):
+        if frame is None:
+            rows = number = 0
+            continue
+        names = frame.columns
+        if frame.height:
+            rows += frame.height
+            extra = [pl.lit(value).alias(name) for name, value in columns if name not in names]
+            yield f"{number:05}", flat(frame).with_columns(extra)
+            number += 1
+    if not rows:
+        raise DataError(f"{path.name}: has columns ({', '.join(names[:5])}) but no rows")
+
+
+def _kind_of(path: Path) -> tuple[str, str | None]:
     suffixes = [item.lower() for item in path.suffixes[-2:]]
-    packed = PACKED.get(suffixes[-1]) if suffixes else None
     kinds = [SUFFIXES[item] for item in suffixes if item in SUFFIXES]
     if not kinds:
         raise DataError(
             f"{path.name}: the kind of file is not known from its name; known are .csv, .tsv, .jsonl, .parquet, .arrow, "
             ".avro, .xlsx and .zip, also followed by .gz or .zst"
         )
-    kind = kinds[-1]
-    data = _bytes_of(place)
-    if packed:
-        data = _unpacked(data, packed, path)
-    if not data or data.isspace():
-        raise DataError(f"{path.name}: the file is empty; expected a header line and rows")
-    if kind == "zip":
-        frame = _read_zip(data, separator, encoding, path)
-    elif kind in _BINARY:
-        frame = _read_binary(data, kind, path)
+    return kinds[-1], PACKED.get(suffixes[-1])
+
+
+def _frames(
+    place: str, path: Path, kind: str, packed: str | None, separator: str | None, encoding: str
+) -> Iterator[pl.DataFrame | None]:
+    if kind == "csv":
+        yield from csv_parts(lambda: Utf8(_opened(place, packed, path), encoding, path), separator, path)
+    elif kind == "jsonl":
+        yield from json_parts(Utf8(_opened(place, packed, path), encoding, path), path)
+    elif packed is None and kind in ("parquet", "arrow") and _size(place) >= _WHOLE:
+        yield from _batches(place, kind, path)
     else:
-        data = _as_utf8(data, encoding, path, trusted=kind == "csv")
-        frame = _read_csv(data, separator, path) if kind == "csv" else _read_jsonl(data, path)
-    if frame.height == 0:
-        raise DataError(f"{path.name}: has columns ({', '.join(frame.columns[:5])}) but no rows")
-    columns = folder_columns(path)
-    return flat(frame).with_columns(pl.lit(value).alias(name) for name, value in columns if name not in frame.columns)
+        yield _read_binary(_opened(place, packed, path).read(-1), kind, path)
 
 
-def _bytes_of(place: str) -> bytes:
+class _Stream:
+    """A file whose errors say which it is."""
+
+    def __init__(self, source: Any, path: Path, what: str) -> None:
+        self.source, self.path, self.what = source, path, what
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes."""
+        try:
+            return bytes(self.source.read(None if size < 0 else size))
+        except Exception as error:  # each file system and packing has errors of its own
+            text = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DataError(f"{self.path.name}: {self.what}: {text}") from error
+
+
+def _opened(place: str, packed: str | None, path: Path) -> Stream:
     try:
-        if "://" not in place:
-            return Path(place).read_bytes()
-        import fsspec
+        if "://" in place:
+            import fsspec
 
-        with fsspec.open(place, "rb") as file:
-            return bytes(file.read())
+            source: Any = fsspec.open(place, "rb").open()
+        else:
+            source = Path(place).open("rb")  # noqa: SIM115 - closed when it is no longer read
     except OSError as error:
         raise DataError(f"{place}: cannot be read: {error.strerror or error}") from error
+    if packed is None:
+        return _Stream(source, path, "cannot be read")
+    import pyarrow as pa
+
+    return _Stream(pa.CompressedInputStream(pa.PythonFile(source), packed), path, f"is not a whole {packed} file")
+
+
+def _size(place: str) -> int:
+    if "://" in place:
+        import fsspec
+
+        system, inner = fsspec.core.url_to_fs(place)
+        return int(system.size(inner) or 0)
+    return Path(place).stat().st_size
+
+
+def _batches(place: str, kind: str, path: Path) -> Iterator[pl.DataFrame]:
+    """Read a large Parquet or Arrow file by its own batches, joined to parts of some size."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    held: list[Any] = []
+    size = 0
+    try:
+        source = _opened(place, None, path).source  # type: ignore[attr-defined]
+        if kind == "parquet":
+            found: Any = pq.ParquetFile(source, pre_buffer=False).iter_batches(batch_size=65_536)
+        else:
+            opened = pa.ipc.open_file(source)
+            found = (opened.get_batch(number) for number in range(opened.num_record_batches))
+        for batch in found:
+            held.append(batch)
+            size += batch.nbytes
+            if size >= 2 * BLOCK:
+                yield _of_arrow(held)
+                held, size = [], 0
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path.name}: cannot be read as {_BINARY[kind][1]}: {str(error).splitlines()[0]}") from None
+    if held:
+        yield _of_arrow(held)
+
+
+def _of_arrow(batches: list[Any]) -> pl.DataFrame:
+    import pyarrow as pa
+
+    made = pl.from_arrow(pa.Table.from_batches(batches))
+    assert isinstance(made, pl.DataFrame)
+    return made
 
 
 def folder_columns(path: Path) -> list[tuple[str, str]]:
@@ -105,151 +203,34 @@ def folder_columns(path: Path) -> list[tuple[str, str]]:
     return [(name, value) for name, sign, value in found if sign and name.isidentifier()]
 
 
-def _read_zip(data: bytes, separator: str | None, encoding: str, path: Path) -> pl.DataFrame:
-    """Read every table of a ZIP folder as a part of one table."""
-    import tempfile
+def _zip_parts(stream: Stream, separator: str | None, encoding: str, path: Path) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Read the tables of a ZIP folder as parts of one table."""
     import zipfile
 
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive, tempfile.TemporaryDirectory() as folder:
-            inside = [item for item in archive.infolist() if not item.is_dir() and "__MACOSX" not in item.filename]
-            if sum(item.file_size for item in inside) > _MOST_UNZIPPED:
-                raise DataError(f"{path.name}: unpacks to more than {_MOST_UNZIPPED // 1024**3} GB; unpack it first")
-            parts = {}
-            for number, item in enumerate(sorted(inside, key=lambda item: item.filename)):
-                name = Path(folder) / str(number) / Path(item.filename).name
-                name.parent.mkdir()
-                name.write_bytes(archive.read(item))
-                try:
-                    parts[item.filename] = read_table(name, separator, encoding)
-                except DataError as error:
-                    raise DataError(f"{path.name}, in it {error}") from None
-            if not parts:
-                raise DataError(f"{path.name}: the ZIP file holds no table")
-            return concatenate(parts)
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as copy:
+            while data := stream.read(BLOCK):
+                copy.write(data)
+            with zipfile.ZipFile(copy) as archive:
+                inside = [item for item in archive.infolist() if not item.is_dir() and "__MACOSX" not in item.filename]
+                if sum(item.file_size for item in inside) > _MOST_UNZIPPED:
+                    raise DataError(
+                        f"{path.name}: unpacks to more than {_MOST_UNZIPPED // 1024**3} GB; unpack it first"
+                    )
+                if not inside:
+                    raise DataError(f"{path.name}: the ZIP file holds no table")
+                for item in sorted(inside, key=lambda item: item.filename):
+                    name = Path(folder) / Path(item.filename).name
+                    with archive.open(item) as source, name.open("wb") as target:
+                        shutil.copyfileobj(source, target)
+                    try:
+                        for part, frame in read_parts(name, separator, encoding):
+                            yield f"{item.filename}/{part}", frame
+                    except DataError as error:
+                        raise DataError(f"{path.name}, in it {error}") from None
+                    name.unlink()
     except zipfile.BadZipFile as error:
         raise DataError(f"{path.name}: is not a whole ZIP file: {error}") from None
-
-
-def _unpacked(data: bytes, packing: str, path: Path) -> bytes:
-    import pyarrow as pa
-
-    try:
-        with pa.CompressedInputStream(pa.py_buffer(data), packing) as stream:
-            return bytes(stream.read())
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path.name}: is not a whole {packing} file: {str(error).splitlines()[0]}") from error
-
-
-def _as_utf8(data: bytes, encoding: str, path: Path, *, trusted: bool = False) -> bytes:
-    """Return text as UTF-8; with `trusted`, what should be that already is not looked at once more."""
-    utf8 = codecs.lookup(encoding).name == "utf-8"
-    if utf8 and data.startswith(codecs.BOM_UTF8):
-        data = data[3:]
-    if data.startswith(b"PK\x03\x04"):
-        raise DataError(f"{path.name}: is a ZIP or Excel file, not text; save its table as CSV or Parquet")
-    if data.startswith(b"\x1f\x8b"):
-        raise DataError(f"{path.name}: is packed with gzip; name it {path.name}.gz")
-    if utf8 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError(f'{path.name}: is text in UTF-16; say so with ps.ingest.files(..., encoding="utf-16")')
-    if b"\x00" in data[:65536] and not encoding.lower().startswith(("utf-16", "utf-32")):
-        raise DataError(f"{path.name}: holds binary data, not text; expected lines of separated values")
-    if utf8 and trusted:
-        return data
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{path.name}, line {line}: the byte 0x{data[error.start]:02x} is not {encoding}. "
-            'Say what it is with ps.ingest.files(..., encoding="latin-1") or another encoding.'
-        ) from None
-    return data if utf8 else text.encode()
-
-
-def _read_csv(data: bytes, separator: str | None, path: Path) -> pl.DataFrame:
-    data = data.lstrip(b"\r\n")
-    end = data.find(b"\n")
-    first = _decoded(data[:end] if end >= 0 else data, path).rstrip("\r")
-    if separator is None:
-        counts = {sign: len(next(csv.reader([first], delimiter=sign), [])) for sign in _SEPARATORS}
-        separator = max(_SEPARATORS, key=lambda sign: counts[sign])
-    header = next(csv.reader([first], delimiter=separator), [])
-    doubled = sorted({name for name in header if name and header.count(name) > 1})
-    if doubled:
-        raise DataError(
-            f"{path.name}: two columns have the same name: {', '.join(map(repr, doubled))}. Rename one in the file."
-        )
-    names = [name.strip() or f"column_{index + 1}" for index, name in enumerate(header)]
-    problem: Exception | None = None
-    frame = None
-    for rows in (_INFERRED_ROWS, None):  # all rows are looked at only when the first ones mislead
-        try:
-            frame = pl.read_csv(
-                data, separator=separator, infer_schema_length=rows, try_parse_dates=True, new_columns=names
-            )
-            break
-        except pl.exceptions.PolarsError as error:
-            problem = error
-    if frame is None:
-        _decoded(data, path)
-    if frame is None or (frame.height and frame[frame.columns[-1]].null_count() > 0):
-        _check_lines(data, separator, len(names), path)
-    if frame is None:
-        raise DataError(f"{path.name}: cannot be read as CSV: {str(problem).splitlines()[0]}")
-    return _with_leading_zeros(frame, data, separator, names)
-
-
-def _decoded(data: bytes, path: Path) -> str:
-    """Decode, or say which line holds what is not UTF-8."""
-    _as_utf8(data, "utf-8", path)
-    return data.decode()
-
-
-def _check_lines(data: bytes, separator: str, width: int, path: Path) -> None:
-    """Find the first line with more or fewer fields than the header."""
-    csv.field_size_limit(1 << 30)
-    reader = csv.reader(io.StringIO(data.decode(), newline=""), delimiter=separator)
-    try:
-        for fields in reader:
-            if fields and len(fields) != width:
-                raise DataError(
-                    f"{path.name}, line {reader.line_num}: has {len(fields)} fields, the header has {width}. "
-                    "Correct the line, or quote the field that holds a separator."
-                )
-    except csv.Error as error:
-        raise DataError(f"{path.name}, line {reader.line_num}: {error}") from None
-
-
-def _with_leading_zeros(frame: pl.DataFrame, data: bytes, separator: str, names: list[str]) -> pl.DataFrame:
-    """Read again as text the columns whose leading zeros mean something: postcodes, account numbers."""
-    whole = [name for name, kind in frame.schema.items() if kind.is_integer()]
-    if not whole:
-        return frame
-    head = pl.read_csv(data, separator=separator, n_rows=1000, infer_schema=False, new_columns=names)
-    coded = [name for name in whole if head[name].str.contains(r"^\s*0[0-9]").any()]
-    if not coded:
-        return frame
-    text = pl.read_csv(data, separator=separator, infer_schema=False, new_columns=names)
-    return frame.with_columns(text[name] for name in coded)
-
-
-def _read_jsonl(data: bytes, path: Path) -> pl.DataFrame:
-    try:
-        if data.lstrip()[:1] == b"[":
-            return pl.read_json(data, infer_schema_length=None)
-        return pl.read_ndjson(data, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError):
-        import msgspec
-
-        for number, line in enumerate(data.splitlines(), 1):
-            try:
-                found = msgspec.json.decode(line) if line.strip() else {}
-            except msgspec.DecodeError as error:
-                raise DataError(f"{path.name}, line {number}: is not JSON: {error}") from None
-            if not isinstance(found, dict):
-                raise DataError(f"{path.name}, line {number}: is not an object of column to value") from None
-        raise DataError(f"{path.name}: the rows do not agree on the types of their fields") from None
 
 
 _BINARY = {
@@ -301,19 +282,45 @@ def concatenate(parts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     >>> concatenate({"a": pl.DataFrame({"x": [1]}), "b": pl.DataFrame({"x": [0.5], "y": ["new"]})}).rows()
     [(1.0, None), (0.5, 'new')]
     """
-    frames = list(parts.values())
-    if len(frames) == 1:
-        return frames[0]
-    if not set.intersection(*(set(frame.columns) for frame in frames)):
-        first, second = list(parts)[:2]
+    schema = common_schema({name: frame.schema for name, frame in parts.items()})
+    return pl.concat([with_schema(frame, schema) for frame in parts.values()])
+
+
+def common_schema(schemas: Mapping[str, Mapping[str, pl.DataType]]) -> dict[str, pl.DataType]:
+    """Return the columns of partitions together, of types that hold what each has; unlike ones become text.
+
+    Raises
+    ------
+    DataError
+        When the partitions have no column in common.
+    """
+    different = list({tuple(schema.items()): schema for schema in schemas.values()}.values())
+    if len(different) == 1:
+        return dict(different[0])
+    if not set.intersection(*(set(schema) for schema in different)):
+        first, second = list(schemas)[:2]
         raise DataError(f"{first} and {second} have no column in common; give tables of one kind to one ingest")
+    frames = [pl.DataFrame(schema=dict(schema)) for schema in different]
     try:
-        return pl.concat(frames, how="diagonal_relaxed")
+        return dict(pl.concat(frames, how="diagonal_relaxed").schema)
     except pl.exceptions.PolarsError:
         kinds: dict[str, set[pl.DataType]] = {}
-        for frame in frames:
-            for name, kind in frame.schema.items():
+        for schema in different:
+            for name, kind in schema.items():
                 kinds.setdefault(name, set()).add(kind)
-        mixed = [name for name, found in kinds.items() if len(found) > 1]
-        as_text = [frame.cast({name: pl.String for name in mixed if name in frame.columns}) for frame in frames]
-        return pl.concat(as_text, how="diagonal")
+        return {name: found.pop() if len(found) == 1 else pl.String() for name, found in kinds.items()}
+
+
+def with_schema(frame: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Give a partition the columns and types of all."""
+    if dict(frame.schema) == schema and frame.columns == list(schema):
+        return frame
+    there = frame.schema
+    return frame.select(
+        pl.lit(None, kind).alias(name)
+        if name not in there
+        else pl.col(name)
+        if there[name] == kind
+        else pl.col(name).cast(kind)
+        for name, kind in schema.items()
+    )

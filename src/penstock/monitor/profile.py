@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from penstock.types.table import Table
+
 POINTS = 1000
 """Of the distribution of a number so many quantiles are kept."""
 VALUES = 50
@@ -68,3 +70,13 @@ def column_profile(values: pl.Series) -> ColumnProfile:
     counted = filled.cast(pl.String).value_counts(name="penstock count").rename({values.name: "value"})
     counted = counted.sort(["penstock count", "value"], descending=[True, False]).head(VALUES)
     return ColumnProfile(values.name, "category", values.len(), missing, counts=list(counted.rows()))
+
+
+def sample(table: Table, step: int) -> pl.DataFrame:
+    """Return each `step`-th row."""
+    if step <= 1:
+        return table.whole()
+    parts = [
+        frame.gather_every(step, -start % step) for (_, frame), start in zip(table.frames(), table.starts, strict=True)
+    ]
+    return pl.concat(parts)

@@ -1,6 +1,13 @@
-"""What a column of text really holds: numbers, dates, yes/no, or text. Looks at every value, guesses nothing."""
+"""What a column of text really holds: numbers, dates, yes/no, or text. Looks at every value, guesses nothing.
+
+What was seen in the parts of a table is put together, so that no more than one part is in memory.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import polars as pl
 
@@ -10,6 +17,7 @@ from penstock.types.parse import DATE_FORMATS, FALSE, SPACES, TRUE, Kind, Parse
 _NEARLY = 0.9
 _UNCLEAR = {"%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"}
 """Whether the day or the month stands first is known from a whole column only."""
+_CLEAR = [form for form in DATE_FORMATS if form not in _UNCLEAR]
 
 
 def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]]:
@@ -30,12 +38,20 @@ def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]
     >>> parses[0].to, notes[0].text
     ('number', 'numbers as text, read as numbers; 1 blank cells as missing')
     """
+    return infer_parts([frame], leave)
+
+
+def infer_parts(frames: Iterable[pl.DataFrame], leave: set[str]) -> tuple[list[Parse], list[Note]]:
+    """Say how the text columns of a table in parts are to be read; see :func:`infer`."""
+    seen: dict[str, Look] = {}
+    for frame in frames:
+        for name, kind in frame.schema.items():
+            if kind == pl.String and name not in leave:
+                found = look_at(frame[name])
+                seen[name] = seen[name].with_more(found) if name in seen else found
     parses, notes = [], []
-    for name, kind in frame.schema.items():
-        if kind != pl.String or name in leave:
-            continue
-        counted = frame[name].value_counts(name="penstock count").rename({name: "cell"}).drop_nulls("cell")
-        parse, note = _column(name, counted)
+    for name, look in seen.items():
+        parse, note = _decide(name, look)
         if parse:
             parses.append(parse)
         if note:
@@ -43,46 +59,144 @@ def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]
     return parses, notes
 
 
-def _column(name: str, counted: pl.DataFrame) -> tuple[Parse | None, Note | None]:
+@dataclass(frozen=True)
+class Look:
+    """What was seen in cells of text; looks at several parts make one.
+
+    Attributes
+    ----------
+    values, blank, empty : int
+        Cells that say something, that stand for a missing value, and that hold nothing but spaces.
+    untrimmed : bool
+        Whether some begin or end with spaces.
+    yes_no, said : bool
+        Whether all are words for yes or no, and some is more than a letter or a digit.
+    numbers : int
+        Cells that are numbers.
+    odd : str, optional
+        The first that is not.
+    dates : DateLook
+        Their forms as dates.
+    """
+
+    values: int
+    blank: int
+    empty: int
+    untrimmed: bool
+    yes_no: bool
+    said: bool
+    numbers: int
+    odd: str | None
+    dates: DateLook
+
+    def with_more(self, other: Look) -> Look:
+        """Put two looks together."""
+        return Look(
+            self.values + other.values,
+            self.blank + other.blank,
+            self.empty + other.empty,
+            self.untrimmed or other.untrimmed,
+            self.yes_no and other.yes_no,
+            self.said or other.said,
+            self.numbers + other.numbers,
+            self.odd if self.odd is not None else other.odd,
+            self.dates.with_more(other.dates),
+        )
+
+
+@dataclass(frozen=True)
+class DateLook:
+    """In which forms cells are dates.
+
+    Attributes
+    ----------
+    any : bool
+        Whether there is a cell that is not blank.
+    forms : tuple of str
+        Those in which every cell is one.
+    mixed : tuple of str, optional
+        Those that together read every cell; None when they do not. None of them could be taken for another.
+    """
+
+    any: bool
+    forms: tuple[str, ...]
+    mixed: tuple[str, ...] | None
+
+    def with_more(self, other: DateLook) -> DateLook:
+        """Put two looks together."""
+        if not (self.any and other.any):
+            return self if self.any else other
+        forms = tuple(form for form in self.forms if form in other.forms)
+        if self.mixed is None or other.mixed is None:
+            return DateLook(True, forms, None)
+        return DateLook(True, forms, tuple(form for form in _CLEAR if form in self.mixed or form in other.mixed))
+
+    def form(self) -> str | None:
+        """Return the one form of all cells, or several forms separated by ``|``, or None."""
+        if self.ambiguous or {"%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"} <= set(self.forms):
+            return None
+        if self.forms:
+            return self.forms[0]
+        return "|".join(self.mixed) if self.mixed else None
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the day or the month may stand first."""
+        return {"%d/%m/%Y", "%m/%d/%Y"} <= set(self.forms)
+
+
+def look_at(cells: pl.Series) -> Look:
+    """Look at a column of text, each different cell once."""
+    counted = cells.value_counts(name="penstock count").rename({cells.name: "cell"}).drop_nulls("cell")
     stripped = counted["cell"].str.strip_chars(SPACES)
     empty = stripped.str.len_bytes() == 0
     blank = counted.select(Parse("cell", "number").blank()).to_series()
     values = counted.filter(~blank)
-    if values.height == 0:
-        return None, None
-    words = set(values["cell"].str.strip_chars(SPACES).str.to_lowercase())
-    n_blank = int(counted.filter(blank)["penstock count"].sum())
-    tail = f"; {n_blank} blank cells as missing" if n_blank else ""
-    if words <= set(TRUE) | set(FALSE) and words & {"yes", "no", "true", "false"}:
-        return Parse(name, "boolean"), Note("prepare", name, n_blank, f"yes/no as text, read as true/false{tail}")
+    words = stripped.filter(~blank).str.to_lowercase()
     numbers = values.select(Parse("cell", "number").expression()).to_series()
-    share = float(values.filter(numbers.is_not_null())["penstock count"].sum()) / float(values["penstock count"].sum())
-    if share == 1:
-        return Parse(name, "number"), Note("prepare", name, n_blank, f"numbers as text, read as numbers{tail}")
-    form = date_format(values["cell"])
+    odd = values.filter(numbers.is_null())["cell"]
+    return Look(
+        values=int(values["penstock count"].sum()),
+        blank=int(counted.filter(blank)["penstock count"].sum()),
+        empty=int(counted.filter(empty)["penstock count"].sum()),
+        untrimmed=bool((stripped != counted["cell"]).any()),
+        yes_no=bool(words.is_in([*TRUE, *FALSE]).all()),
+        said=bool(words.is_in(["yes", "no", "true", "false"]).any()),
+        numbers=int(values.filter(numbers.is_not_null())["penstock count"].sum()),
+        odd=odd[0] if odd.len() else None,
+        dates=_dates(values["cell"]) if odd.len() else DateLook(values.height > 0, (), None),
+    )
+
+
+def _decide(name: str, look: Look) -> tuple[Parse | None, Note | None]:
+    if look.values == 0:
+        return None, None
+    tail = f"; {look.blank} blank cells as missing" if look.blank else ""
+    if look.yes_no and look.said:
+        return Parse(name, "boolean"), Note("prepare", name, look.blank, f"yes/no as text, read as true/false{tail}")
+    if look.numbers == look.values:
+        return Parse(name, "number"), Note("prepare", name, look.blank, f"numbers as text, read as numbers{tail}")
+    form = look.dates.form()
     if form is not None:
-        return Parse(name, "date", form), Note("prepare", name, n_blank, f"dates as text ({form}), read as dates{tail}")
-    ambiguous = _fits(values["cell"], "%d/%m/%Y") and _fits(values["cell"], "%m/%d/%Y")
+        text = f"dates as text ({form}), read as dates{tail}"
+        return Parse(name, "date", form), Note("prepare", name, look.blank, text)
     kind: Kind = "text"
-    n_empty = int(counted.filter(empty)["penstock count"].sum())
-    untrimmed = bool((stripped != counted["cell"]).any())
-    parse = Parse(name, kind) if n_empty or untrimmed else None
-    if ambiguous:
+    parse = Parse(name, kind) if look.empty or look.untrimmed else None
+    if look.dates.ambiguous:
         return parse, Note(
             "prepare",
             name,
             0,
             'dates with the day or the month first: kept as text; say which with cast(..., format="%d/%m/%Y")',
         )
-    if share >= _NEARLY:
-        bad = values.filter(numbers.is_null())
+    if look.numbers >= _NEARLY * look.values:
         return parse, Note(
-            "prepare", name, int(bad["penstock count"].sum()),
-            f"nearly all numbers, but kept as text for cells such as {bad['cell'][0]!r}; "
+            "prepare", name, look.values - look.numbers,
+            f"nearly all numbers, but kept as text for cells such as {look.odd!r}; "
             f'read them as missing with cast("{name}", pl.Float64, invalid="null")',
         )  # fmt: skip
-    if n_empty:
-        return parse, Note("prepare", name, n_empty, "blank cells read as missing")
+    if look.empty:
+        return parse, Note("prepare", name, look.empty, "blank cells read as missing")
     return parse, None
 
 
@@ -96,40 +210,42 @@ def date_format(cells: pl.Series) -> str | None:
     >>> date_format(pl.Series(["01/02/2024"])) is None  # the day or the month first?
     True
     """
-    found = [form for form in DATE_FORMATS if _fits(cells, form)]
-    if {"%d/%m/%Y", "%m/%d/%Y"} <= set(found) or {"%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"} <= set(found):
-        return None
-    return found[0] if found else _mixed(cells)
+    return date_format_of_parts([cells])
 
 
-def _mixed(cells: pl.Series) -> str | None:
-    """Return several forms that together read every cell, when none of them could be taken for another."""
-    clear = [form for form in DATE_FORMATS if form not in _UNCLEAR]
+def date_format_of_parts(parts: Iterable[pl.Series]) -> str | None:
+    """Return the form of dates of a column in parts; see :func:`date_format`."""
+    looks = (_dates(cells.cast(pl.String)) for cells in parts)
+    return reduce(DateLook.with_more, looks, DateLook(False, (), None)).form()
+
+
+def _dates(cells: pl.Series) -> DateLook:
     frame = cells.alias("cell").to_frame()
-    rest = frame.filter(~Parse("cell", "date", "").blank() & pl.col("cell").is_not_null()).unique()
-    if not rest.height or rest.head(100).select(_read(clear)).to_series().null_count() == min(rest.height, 100):
-        return None
+    rest = frame.filter(~Parse("cell", "date", "").blank() & pl.col("cell").is_not_null()).unique(maintain_order=True)
+    if not rest.height:
+        return DateLook(False, (), None)
+    forms = tuple(form for form in DATE_FORMATS if _fits(rest, form))
+    made = DateLook(True, forms, None)
+    head = rest.head(100)
+    if head.select(_read(_CLEAR)).to_series().null_count() == head.height:
+        return made
     used = []
-    for form in clear:
+    for form in _CLEAR:
         left = rest.filter(rest.select(_read([form])).to_series().is_null())
         if left.height < rest.height:
             used.append(form)
             rest = left
         if not rest.height:
-            return "|".join(used)
-    return None
+            return replace(made, mixed=tuple(used))
+    return made
 
 
 def _read(forms: list[str]) -> pl.Expr:
     return Parse("cell", "date", "|".join(forms)).expression()
 
 
-def _fits(cells: pl.Series, form: str) -> bool:
-    frame = cells.alias("cell").to_frame()
-    parse = Parse("cell", "date", form)
-    values = frame.filter(~parse.blank() & pl.col("cell").is_not_null())
-    if values.height == 0:
+def _fits(values: pl.DataFrame, form: str) -> bool:
+    expression = Parse("cell", "date", form).expression()
+    if values.head(1).select(expression).to_series().null_count():
         return False
-    if values.head(1).select(parse.expression()).to_series().null_count():
-        return False
-    return values.select(parse.expression()).to_series().null_count() == 0
+    return values.select(expression).to_series().null_count() == 0

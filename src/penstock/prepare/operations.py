@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -240,7 +240,7 @@ def _kind_of(dtype: Any, column: str) -> Kind:
     )
 
 
-def need(frame: pl.DataFrame, columns: Sequence[str], who: str) -> None:
+def need(frame: pl.DataFrame | Collection[str], columns: Sequence[str], who: str) -> None:
     """Refuse names that the table does not have, with the nearest that it has.
 
     Raises
@@ -248,38 +248,43 @@ def need(frame: pl.DataFrame, columns: Sequence[str], who: str) -> None:
     DataError
         Naming the column.
     """
+    there = frame.columns if isinstance(frame, pl.DataFrame) else frame
     for name in columns:
-        if name not in frame.columns:
-            near = difflib.get_close_matches(name, frame.columns, 1)
+        if name not in there:
+            near = difflib.get_close_matches(name, there, 1)
             hint = f' Did you mean "{near[0]}"?' if near else ""
-            raise DataError(f'{who}: there is no column "{name}".{hint} The table has: {", ".join(frame.columns[:30])}')
+            raise DataError(f'{who}: there is no column "{name}".{hint} The table has: {", ".join(list(there)[:30])}')
 
 
-def apply_cast(frame: pl.DataFrame, made: Cast) -> tuple[pl.DataFrame, Parse | None, list[Note]]:
-    """Read a column as asked; returns also the parse to repeat at serving, when the column was text.
+def parse_of(schema: Mapping[str, pl.DataType], made: Cast, form: str | None) -> Parse | None:
+    """Return how a cast reads its column; None when it holds numbers, yes/no or dates already.
+
+    Parameters
+    ----------
+    form : str or None
+        Of dates, as found where the author has not said it.
+    """
+    kind = schema[made.column]
+    if made.to == "number" and (kind.is_numeric() or kind == pl.Boolean):
+        return None
+    if (made.to == "boolean" and kind == pl.Boolean) or (made.to == "date" and kind.is_temporal()):
+        return None
+    if made.to == "date":
+        return Parse(made.column, "date", made.format or form)
+    return Parse(made.column, made.to, made.format, made.decimal, made.true, made.false)
+
+
+def apply_cast(frame: pl.DataFrame, made: Cast, parse: Parse | None) -> tuple[pl.DataFrame, list[Note]]:
+    """Read a column as asked.
 
     Raises
     ------
     DataError
         When a cell cannot be read, with the first one and its row.
     """
-    need(frame, [made.column], f"ps.prepare.cast({made.column!r}, ...)")
     before = frame[made.column]
-    if made.to == "number" and (before.dtype.is_numeric() or before.dtype == pl.Boolean):
-        return frame.with_columns(pl.col(made.column).cast(pl.Float64)), None, []
-    if (made.to == "boolean" and before.dtype == pl.Boolean) or (made.to == "date" and before.dtype.is_temporal()):
-        return frame, None, []
-    parse = Parse(made.column, made.to, made.format, made.decimal, made.true, made.false)
-    if made.to == "date" and made.format is None:
-        from penstock.prepare.inference import date_format
-
-        found = date_format(frame[made.column].cast(pl.String))
-        if found is None:
-            raise DataError(
-                f'column "{made.column}": its cells are not dates in one known form (first: '
-                f'{before.drop_nulls()[:1].to_list()}). Say the form with ps.prepare.cast(..., format="%d/%m/%Y").'
-            )
-        parse = Parse(made.column, "date", found)
+    if parse is None:
+        return (frame.with_columns(pl.col(made.column).cast(pl.Float64)) if made.to == "number" else frame), []
     done = frame.with_columns(parse.expression())
     blank = frame.select(parse.blank().fill_null(value=False)).to_series()
     failed = done[made.column].is_null() & ~blank & before.is_not_null()
@@ -288,15 +293,14 @@ def apply_cast(frame: pl.DataFrame, made: Cast) -> tuple[pl.DataFrame, Parse | N
         rows = failed.arg_true()
         first = before[int(rows[0])]
         what = {"number": "numbers", "date": "dates", "boolean": "yes or no", "text": "text"}[made.to]
-        text = (
-            f'column "{made.column}": {failed.sum()} of {frame.height} values are not {what} '
-            f"(first: {first!r} in row {int(rows[0]) + 1})"
-        )
+        place = f"(first: {first!r} in row {int(rows[0]) + 1})"
         if made.invalid == "error":
             raise DataError(
-                f'{text}. Read them as missing with ps.prepare.cast(..., invalid="null"), or drop the column.'
+                f'column "{made.column}": {failed.sum()} of {frame.height} values are not {what} {place}. '
+                'Read them as missing with ps.prepare.cast(..., invalid="null"), or drop the column.'
             )
-        notes.append(Note("prepare", made.column, int(failed.sum()), f"{text}; read as missing"))
+        text = f'column "{made.column}": values are not {what} {place}; read as missing'
+        notes.append(Note("prepare", made.column, int(failed.sum()), text))
     if blank.any():
         notes.append(Note("prepare", made.column, int(blank.sum()), "blank cells read as missing"))
-    return done, parse, notes
+    return done, notes

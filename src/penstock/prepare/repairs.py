@@ -164,7 +164,11 @@ class Clipped(msgspec.Struct, frozen=True, tag="clip"):
 
 
 def fit_repairs(
-    table: pl.DataFrame, learnt: pl.DataFrame, repairs: Sequence[Repair], target: str | None
+    table: pl.DataFrame,
+    learnt: pl.DataFrame,
+    repairs: Sequence[Repair],
+    target: str | None,
+    taken: Sequence[str] | None = None,
 ) -> tuple[pl.DataFrame, list[Filled | Clipped], list[Note]]:
     """Learn from the training rows what fills and where bounds lie, and do it to the whole table, in order.
 
@@ -176,6 +180,8 @@ def fit_repairs(
         The training rows among them.
     target : str
         Not to be repaired.
+    taken : sequence of str, optional
+        Columns of the whole table, where `table` has only some of them.
 
     Raises
     ------
@@ -184,19 +190,21 @@ def fit_repairs(
     """
     fitted: list[Filled | Clipped] = []
     notes: list[Note] = []
+    known = list(table.columns if taken is None else taken)
     for repair in repairs:
         who = f"ps.prepare.{type(repair).__name__.lower()}"
-        need(table, repair.columns, who)
+        need(known, repair.columns, who)
         for name in repair.columns:
             if name == target:
                 raise DataError(f'{who}: "{name}" is the target, which is never repaired; leave rows out with filter')
             made = _fill(learnt[name], repair, who) if isinstance(repair, Fill) else _clip(learnt[name], repair, who)
-            if isinstance(made, Filled) and made.indicator in table.columns:
+            if isinstance(made, Filled) and made.indicator in known:
                 raise DataError(f'{who}: there is a column "{made.indicator}" already; rename it first')
             before = table[name]
             table, learnt = (item.with_columns(made.expressions()) for item in (table, learnt))
             notes.append(_note(made, before, table[name], repair))
             fitted.append(made)
+            known += [made.indicator] if isinstance(made, Filled) and made.indicator else []
     return table, fitted, notes
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import io
 import typing
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -142,6 +142,21 @@ def _decode_parquet(data: bytes, _annotation: Any) -> Any:
     import polars as pl
 
     return pl.read_parquet(data)
+
+
+def read_columns(data: bytes, columns: Sequence[str]) -> Any:
+    """Read some columns of a stored table."""
+    import polars as pl
+
+    return pl.read_parquet(data, columns=list(columns))
+
+
+def parquet_shape(data: bytes) -> tuple[Any, int]:
+    """Return schema and rows of a stored table, without reading its cells."""
+    import polars as pl
+
+    made = pl.scan_parquet(io.BytesIO(data))
+    return made.collect_schema(), int(made.select(pl.len()).collect().item())
 
 
 def _encode_arrow(table: Any) -> bytes:

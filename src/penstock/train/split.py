@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,13 +49,28 @@ class Division:
     text: str
 
 
-def divide(table: pl.DataFrame, how: Split, target: str, task: str, time: str | None) -> tuple[Flags, Division]:
+def looks_at(schema: Mapping[str, pl.DataType], how: Split, target: str, time: str | None) -> list[str]:
+    """Return the columns that :func:`divide` looks at as a whole."""
+    times = [name for name, kind in schema.items() if isinstance(kind, pl.Datetime) and _TIMES.search(name)]
+    return [name for name in dict.fromkeys((target, how.column, time, *times)) if name is not None and name in schema]
+
+
+def divide(
+    table: pl.DataFrame,
+    how: Split,
+    target: str,
+    task: str,
+    time: str | None,
+    rows: Callable[[], Iterable[pl.DataFrame]] | None = None,
+) -> tuple[Flags, Division]:
     """Choose the test rows of a table.
 
     Parameters
     ----------
     table : DataFrame
         Prepared rows.
+    rows : callable, optional
+        Gives the same rows part by part, where `table` has only the columns of :func:`looks_at`.
     how : Split
         As declared; ``"auto"`` takes time where rows carry one, else classes, else chance.
     target, task : str
@@ -95,9 +111,12 @@ def divide(table: pl.DataFrame, how: Split, target: str, task: str, time: str | 
         flags = _chance(table.select(pl.col(str(column)))) < float(how.test)
         text = f"by chance, all rows of one {column} on one side"
     elif kind == "stratified":
-        flags, text = _by_class(table, target, float(how.test)), f"by chance within each class of {target}"
+        flags, text = (
+            _by_class(table, _chances(rows or (lambda: [table])), target, float(how.test)),
+            f"by chance within each class of {target}",
+        )
     else:
-        flags, text = _chance(table) < float(how.test), "by chance"
+        flags, text = _chances(rows or (lambda: [table])) < float(how.test), "by chance"
     n_test = int(flags.sum())
     if n_test == 0 or n_test == table.height:
         raise DataError(
@@ -140,8 +159,7 @@ def _by_time(table: pl.DataFrame, column: str, test: float | str) -> tuple[Flags
     return flags, f"by time: judged on the rows from {limit} on, by {column}"
 
 
-def _by_class(table: pl.DataFrame, target: str, share: float) -> Flags:
-    chance = _chance(table)
+def _by_class(table: pl.DataFrame, chance: npt.NDArray[np.float64], target: str, share: float) -> Flags:
     flags = chance < share
     labels = table[target].cast(pl.String).fill_null("").to_numpy()
     for label in np.unique(labels.astype(str)):
@@ -151,6 +169,10 @@ def _by_class(table: pl.DataFrame, target: str, share: float) -> Flags:
             flags[rows] = False
             flags[order[: max(1, round(len(rows) * share))] if len(rows) > 1 else []] = True
     return flags
+
+
+def _chances(rows: Callable[[], Iterable[pl.DataFrame]]) -> npt.NDArray[np.float64]:
+    return np.concatenate([_chance(part) for part in rows()])
 
 
 def _chance(table: pl.DataFrame) -> npt.NDArray[np.float64]:

@@ -1,14 +1,9 @@
-"""The steps of a pipeline's graph: each takes artifacts and gives one, and knows one stage.
-
-Every function here is pure: the same artifacts and parameters give the same bytes.
-"""
+"""From the training set to a judged model: trials, trained, evaluated, gated, report."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from penstock.engine.step import Partitions
+from penstock.engine.step import LazyPartitions, Partitions
 from penstock.errors import DataError, PenstockError
 from penstock.evaluate.gates import Gate, Verdict, judge
 from penstock.evaluate.leaks import find_leaks
@@ -31,140 +26,25 @@ from penstock.evaluate.measure import (
 )
 from penstock.features.definitions import Calendar, Feature, Written, expressions_of
 from penstock.features.encoding import Encoding, fit_encoding
-from penstock.features.resolve import resolve
-from penstock.features.stored import Stored, compacts, compute, write_past
-from penstock.ingest.databases import Database
-from penstock.ingest.databases import read_part as read_database
-from penstock.ingest.download import download
-from penstock.ingest.http import Http
-from penstock.ingest.read import concatenate, flat, read_table
+from penstock.features.stored import Stored, compacts, write_past
+from penstock.flow.tables import facts_of, snapshots, stored_features, tables_of
 from penstock.inputs import input_columns, table_of
 from penstock.model import FORMAT, Model
 from penstock.monitor.profile import profile_of
-from penstock.prepare.operations import Note, Operation
-from penstock.prepare.repairs import Repair, fit_repairs
-from penstock.prepare.tables import ROW, Facts, prepare
-from penstock.prepare.validation import Finding, check_rules, read_rules, stop_for
+from penstock.prepare.operations import Note
+from penstock.prepare.tables import ROW, Facts
+from penstock.prepare.validation import Finding
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
-from penstock.train.split import Division, divide
+from penstock.train.split import Division
 from penstock.train.trials import Trial, best_trial, fit_trial, run_trials
 from penstock.types.labels import Labels, fit_labels
 from penstock.types.metrics import PRIMARY
-from penstock.types.split import Split
 from penstock.types.target import Target
 from penstock.version import __version__
 
+Parts = LazyPartitions[Any]
 Array = npt.NDArray[Any]
-
-
-def read(file: Path, separator: str | None, encoding: str) -> pl.DataFrame:
-    """Read one file as it is."""
-    return read_table(file, separator, encoding)
-
-
-def read_part(part: dict[str, Any], database: Database) -> pl.DataFrame:
-    """Read one partition of a database's table."""
-    name = "none" if part["bucket"] is None else str(part["bucket"]).removesuffix(".0")
-    frames = [frame for frame in read_database(database, name) if frame.height]
-    if not frames:
-        raise DataError(f"{database.table or 'the query'}: partition {name} has vanished while it was read; run again")
-    return pl.concat(frames, how="vertical_relaxed")
-
-
-def read_whole(asked: dict[str, Any], database: Database) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Read a database's table in parts as they come."""
-    rows = 0
-    for number, frame in enumerate(read_database(database, "all")):
-        rows += frame.height
-        if frame.height:
-            yield f"{number:05}", frame
-    if not rows:
-        raise DataError(f"{database.table or 'the query'}: has no rows")
-
-
-def read_pages(asked: dict[str, Any], http: Http) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Read the pages of an HTTP API as they come."""
-    for name, frame in download(http, asked["place"]):
-        yield name, flat(frame)
-
-
-def snapshot(parts: Partitions[pl.DataFrame]) -> pl.DataFrame:
-    """Join the partitions to the raw table of this moment."""
-    return concatenate(parts)
-
-
-def prepared(snapshot: pl.DataFrame, operations: Sequence[Operation], target: str | None) -> Partitions[Any]:
-    """Clean the snapshot: the prepared ``table``, and the ``facts`` that repeat it for later rows."""
-    table, facts = prepare(snapshot, operations, target)
-    return Partitions({"table": table, "facts": facts})
-
-
-def checked(schema: str, snapshot: pl.DataFrame, base: str, file: str, **others: pl.DataFrame) -> list[Finding]:
-    """Hold the snapshots against what the schema file expects; a grave difference stops the run here."""
-    findings = check_rules(_snapshots(base, snapshot, others), read_rules(schema, file))
-    stop_for(findings, file)
-    return findings
-
-
-def _snapshots(base: str, snapshot: pl.DataFrame, others: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    return {base: snapshot, **{name.removeprefix("snapshot_"): item for name, item in others.items()}}
-
-
-def divided(
-    prepared: Partitions[Any], checked: list[Any], split: Split, target: Target, time: str | None
-) -> Partitions[Any]:
-    """Choose the test rows, by the content of prepared rows, before anything learns: ``test`` flags, ``kept`` flags of rows that have a target, and the ``division``."""
-    table: pl.DataFrame = prepared["table"]
-    column = table[target.column]
-    fit_labels(column, target)
-    kept = column.is_not_null()
-    if column.dtype == pl.String:
-        kept = kept & (column.str.strip_chars().str.len_bytes() > 0)
-    if column.dtype.is_float():
-        kept = kept & column.is_finite()
-    rows = table.filter(kept)
-    flags, division = divide(rows, split, target.column, target.task, time)
-    test = np.zeros(table.height, dtype=np.bool_)
-    test[np.flatnonzero(kept.to_numpy())] = flags
-    return Partitions({"test": test, "kept": kept.to_numpy(), "division": division})
-
-
-def repaired(
-    prepared: Partitions[Any], divided: Partitions[Any], repairs: Sequence[Repair], target: str
-) -> Partitions[Any]:
-    """Fill missing cells and hold outliers, as learnt from the training rows: another ``table`` and its ``facts``."""
-    table: pl.DataFrame = prepared["table"]
-    facts = _facts(prepared)
-    learnt = table.filter(pl.Series(divided["kept"] & ~divided["test"]))
-    table, fitted, notes = fit_repairs(table, learnt, repairs, target)
-    changed = replace(facts, changes=(*facts.changes, *fitted), notes=(*facts.notes, *notes))
-    return Partitions({"table": table, "facts": changed})
-
-
-def featured(
-    prepared: Partitions[Any],
-    features: Sequence[Feature],
-    base: str,
-    times: Mapping[str, str | None],
-    **others: Partitions[Any],
-) -> pl.DataFrame:
-    """Add the features to the prepared table, from its own columns, its past, and the other prepared tables."""
-    tables = _tables(base, prepared, others)
-    stored = _stored(features, base, times, tables)
-    return compute(tables[base], stored, compacts(stored, tables), check=True)
-
-
-def _tables(base: str, prepared: Partitions[Any], others: Mapping[str, Partitions[Any]]) -> dict[str, pl.DataFrame]:
-    """Return every prepared table by its name in ``ingest=``."""
-    named = {name.removeprefix("prepared_"): item["table"] for name, item in others.items()}
-    return {base: prepared["table"], **named}
-
-
-def _stored(
-    features: Sequence[Feature], base: str, times: Mapping[str, str | None], tables: Mapping[str, pl.DataFrame]
-) -> list[Stored]:
-    return resolve(features, base, {name: table.schema for name, table in tables.items()}, times)
 
 
 def trials(
@@ -194,7 +74,8 @@ def trials(
 
 
 def trained(
-    prepared: Partitions[Any],
+    prepared: Parts,
+    inferred: Parts,
     featured: pl.DataFrame,
     divided: Partitions[Any],
     target: Target,
@@ -206,7 +87,7 @@ def trained(
     times: Mapping[str, str | None],
     trials: list[Trial] | None = None,
     given: Estimator | None = None,
-    **others: Partitions[Any],
+    **others: Parts,
 ) -> Bundle:
     """Fit the best trial, or the given estimator, on all training rows, and write the model."""
     table, codes, labels = _training(featured, divided, target)
@@ -217,11 +98,11 @@ def trained(
     fitted, learner, files = fit_trial(table, fit, codes, target.task, len(labels.values), trial, seed, given)
     assert isinstance(fitted, Encoding)
     _need_columns(fitted)
-    facts = _facts(prepared)
-    tables = _tables(base, prepared, others)
-    stored = _stored(features, base, times, tables)
+    facts = facts_of(inferred, prepared)
+    tables = tables_of(base, prepared, others)
+    stored = stored_features(features, base, times, tables)
     past = compacts(stored, tables)
-    known = {base: facts, **{name.removeprefix("prepared_"): _facts(item) for name, item in others.items()}}
+    known = {name: facts if name == base else other_facts(name, others) for name in tables}
     made = {name for item in stored for name in item.names}
     used = set(fitted.columns()) - made | {name for item in stored for name in item.needs} - made
     inputs = input_columns(facts, used, target.column, fitted)
@@ -260,9 +141,9 @@ def _looked_up(stored: Sequence[Stored]) -> set[str]:
     return {name for item in stored if not isinstance(item, Written) for name in item.names}
 
 
-def _facts(prepared: Partitions[Any]) -> Facts:
-    found: Facts = msgspec.convert(prepared["facts"], Facts)
-    return found
+def other_facts(name: str, others: Mapping[str, Parts]) -> Facts:
+    """Return what is known of the preparation of another table."""
+    return facts_of(others[f"inferred_{name}"], others[f"prepared_{name}"])
 
 
 def evaluated(
@@ -308,7 +189,7 @@ def evaluated(
 
 def gated(
     evaluated: Partitions[Any],
-    snapshot: pl.DataFrame,
+    snapshot: Parts,
     featured: pl.DataFrame,
     divided: Partitions[Any],
     trained: Bundle,
@@ -316,7 +197,7 @@ def gated(
     gate: Gate,
     target: Target,
     base: str,
-    **others: pl.DataFrame,
+    **others: Parts,
 ) -> Verdict:
     """Hold the model against bounds, baseline and the champion's answers to the same rows, from the same tables."""
     evaluation = msgspec.convert(evaluated["evaluation"], Evaluation)
@@ -330,8 +211,8 @@ def gated(
         old = Model(champion)
         if (old.labels.task, old.labels.names) != (labels.task, labels.names):
             raise DataError(f"it predicts {old.labels.column} ({', '.join(old.labels.names) or 'a number'})")
-        tables = _snapshots(base, snapshot, others)
-        answers = old.predict_table(snapshot[test[ROW].to_numpy()], tables)
+        tables = snapshots(base, snapshot, others)
+        answers = old.predict_table(tables[base].rows(test[ROW].to_list()), tables)
     except PenstockError as error:
         verdict = judge(gate, evaluation.metric, found, simple, None)
         reason = f"the champion cannot answer these rows: {error}. Promote by hand if the change is meant."
@@ -340,7 +221,8 @@ def gated(
 
 
 def report(
-    prepared: Partitions[Any],
+    prepared: Parts,
+    inferred: Parts,
     featured: pl.DataFrame,
     divided: Partitions[Any],
     trained: Bundle,
@@ -348,14 +230,14 @@ def report(
     gated: Any,
     checked: list[Any],
     trials: list[Any] | None = None,
-    **others: Partitions[Any],
+    **others: Parts,
 ) -> bytes:
     """Write the report: one HTML file that needs nothing else."""
     from penstock.evaluate.report import ReportData, write_report
 
     model = Model(trained)
     verdict = msgspec.convert(gated, Verdict)
-    facts = _facts(prepared)
+    facts = facts_of(inferred, prepared)
     outcomes = evaluated["outcomes"]
     raw = {name for name, _ in facts.raw}
     notes = [
@@ -365,9 +247,9 @@ def report(
         ),
         *facts.notes,
         *(
-            Note(note.stage, f"{name.removeprefix('prepared_')}: {note.column or 'rows'}", note.count, note.text)
-            for name, item in others.items()
-            for note in _facts(item).notes
+            Note(note.stage, f"{name}: {note.column or 'rows'}", note.count, note.text)
+            for name in (item.removeprefix("prepared_") for item in others if item.startswith("prepared_"))
+            for note in other_facts(name, others).notes
         ),
         *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored),
     ]

@@ -1,0 +1,335 @@
+"""Text in blocks: separated values and JSON Lines of any length, a block in memory at a time."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from penstock.errors import DataError
+
+BLOCK = 32 << 20
+"""Bytes of text that are one part of a table."""
+_INFERRED_ROWS = 10_000
+_SEPARATORS = ",;\t|"
+Schema = Mapping[str, pl.DataType]
+
+
+class Stream(Protocol):
+    """What bytes come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, nothing at the end."""
+        ...
+
+
+class Utf8:
+    """A stream of text in some encoding, as UTF-8 without its mark.
+
+    Parameters
+    ----------
+    source : Stream
+        As it is.
+    encoding : str
+        What it is in.
+    path : Path
+        For errors.
+    """
+
+    def __init__(self, source: Stream, encoding: str, path: Path) -> None:
+        self.source, self.encoding, self.path = source, encoding, path
+        self._plain = codecs.lookup(encoding).name == "utf-8"
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._lines, self._begun = 1, False
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, nothing at the end.
+
+        Raises
+        ------
+        DataError
+            When they are not text in that encoding, or not text at all.
+        """
+        data = self.source.read(size)
+        if not self._begun:
+            self._begun = True
+            data = self._first(data)
+        if self._plain:  # checked where Polars does not accept it: each byte is looked at once
+            return data
+        try:
+            text = self._decoder.decode(data, not data)
+        except UnicodeDecodeError as error:
+            raise _undecodable(data, error, self.encoding, self.path, self._lines) from None
+        self._lines += text.count("\n")
+        return text.encode() if text or not data else self.read(size)
+
+    def _first(self, data: bytes) -> bytes:
+        if not data or (len(data) < BLOCK and data.isspace()):
+            raise DataError(f"{self.path.name}: the file is empty; expected a header line and rows")
+        if data.startswith(b"PK\x03\x04"):
+            raise DataError(f"{self.path.name}: is a ZIP or Excel file, not text; save its table as CSV or Parquet")
+        if data.startswith(b"\x1f\x8b"):
+            raise DataError(f"{self.path.name}: is packed with gzip; name it {self.path.name}.gz")
+        if self._plain and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise DataError(f'{self.path.name}: is text in UTF-16; say so with ps.ingest.files(..., encoding="utf-16")')
+        if b"\x00" in data[:65536] and not self.encoding.lower().startswith(("utf-16", "utf-32")):
+            raise DataError(f"{self.path.name}: holds binary data, not text; expected lines of separated values")
+        return data.removeprefix(codecs.BOM_UTF8) if self._plain else data
+
+
+def _undecodable(data: bytes, error: UnicodeDecodeError, encoding: str, path: Path, lines: int) -> DataError:
+    line = lines + data[: error.start].count(b"\n")
+    return DataError(
+        f"{path.name}, line {line}: the byte 0x{error.object[error.start]:02x} is not {encoding}. "
+        'Say what it is with ps.ingest.files(..., encoding="latin-1") or another encoding.'
+    )
+
+
+def blocks(stream: Stream, size: int) -> Iterator[bytes]:
+    """Cut a stream into whole lines of about `size` bytes; a line's end within quotes is none.
+
+    Examples
+    --------
+    >>> list(blocks(io.BytesIO(b'1,a\\n2,"b\\nc"\\n3,d\\n'), 8))
+    [b'1,a\\n', b'2,"b\\nc"\\n3,d\\n']
+    """
+    left = b""
+    while data := stream.read(size):
+        data = left + data
+        cut = _last_end(data)
+        if cut:
+            yield data[:cut]
+        left = data[cut:]
+    if left.strip():
+        yield left
+
+
+def _last_end(data: bytes) -> int:
+    """Return where the last line ends that does not end within quotes."""
+    inside = data.count(b'"')
+    last = at = data.rfind(b"\n")
+    while inside and at >= 0:
+        inside -= data.count(b'"', at, last if last > at else len(data))
+        if inside % 2 == 0:
+            return at + 1
+        last, at = at, data.rfind(b"\n", 0, at)
+    return last + 1 if not inside else data.rfind(b"\n") + 1  # quotes that are not closed are no quotes
+
+
+def csv_parts(
+    open_stream: Callable[[], Stream], separator: str | None, path: Path, size: int = BLOCK
+) -> Iterator[pl.DataFrame | None]:
+    """Read separated values, block by block, all with the types of the first.
+
+    Parameters
+    ----------
+    open_stream : callable
+        Opens the text; once more when a later block shows that a type is wider than the first said.
+
+    Yields
+    ------
+    DataFrame or None
+        None says that what came before does not count: the table begins again, with wider types.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read, with the line.
+    """
+    widened: dict[str, pl.DataType] = {}
+    while True:
+        try:
+            yield from _csv_once(open_stream(), separator, path, size, widened)
+        except _Wider as found:
+            widened |= found.schema
+            yield None
+        else:
+            return
+
+
+class _Wider(Exception):
+    def __init__(self, schema: Schema) -> None:
+        self.schema = dict(schema)
+
+
+def _csv_once(stream: Stream, separator: str | None, path: Path, size: int, widened: Schema) -> Iterator[pl.DataFrame]:
+    names: list[str] = []
+    schema: dict[str, pl.DataType] = {}
+    lines = 0
+    for data in blocks(stream, size):
+        block = data
+        if not names:
+            block = data.lstrip(b"\r\n")
+            lines += data[: len(data) - len(block)].count(b"\n")
+            header, _, block = block.partition(b"\n")
+            separator, names = _header(_decoded(header, path, lines).rstrip("\r"), separator, path)
+            lines += 1
+            if not block.strip():
+                continue
+        frame = _frame_of(block, separator or ",", names, schema, path, lines, widened)
+        schema = dict(frame.schema)
+        lines += block.count(b"\n")
+        yield frame
+    if not schema:
+        if not names:
+            raise DataError(f"{path.name}: the file is empty; expected a header line and rows")
+        raise DataError(f"{path.name}: has columns ({', '.join(names[:5])}) but no rows")
+
+
+def _header(first: str, separator: str | None, path: Path) -> tuple[str, list[str]]:
+    if separator is None:
+        counts = {sign: len(next(csv.reader([first], delimiter=sign), [])) for sign in _SEPARATORS}
+        separator = max(_SEPARATORS, key=lambda sign: counts[sign])
+    header = next(csv.reader([first], delimiter=separator), [])
+    names = [name.strip() or f"column_{index + 1}" for index, name in enumerate(header)]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise DataError(
+            f"{path.name}: two columns have the same name: {', '.join(map(repr, doubled))}. Rename one in the file."
+        )
+    return separator, names
+
+
+def _frame_of(
+    data: bytes, separator: str, names: list[str], schema: Schema, path: Path, lines: int, widened: Schema
+) -> pl.DataFrame:
+    """Read a block; `lines` are before it. Without `schema`, its types are found."""
+    try:
+        if schema:
+            frame = pl.read_csv(data, separator=separator, has_header=False, schema=dict(schema))
+        else:
+            frame = _first_frame(data, separator, names, widened)
+    except pl.exceptions.PolarsError as error:
+        _decoded(data, path, lines)
+        _check_lines(data, separator, len(names), path, lines)
+        wider = _wider_types(data, separator, names, schema) if schema else {}
+        if not wider:
+            raise DataError(f"{path.name}: cannot be read as CSV: {str(error).splitlines()[0]}") from None
+        raise _Wider(wider) from None
+    if frame.width != len(names) or _may_be_short(frame, data, separator):
+        _check_lines(data, separator, len(names), path, lines)
+    return frame
+
+
+def _first_frame(data: bytes, separator: str, names: list[str], widened: Schema) -> pl.DataFrame:
+    options: dict[str, Any] = {"separator": separator, "has_header": False, "new_columns": names}
+    problem: pl.exceptions.PolarsError | None = None
+    for rows in (_INFERRED_ROWS, None):  # all rows are looked at only when the first ones mislead
+        try:
+            frame = pl.read_csv(
+                data, infer_schema_length=rows, try_parse_dates=True, schema_overrides=widened, **options
+            )
+            break
+        except pl.exceptions.PolarsError as error:
+            problem = error
+    else:
+        assert problem is not None
+        raise problem
+    # Leading zeros mean something: postcodes, account numbers.
+    whole = [name for name, kind in frame.schema.items() if kind.is_integer()]
+    if whole:
+        head = pl.read_csv(data, n_rows=1000, infer_schema=False, **options)
+        coded = [name for name in whole if head[name].str.contains(r"^\s*0[0-9]").any()]
+        if coded:
+            text = pl.read_csv(data, infer_schema=False, **options)
+            frame = frame.with_columns(text[name] for name in coded)
+    return frame
+
+
+def _wider_types(data: bytes, separator: str, names: list[str], schema: Schema) -> dict[str, pl.DataType]:
+    """Return the types of columns that a block needs to be wider; unlike ones become text."""
+    found = pl.read_csv(
+        data, separator=separator, has_header=False, new_columns=names, infer_schema_length=None, try_parse_dates=True
+    ).schema
+    wider: dict[str, pl.DataType] = {}
+    for name, kind in schema.items():
+        now = found[name]
+        if now != kind and now != pl.Null:
+            both = {kind.is_numeric(), now.is_numeric()} == {True}
+            wider[name] = pl.Float64() if both else pl.String()
+    return wider
+
+
+def _may_be_short(frame: pl.DataFrame, data: bytes, separator: str) -> bool:
+    """Whether a line may have fewer fields than the header: Polars takes what is not there for missing."""
+    if not frame.height or not frame[frame.columns[-1]].null_count():
+        return False
+    if b'"' in data:
+        return True
+    lines = pl.read_lines(data)["line"]
+    fields = lines.filter(lines.str.len_bytes() > 0).str.count_matches(separator, literal=True)
+    return bool((fields != frame.width - 1).any())
+
+
+def _decoded(data: bytes, path: Path, lines: int) -> str:
+    """Decode, or say which line holds what is not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise _undecodable(data, error, "utf-8", path, lines + 1) from None
+
+
+def _check_lines(data: bytes, separator: str, width: int, path: Path, lines: int) -> None:
+    """Find the first line with more or fewer fields than the header."""
+    csv.field_size_limit(1 << 30)
+    reader = csv.reader(io.StringIO(_decoded(data, path, lines), newline=""), delimiter=separator)
+    try:
+        for fields in reader:
+            if fields and len(fields) != width:
+                raise DataError(
+                    f"{path.name}, line {lines + reader.line_num}: has {len(fields)} fields, the header has {width}. "
+                    "Correct the line, or quote the field that holds a separator."
+                )
+    except csv.Error as error:
+        raise DataError(f"{path.name}, line {lines + reader.line_num}: {error}") from None
+
+
+def json_parts(stream: Stream, path: Path, size: int = BLOCK) -> Iterator[pl.DataFrame]:
+    """Read JSON Lines block by block, or one JSON array whole; each block has the types of its own rows.
+
+    Raises
+    ------
+    DataError
+        When a line is not an object of column to value.
+    """
+    lines = 0
+    for data in _json_blocks(stream, size):
+        _decoded(data, path, lines)
+        yield _json_frame(data, path, lines)
+        lines += data.count(b"\n")
+
+
+def _json_blocks(stream: Stream, size: int) -> Iterator[bytes]:
+    left = stream.read(size)
+    array = left.lstrip()[:1] == b"["
+    while data := stream.read(size):
+        left += data
+        cut = 0 if array else left.rfind(b"\n") + 1
+        if cut:
+            yield left[:cut]
+            left = left[cut:]
+    if left.strip():
+        yield left
+
+
+def _json_frame(data: bytes, path: Path, lines: int) -> pl.DataFrame:
+    try:
+        if data.lstrip()[:1] == b"[":
+            return pl.read_json(data, infer_schema_length=None)
+        return pl.read_ndjson(data, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, OSError):
+        import msgspec
+
+        for number, line in enumerate(data.splitlines(), lines + 1):
+            try:
+                found = msgspec.json.decode(line) if line.strip() else {}
+            except msgspec.DecodeError as error:
+                raise DataError(f"{path.name}, line {number}: is not JSON: {error}") from None
+            if not isinstance(found, dict):
+                raise DataError(f"{path.name}, line {number}: is not an object of column to value") from None
+        raise DataError(f"{path.name}: the rows do not agree on the types of their fields") from None

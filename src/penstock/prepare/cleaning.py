@@ -1,0 +1,155 @@
+"""Cleaning one part of a table: what the author asked for, then what was decided about the whole; each change counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import polars.selectors as cs
+
+from penstock.errors import DataError
+from penstock.prepare.operations import (
+    Cast,
+    Drop,
+    DropDuplicates,
+    Filter,
+    Map,
+    Normalise,
+    Note,
+    Operation,
+    Rename,
+    apply_cast,
+    need,
+    parse_of,
+)
+from penstock.prepare.tables import ROW, normalised, without_duplicates
+from penstock.types.parse import Parse
+
+Notes = dict[str, Note]
+"""Notes by a name that the notes of other parts about the same thing share."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What the whole table says about how a part of it is cleaned.
+
+    Attributes
+    ----------
+    forms : sequence of (str or None)
+        Of each operation the form of dates that was found for it.
+    parses : sequence of Parse
+        How columns of text are read at the end.
+    dropped : mapping of int to array of int64, optional
+        Of an operation that drops duplicates, the rows of this part that it drops; None where the part is the table.
+    """
+
+    forms: Sequence[str | None]
+    parses: Sequence[Parse] = ()
+    dropped: Mapping[int, npt.NDArray[np.int64]] | None = None
+
+
+def clean(raw: pl.DataFrame, operations: Sequence[Operation], decided: Decided) -> tuple[pl.DataFrame, Notes]:
+    """Clean one part.
+
+    Returns
+    -------
+    DataFrame
+        With a column :data:`ROW` that says which raw row of the part each was.
+    dict of str to Note
+        What was counted.
+
+    Raises
+    ------
+    DataError
+        When an operation does not fit the table.
+    """
+    notes = _non_finite(raw)
+    frame = normalised(raw).with_row_index(ROW)
+    for number, made in enumerate(operations):
+        frame, more = clean_by(frame, made, number, decided)
+        notes |= {f"{number} {name}": note for name, note in more.items()}
+    return frame.with_columns(parse.expression() for parse in decided.parses), notes
+
+
+def clean_by(frame: pl.DataFrame, made: Operation, number: int, decided: Decided) -> tuple[pl.DataFrame, Notes]:
+    """Do the operation that is `number` in order."""
+    before = frame.height
+    if isinstance(made, Cast):
+        need(frame, [made.column], f"ps.prepare.cast({made.column!r}, ...)")
+        frame, told = apply_cast(frame, made, parse_of(frame.schema, made, decided.forms[number]))
+        return frame, {note.text[:5]: note for note in told}
+    if isinstance(made, Rename):
+        need(frame, [old for old, _ in made.names], "ps.prepare.rename(...)")
+        return frame.rename(dict(made.names)), {}
+    if isinstance(made, Drop):
+        need(frame, made.columns, "ps.prepare.drop(...)")
+        return frame.drop(made.columns), {}
+    if isinstance(made, DropDuplicates):
+        need(frame, made.columns, "ps.prepare.drop_duplicates(...)")
+        if decided.dropped is None:
+            frame = without_duplicates(frame, duplicate_columns(frame, made), made.latest)
+        else:
+            frame = frame.filter(~pl.col(ROW).is_in(pl.Series(decided.dropped[number]).cast(pl.UInt32).implode()))
+        what = f"in {', '.join(made.columns)}" if made.columns else "in all columns"
+        kept = f"; the one with the latest {made.latest} is kept" if made.latest else ""
+        return frame, {"": Note("prepare", None, before - frame.height, f"rows dropped as duplicates {what}{kept}")}
+    if isinstance(made, Normalise):
+        need(frame, made.columns, "ps.prepare.normalise(...)")
+        notes = {}
+        for name in made.columns:
+            frame, notes[name] = _normalised_text(frame, name)
+        return frame, notes
+    if isinstance(made, Filter):
+        need(frame, made.predicate.meta.root_names(), "ps.prepare.filter(...)")
+        frame = frame.filter(made.predicate)
+        return frame, {"": Note("prepare", None, before - frame.height, f"rows dropped by filter {made.predicate}")}
+    return _mapped(frame, made), {"": Note("prepare", None, before, f"rows handed to {made.function.__name__}()")}
+
+
+def duplicate_columns(frame: pl.DataFrame, made: DropDuplicates) -> list[str]:
+    """Return the columns in which duplicates agree."""
+    return list(made.columns) or [name for name in frame.columns if name != ROW]
+
+
+def together(parts: Sequence[Notes]) -> list[Note]:
+    """Add the notes of parts up; of what is said in words the first one counts."""
+    found: Notes = {}
+    for notes in parts:
+        for name, note in notes.items():
+            known = found.get(name)
+            found[name] = note if known is None else replace(known, count=known.count + note.count)
+    return [found[name] for name in sorted(found, key=lambda name: int(name.split(" ")[0]))]
+
+
+def _normalised_text(frame: pl.DataFrame, name: str) -> tuple[pl.DataFrame, Note]:
+    if frame.schema[name] != pl.String:
+        raise DataError(f'ps.prepare.normalise: column "{name}" holds {frame.schema[name]}, not text')
+    before = frame[name]
+    frame = frame.with_columns(Parse(name, "normal").expression())
+    changed = int((before != frame[name]).fill_null(value=False).sum())
+    return frame, Note(
+        "prepare", name, changed, "texts written alike, without case, spaces at the ends or forms of Unicode"
+    )
+
+
+def _mapped(frame: pl.DataFrame, made: Map) -> pl.DataFrame:
+    name = getattr(made.function, "__name__", "function")
+    done = made.function(frame.drop(ROW))
+    if not isinstance(done, pl.DataFrame) or done.height != frame.height:
+        raise DataError(
+            f"ps.prepare.map({name}): returned {type(done).__name__} of {getattr(done, 'height', '?')} rows for "
+            f"{frame.height}; it must return a table with the same rows (to leave rows out, use ps.prepare.filter)"
+        )
+    return normalised(done).insert_column(0, frame[ROW])
+
+
+def _non_finite(raw: pl.DataFrame) -> Notes:
+    counts = raw.select((cs.float().is_nan() | cs.float().is_infinite()).sum())
+    return {
+        f"-1 {name}": Note("prepare", name, int(counts[name][0]), "NaN or infinite cells read as missing")
+        for name in counts.columns
+        if counts[name][0]
+    }

@@ -1,0 +1,42 @@
+"""How much memory there is: the machine's, or what a container or a limit leaves of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def total_memory() -> int:
+    """Return the bytes that this process may use at most: the least of the machine's and its control groups'.
+
+    Examples
+    --------
+    >>> total_memory() > 2**20
+    True
+    """
+    import psutil
+
+    found = int(psutil.virtual_memory().total)
+    for path in [*_LIMITS, *_own_groups()]:
+        try:
+            limit = int(Path(path).read_text(encoding="ascii"))
+        except (OSError, ValueError):  # no such group, or "max"
+            continue
+        found = min(found, limit)
+    return found
+
+
+def _own_groups() -> list[str]:
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        _, kinds, place = line.split(":", 2)
+        if not kinds:
+            found.append(f"/sys/fs/cgroup{place}/memory.max")
+        elif "memory" in kinds.split(","):
+            found.append(f"/sys/fs/cgroup/memory{place}/memory.limit_in_bytes")
+    return found

@@ -1,0 +1,105 @@
+"""Text in blocks gives the table that it gives in one piece."""
+
+import io
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from penstock.errors import DataError
+from penstock.ingest import read, text
+from penstock.ingest.read import read_parts, read_table
+from penstock.ingest.text import blocks, csv_parts
+
+FIELDS = st.sampled_from(["plain", "a,b", "two\nlines", 'say ""hi""', "Łódź", ""])
+
+
+def csv_of(rows):
+    return "n,t,x\n" + "".join(f'{n},"{t}",{x}\n' for n, t, x in rows)
+
+
+@given(
+    st.lists(st.tuples(st.integers(-9, 10**12), FIELDS, st.floats(-1e6, 1e6)), min_size=1, max_size=30),
+    st.integers(60, 300),
+)
+@settings(max_examples=200, deadline=None)
+def test_blocks_of_any_size_are_one_table(rows, size):
+    data = csv_of(rows).encode()
+    assert b"".join(blocks(io.BytesIO(data), size)) == data
+    found = [
+        frame for frame in csv_parts(lambda: io.BytesIO(data), None, read.Path("a.csv"), size) if frame is not None
+    ]
+    assert_frame_equal(pl.concat(found), pl.DataFrame(
+        {"n": [n for n, _, _ in rows], "t": [t.replace('""', '"') for _, t, _ in rows], "x": [float(str(x)) for *_, x in rows]}
+    ), check_exact=False)  # fmt: skip
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(csv_parts, "__defaults__", (4096,))
+    monkeypatch.setattr(text.json_parts, "__defaults__", (4096,))
+
+
+def test_a_later_block_with_wider_types_begins_the_table_again(tmp_path, small_blocks):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b,c,d\n" + "1,2,2024-01-01,01\n" * 3000 + "1.5,x,soon,2\n" + "3,,2024-01-02,3\n" * 10)
+    names = [name for name, _ in read_parts(path)]
+    assert names.count("00000") == 2
+    table = read_table(path)
+    assert table.schema == {"a": pl.Float64, "b": pl.String, "c": pl.String, "d": pl.String}
+    assert table.height == 3011
+    assert table[3000].row(0) == (1.5, "x", "soon", "2")
+    assert table[0].row(0) == (1.0, "2", "2024-01-01", "01")
+
+
+def test_what_is_wrong_in_a_later_block_is_told_with_its_line(tmp_path, small_blocks):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n" + "1,2\n" * 3000 + "1,2,3\n")
+    with pytest.raises(DataError, match="a.csv, line 3002: has 3 fields, the header has 2"):
+        read_table(path)
+    path.write_text("a,b\n" + "1,2\n" * 3000 + "1\n" + "1,2\n" * 5)
+    with pytest.raises(DataError, match="a.csv, line 3002: has 1 fields, the header has 2"):
+        read_table(path)
+    path.write_bytes(b"a,b\n" + b"1,x\n" * 3000 + "1,é\n".encode("latin-1"))
+    with pytest.raises(DataError, match='a.csv, line 3002: the byte 0xe9 is not utf-8.*encoding="latin-1"'):
+        read_table(path)
+    path.write_bytes("a,b\n".encode("cp1252") + b"1,x\n" * 3000 + b"1,\x81\n")
+    with pytest.raises(DataError, match="line 3002: the byte 0x81 is not cp1252"):
+        read_table(path, encoding="cp1252")
+    path.with_suffix(".jsonl").write_text('{"a": 1}\n' * 3000 + "[2]\n")
+    with pytest.raises(DataError, match="a.jsonl, line 3001: is not an object"):
+        read_table(path.with_suffix(".jsonl"))
+
+
+def test_other_encodings_and_packings_are_read_in_blocks(tmp_path, small_blocks):
+    import gzip
+
+    lines = "stadt;wert\n" + "Köln;1,5\n" * 3000
+    (tmp_path / "a.csv").write_bytes(lines.encode("utf-16"))
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(lines.encode()))
+    assert read_table(tmp_path / "a.csv", encoding="utf-16").equals(read_table(tmp_path / "b.csv.gz"))
+    (tmp_path / "cut.csv.gz").write_bytes((tmp_path / "b.csv.gz").read_bytes()[:-20])
+    with pytest.raises(DataError, match="is not a whole gzip file"):
+        read_table(tmp_path / "cut.csv.gz")
+
+
+def test_quotes_that_are_not_closed_do_not_swallow_the_file():
+    data = b"a,b\n" + b'1,5" pipe\n' * 500
+    assert len(list(blocks(io.BytesIO(data), 1000))) > 3
+
+
+def test_large_parquet_and_arrow_files_come_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(read, "_WHOLE", 1000)
+    monkeypatch.setattr(read, "BLOCK", 200_000)
+    table = pl.DataFrame({"n": range(100_000), "t": ["a", "ł"] * 50_000})
+    table.write_parquet(tmp_path / "a.parquet", row_group_size=10_000)
+    table.write_ipc(tmp_path / "a.arrow", record_batch_size=10_000)
+    for name in ("a.parquet", "a.arrow"):
+        parts = dict(read_parts(tmp_path / name))
+        assert len(parts) > 1
+        assert_frame_equal(pl.concat(list(parts.values())), table)
+    (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-5000])
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        read_table(tmp_path / "b.parquet")

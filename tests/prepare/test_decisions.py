@@ -1,0 +1,85 @@
+"""A table in parts is prepared as it is in one: the same rows, the same decisions, the same counts."""
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+from tests.conftest import customers
+
+from penstock.errors import DataError
+from penstock.prepare import cast, drop, drop_duplicates, filter, map, normalise, rename  # noqa: A004
+from penstock.prepare.cleaning import clean, together
+from penstock.prepare.decisions import decide, prepare
+from penstock.prepare.tables import ROW
+from penstock.types.table import InMemory, Table
+
+CELLS = {
+    "n": st.none() | st.sampled_from(["1", "2.5", " ", "n/a", "$3"]),
+    "d": st.none() | st.sampled_from(["2024-01-31", "2024-02-01T10:00:00", ""]),
+    "y": st.sampled_from(["yes", "no", "YES ", "-"]),
+    "t": st.none() | st.sampled_from(["Oslo", " oslo", "Łódź", "01/02/2024", "7"]),
+    "x": st.none() | st.sampled_from([1.5, float("nan"), 2.0]),
+    "k": st.integers(0, 4),
+}
+ROWS = st.lists(st.fixed_dictionaries({**CELLS, "left": st.sampled_from(["a", "b"])}), min_size=1, max_size=20)
+SCHEMA = dict.fromkeys("ndyt", pl.String) | {"x": pl.Float64, "k": pl.Int64, "left": pl.String}
+OPERATIONS = {
+    "none": [],
+    "duplicates": [drop_duplicates()],
+    "key": [drop_duplicates("k"), filter(pl.col("k") > 0)],
+    "latest": [drop_duplicates("k", latest="x")],
+    "renamed": [rename(k="key"), drop("y"), normalise("t"), drop_duplicates("key", "t")],
+    "cast": [cast("n", "number"), cast("d", "date"), filter(pl.col("n").is_null() | (pl.col("n") > 1))],
+}
+
+
+def in_parts(frame, size):
+    return Table(InMemory({str(at): frame[at : at + size] for at in range(0, frame.height, size)}))
+
+
+def prepare_in_parts(table, operations, target):
+    made = decide(table, operations, target)
+    done, notes = [], []
+    for (name, raw), start in zip(table.frames(), table.starts, strict=True):
+        frame, told = clean(raw, operations, made.of(name))
+        done.append(frame.with_columns(pl.col(ROW) + start))
+        notes.append(told)
+    return pl.concat(done), made, [*together(notes), *made.notes]
+
+
+@pytest.mark.parametrize("operations", OPERATIONS.values(), ids=list(OPERATIONS))
+@given(rows=ROWS, size=st.integers(1, 7))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_parts_change_nothing(operations, rows, size):
+    raw = pl.DataFrame(rows, schema=SCHEMA)
+    try:
+        whole, facts = prepare(raw, operations, "left")
+    except DataError as error:
+        if "no row is left" not in str(error):
+            with pytest.raises(DataError):
+                prepare_in_parts(in_parts(raw, size), operations, "left")
+        return
+    found, made, notes = prepare_in_parts(in_parts(raw, size), operations, "left")
+    assert_frame_equal(found.with_columns(pl.col(ROW).cast(pl.UInt32)), whole)
+    assert made.changes == facts.changes
+    assert [(note.column, note.count) for note in notes] == [(note.column, note.count) for note in facts.notes]
+
+
+def double(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(pl.col("age") * 2)
+
+
+def test_a_function_of_the_authors_own_gets_each_part():
+    raw = customers(100)
+    found, _, _ = prepare_in_parts(in_parts(raw, 30), [map(double)], "left")
+    assert found["age"].to_list() == [None if age is None else age * 2 for age in raw["age"]]
+
+
+def test_duplicates_are_found_across_parts_however_they_are_dealt_out(monkeypatch):
+    monkeypatch.setattr("penstock.prepare.decisions._BUCKET_ROWS", 50)
+    raw = pl.concat([customers(300), customers(300, seed=1), customers(300)])
+    operations = [drop_duplicates()]
+    found, _, _ = prepare_in_parts(in_parts(raw, 70), operations, "left")
+    assert found.height == 600
+    assert found[ROW].to_list() == list(range(600))
