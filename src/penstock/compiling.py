@@ -71,7 +71,13 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         elif isinstance(ingest, Database):
             add("ingest", "tables.read_whole", {"asked": outside}, {"database": ingest}, f"read{suffix}")
         else:
-            add("ingest", "tables.read_pages", {"asked": outside}, {"http": ingest}, f"read{suffix}")
+            add(
+                "ingest",
+                "tables.read_pages",
+                {"asked": outside, "known": f"known{suffix}"},
+                {"http": ingest},
+                f"read{suffix}",
+            )
         raw = {"snapshot": f"snapshot{suffix}"}
         add("ingest", "tables.snapshot", {"parts": f"read{suffix}"}, {}, f"snapshot{suffix}", returns=_frame_type())
         add("ingest", "tables.profiled", raw, {}, f"profiled{suffix}")
@@ -139,8 +145,9 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     place = f"pipeline {pipeline.name}"
     sources = [
         *(
-            _outside(item, "" if name == base else f"_{name}", place)
-            for name, item in pipeline.tables.items()
+            item
+            for name, table in pipeline.tables.items()
+            for item in _outside(table, "" if name == base else f"_{name}", place, pipeline.name)
         ),
         Source(
             "schema", functools.partial(schema_ref, pipeline), needs=("snapshot", *snapshots), location=place, stage="prepare"
@@ -162,7 +169,7 @@ _PACKAGES: dict[str, tuple[str, ...]] = {
 }
 
 
-_IN_PARTS = ("read", "snapshot", "inferred", "prepared", "repaired")
+_IN_PARTS = ("known", "read", "snapshot", "inferred", "prepared", "repaired")
 
 
 def _cores() -> int:
@@ -204,13 +211,18 @@ _STAGES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _outside(ingest: Ingest, suffix: str, place: str) -> Source:
-    """Return what a table is read from, as a source of the graph."""
+def _outside(ingest: Ingest, suffix: str, place: str, pipeline: str) -> list[Source]:
+    """Return what a table is read from, as sources of the graph."""
     if isinstance(ingest, Files):
         resolve: Callable[..., Ref] = functools.partial(_files, ingest)
-        return Source(f"files{suffix}", resolve, returns=Partitions[Path], location=place, stage="ingest")
-    resolve = functools.partial(_database, ingest) if isinstance(ingest, Database) else functools.partial(_http, ingest)
-    return Source(f"source{suffix}", resolve, location=place, stage="ingest")
+        return [Source(f"files{suffix}", resolve, returns=Partitions[Path], location=place, stage="ingest")]
+    if isinstance(ingest, Database):
+        return [Source(f"source{suffix}", functools.partial(_database, ingest), location=place, stage="ingest")]
+    known = functools.partial(_known_pages, ingest, pipeline, f"read{suffix}")
+    return [
+        Source(f"source{suffix}", functools.partial(_http, ingest), location=place, stage="ingest"),
+        Source(f"known{suffix}", known, location=place, stage="ingest"),
+    ]
 
 
 def _database(ingest: Database, _store: Store, _known: Mapping[str, Ref]) -> Ref:
@@ -226,6 +238,15 @@ def _http(ingest: Http, store: Store, _known: Mapping[str, Ref]) -> Ref:
     from penstock.ingest.download import place_of
 
     return _json_ref({"place": place_of(ingest, store.folder), "at": time.time_ns()})
+
+
+def _known_pages(ingest: Http, pipeline: str, step: str, store: Store, _known: Mapping[str, Ref]) -> Ref:
+    """What earlier runs have read of an API that can be asked for new rows."""
+    from penstock.engine.files import partitions_ref
+    from penstock.engine.memory import latest_result
+
+    found = None if ingest.since is None else latest_result(store, pipeline, step)
+    return partitions_ref([]) if found is None else found
 
 
 def _json_ref(value: Any) -> Ref:

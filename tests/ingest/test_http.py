@@ -29,6 +29,7 @@ class Api(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     faults: dict = {}
     asked: list = []
+    grown: list = []
 
     def log_message(self, *_):
         pass
@@ -101,6 +102,11 @@ class Api(BaseHTTPRequestHandler):
             self.answer(401, b"no")
         else:
             self.json(ROWS[:5])
+
+    def get_new(self, asked):
+        rows = [row for row in type(self).grown if row["at"] >= asked.get("from", "")]
+        start = int(asked["page"]) * 10 - 10
+        self.json(rows[start : start + 10])
 
     def get_nothing(self, _asked):
         self.json({"rows": []})
@@ -299,3 +305,56 @@ def test_a_pipeline_reads_an_api_and_the_same_rows_stop_there(api, tmp_path):
     assert "answered 404" in next(step.error for step in failed.steps if step.error)
     assert ps.load("api", store=store).version == 1
     store.close()
+
+
+def grown_row(number, day, **changes):
+    return {**ROWS[number % 95], "id": number, "at": f"2024-03-{day:02}T12:00:00Z", **changes}
+
+
+def test_a_growing_api_is_asked_for_new_rows_only_and_late_and_changed_ones_are_taken_in(api, tmp_path):
+    api.grown = [grown_row(number, 1 + number // 10) for number in range(95)]
+
+    def pipeline(**changes):
+        options = {
+            "since": "from",
+            "cursor": "at",
+            "unique": "id",
+            "lateness": "1d",
+            "pages": by_page(size=10),
+            **changes,
+        }
+        return ps.Pipeline(
+            "growing", ingest=ps.ingest.http(f"{api.url}/new", **options), target=ps.binary("gone"),
+            train=ps.train.search(trials=1, folds=3), evaluate=ps.evaluate.gate(beat_baseline=False), file=str(tmp_path / "p.py"),
+        )  # fmt: skip
+
+    store = open_store(tmp_path / "s")
+    run = pipeline().run(store)
+    run.raise_for_status()
+    assert run["snapshot"].height == 95
+    again = pipeline().run(store)
+    assert {step.status for step in again.steps if step.name != "read"} == {"cached"}
+    assert "from=2024-03-09T12%3A00%3A00Z" in api.asked[-1][1]
+
+    late, changed = grown_row(200, 9), grown_row(3, 11, size=99.0)
+    api.grown = [row for row in api.grown if row["id"] != 3] + [late, changed, grown_row(96, 12), grown_row(97, 12)]
+    before = len(api.asked)
+    run = pipeline().run(store)
+    run.raise_for_status()
+    assert len(api.asked) - before <= 3
+    snapshot = run["snapshot"]
+    assert sorted(snapshot["id"]) == sorted(row["id"] for row in api.grown)
+    assert snapshot.filter(pl.col("id") == 3)["size"].to_list() == [99.0]
+    ran = [step.name for step in run.steps if step.status == "ran"]
+    assert "prepared" in ran
+    api.grown = []
+    assert pipeline().run(store)["snapshot"].height == 98
+    api.grown = [grown_row(number, 1) for number in range(60)]
+    other = pipeline(records=None, params={"kind": "all"}).run(store)
+    assert other["snapshot"].height == 60, "another request knows nothing of the first one's rows"
+    store.close()
+
+
+def test_what_since_needs_is_said():
+    with pytest.raises(InputError, match="which column tells rows apart, unique="):
+        http("http://127.0.0.1/x", since="from", cursor="at")

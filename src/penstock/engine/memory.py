@@ -59,6 +59,20 @@ def find_artifacts(store: Store, keys: Iterable[str]) -> dict[str, Ref]:
     return found
 
 
+def latest_result(store: Store, pipeline: str, step: str) -> Ref | None:
+    """Return what a step gave when it last ran, or None when that is no longer in the store."""
+    question = (
+        sa.select(*_COLUMNS)
+        .where(artifacts.c.pipeline == pipeline, artifacts.c.step == step)
+        .order_by(artifacts.c.created.desc())
+        .limit(1)
+    )
+    with store.catalog.read() as connection:
+        row = connection.execute(question).first()
+    found = None if row is None else ref_of(row)
+    return found if found is not None and is_there(store, found) else None
+
+
 def previous_parts(store: Store, pipeline: str, step: str) -> dict[str, Any] | None:
     """Return the components of the fingerprint with which a step last ran, or None."""
     question = (

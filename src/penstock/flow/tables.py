@@ -19,6 +19,7 @@ from penstock.features.stored import Stored
 from penstock.ingest.databases import Database
 from penstock.ingest.databases import read_part as read_database
 from penstock.ingest.download import download
+from penstock.ingest.growth import STATE, read_new
 from penstock.ingest.http import Http
 from penstock.ingest.read import common_schema, flat, read_parts, with_schema
 from penstock.monitor.profile import Profile, profile_of, sample
@@ -79,17 +80,21 @@ def read_whole(asked: dict[str, Any], database: Database) -> Iterator[tuple[str,
         raise DataError(f"{database.table or 'the query'}: has no rows")
 
 
-def read_pages(asked: dict[str, Any], http: Http) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Read the pages of an HTTP API as they come."""
-    for name, frame in download(http, asked["place"]):
-        yield name, flat(frame)
+def read_pages(asked: dict[str, Any], known: Parts, http: Http) -> Iterator[tuple[str, Any]]:
+    """Read the pages of an HTTP API as they come; only new rows where it can be asked for them."""
+    if http.since is None:
+        for name, frame in download(http, asked["place"]):
+            yield name, flat(frame)
+    else:
+        yield from read_new(http, asked["place"], known, known.refs)
 
 
 def snapshot(parts: Parts) -> Iterator[tuple[str, pl.DataFrame | Ref]]:
     """Make the parts one table, the raw one of this moment: those that have its columns and types already stay as they are."""
-    schemas = {name: parts.shape(name)[0] for name in parts}
+    names = [name for name in parts if name != STATE]
+    schemas = {name: parts.shape(name)[0] for name in names}
     common = common_schema(schemas)
-    for name in parts:
+    for name in names:
         same = list(schemas[name].items()) == list(common.items())
         yield name, parts.refs[name] if same else with_schema(parts[name], common)
 

@@ -35,13 +35,15 @@ def place_of(source: Http, folder: Path) -> str:
     return str(folder / "partial" / told)
 
 
-def download(source: Http, place: str) -> Iterator[tuple[str, pl.DataFrame]]:
+def download(source: Http, place: str, start: str | None = None) -> Iterator[tuple[str, pl.DataFrame]]:
     """Fetch page after page and yield their rows.
 
     Parameters
     ----------
     place : str
         From :func:`place_of`.
+    start : str, optional
+        Only rows from here on are asked for, and there may be none.
 
     Raises
     ------
@@ -50,12 +52,14 @@ def download(source: Http, place: str) -> Iterator[tuple[str, pl.DataFrame]]:
     """
     import shutil
 
-    folder = Path(place)
+    folder = Path(place if start is None else f"{place}-{hashlib.sha256(start.encode()).hexdigest()[:8]}")
     state = folder / "state.json"
     if state.is_file() and time.time() - state.stat().st_mtime > _KEPT_SECONDS:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    kept: dict[str, Any] = json.loads(state.read_text()) if state.is_file() else {"done": [], "next": _first(source)}
+    kept: dict[str, Any] = (
+        json.loads(state.read_text()) if state.is_file() else {"done": [], "next": _first(source, start)}
+    )
     seen: set[Any] = set()
     total = 0
     for number, kind in enumerate(kept["done"]):
@@ -86,7 +90,7 @@ def download(source: Http, place: str) -> Iterator[tuple[str, pl.DataFrame]]:
             total += made.height
             if made.height:
                 yield f"page {number + 1:06}", made
-    if not total:
+    if not total and start is None:
         raise DataError(f"{_who(source)}: gave no rows")
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -95,8 +99,10 @@ def _who(source: Http) -> str:
     return f"ps.ingest.http({source.url!r})"
 
 
-def _first(source: Http) -> dict[str, Any]:
+def _first(source: Http, start: str | None) -> dict[str, Any]:
     pages, params = source.pages, dict(source.params)
+    if start is not None:
+        params[str(source.since)] = start
     if pages.kind in ("page", "offset"):
         params[pages.name] = str(pages.start)
         if pages.size:
@@ -118,7 +124,7 @@ def _following(
             return None
         if re.match(r"(?i)https?://|/", str(found)):
             return {"url": str(found), "params": {}}
-        return {"url": source.url, "params": {**dict(source.params), pages.parameter: str(found)}}
+        return {"url": source.url, "params": {**asked["params"], pages.parameter: str(found)}}
     if height == 0 or (pages.size and height < pages.size):
         return None
     step = height if pages.kind == "offset" else 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from penstock.errors import InputError
+from penstock.types.durations import seconds_of
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ class Http:
     retries: int
     timeout: float
     rate: float | None = field(default=None)
+    since: str | None = None
+    cursor: str | None = None
+    lateness: float | str = 0
 
 
 def http(
@@ -82,6 +86,9 @@ def http(
     retries: int = 6,
     timeout: float = 30.0,
     rate: str | float | None = None,
+    since: str | None = None,
+    cursor: str | None = None,
+    lateness: float | str = 0,
 ) -> Http:
     """Take rows from an HTTP API.
 
@@ -110,11 +117,18 @@ def http(
         Seconds for one request.
     rate : str or float, optional
         Most requests, such as ``"10/s"`` or ``"100/m"``.
+    since : str, optional
+        A parameter of the request that asks for rows from a moment or number on: then a run asks for new rows only,
+        and those that it knew are kept. A row that comes again, by `unique`, takes the place of the one that was known.
+    cursor : str, optional
+        The column that `since` speaks of; `time` when left out.
+    lateness : float or str
+        Ask from so long before the latest row that is known, such as ``"2d"``: rows may come late.
 
     Raises
     ------
     InputError
-        For a URL that is not HTTP or a rate that cannot be read.
+        For a URL that is not HTTP, a rate that cannot be read, or `since` without `unique` and `cursor`.
 
     Examples
     --------
@@ -125,6 +139,12 @@ def http(
         raise InputError(f"ps.ingest.http({url!r}): give a URL that begins with https:// or http://")
     if retries < 0 or timeout <= 0:
         raise InputError("ps.ingest.http: retries must not be negative, timeout must be positive")
+    if since is not None and (unique is None or (cursor or time) is None):
+        raise InputError(
+            f"ps.ingest.http({url!r}, since={since!r}): also say which column tells rows apart, unique=, and which one "
+            "since speaks of, cursor="
+        )
+    seconds_of(lateness)
     for name, value in {**(headers or {}), **(params or {})}.items():
         if re.search(r"(?i)auth|token|key|secret|password", name) and "${" not in str(value):
             raise InputError(
@@ -134,6 +154,7 @@ def http(
     return Http(
         url, pages or Pages("one"), records, format, tuple((k, str(v)) for k, v in (params or {}).items()),
         tuple((headers or {}).items()), time, unique, retries, timeout, _rate(rate),
+        since, cursor or time, lateness,
     )  # fmt: skip
 
 
