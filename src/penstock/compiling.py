@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.engine.graph import Graph
 from penstock.engine.step import LazyPartitions, Partitions, Ref, Source, Step
+from penstock.features.columns import Categories, Select, Text
 from penstock.features.relations import Join
 from penstock.ingest.databases import Database
 from penstock.ingest.http import Http
@@ -103,19 +104,25 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     add("features", "tables.featured", {**ready, **looked}, past, returns=_frame_type())
     trained: dict[str, Any] = {"target": target, "pipeline": pipeline.name, "seed": seed, **past}
     tried = []
+    chosen = []
+    if any(isinstance(item, Select) for item in features):
+        learning = {"target": target, "features": features, "seed": seed}
+        add("train", "models.selected", ["featured", "divided"], learning)
+        chosen = ["selected"]
     if isinstance(pipeline.train, Search):
         search = pipeline.train
         parameters = {
             "target": target, "budget": search.budget, "learners": list(search.learners), "metric": search.metric or gate.metric,
             "most": search.trials, "folds": search.folds, "seed": seed, "group": group,
+            "features": [item for item in features if isinstance(item, Text | Categories)],
         }  # fmt: skip
-        add("train", "models.trials", ["featured", "divided"], parameters, cpus=2 if _cores() > 1 else 1)
+        add("train", "models.trials", ["featured", "divided", *chosen], parameters, cpus=2 if _cores() > 1 else 1)
         trained["metric"] = search.metric or gate.metric
         tried = ["trials"]
     else:
         trained |= {"given": pipeline.train, "metric": gate.metric}
     known = {name: name for name in ("featured", "divided", *tried)}
-    add("train", "models.trained", {**ready, **facts, **known, **looked}, trained)
+    add("train", "models.trained", {**ready, **facts, **known, **looked, **{name: name for name in chosen}}, trained)
     add(
         "evaluate",
         "models.evaluated",

@@ -23,7 +23,7 @@ from penstock.engine.step import LazyPartitions
 from penstock.errors import InputError
 from penstock.features import relations
 from penstock.features.definitions import Derive, Feature, apply_features, expressions_of
-from penstock.features.encoding import fit_encoding
+from penstock.features.encoding import fit_learning
 from penstock.features.past import moments
 from penstock.features.resolve import resolve
 from penstock.features.stored import compacts, compute
@@ -182,7 +182,7 @@ def _confirm(
     values = []
     for columns in ([*own], [*own, *kept]):
         trial = _trial(pipeline, explored, how, columns)
-        fit = functools.partial(fit_encoding, columns=columns)
+        fit = functools.partial(fit_learning, columns=columns)
         learnt = labels.codes(explored[target.column])
         encoding, written, files = fit_trial(
             explored, fit, learnt, target.task, len(labels.values), trial, pipeline.seed
@@ -347,7 +347,7 @@ def _trial(pipeline: Pipeline, table: pl.DataFrame, division: Division, columns:
     if division.kind == "time":
         times = table[str(division.column)].to_physical().cast(pl.Float64).to_numpy()
     how = Search(learners=("lightgbm",), trials=1, metric=pipeline.evaluate.metric)
-    fit = functools.partial(fit_encoding, columns=list(columns))
+    fit = functools.partial(fit_learning, columns=list(columns))
     codes = labels.codes(table[target.column])
     with contextlib.redirect_stdout(io.StringIO()):
         (trial,) = run_trials(table, fit, codes, target.task, len(labels.values), how, pipeline.seed, None, times)
@@ -360,7 +360,7 @@ def _ranked(
     """Order the candidates by how often trees that may use all of them do."""
     target = pipeline.target
     labels = fit_labels(table[target.column], target)
-    fit = functools.partial(fit_encoding, columns=list(columns))
+    fit = functools.partial(fit_learning, columns=list(columns))
     codes = labels.codes(table[target.column])
     trial = _trial(pipeline, table, division, columns)
     encoding, _, files = fit_trial(table, fit, codes, target.task, len(labels.values), trial, pipeline.seed)

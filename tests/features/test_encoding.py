@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import customers
 
+from penstock.errors import DataError, InputError
+from penstock.features.columns import categories, select, text
 from penstock.features.definitions import Written, apply_features, calendar, check_alone, cross, derive, expressions_of
-from penstock.features.encoding import fit_encoding
+from penstock.features.encoding import Encoding, fit_encoding, fit_learning
 
 MOMENTS = st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2100, 1, 1))
 ROWS = st.lists(
@@ -138,3 +141,85 @@ def test_a_year_is_a_circle_and_holidays_are_known():
 def test_columns_together_are_one_category():
     table = pl.DataFrame({"a": ["x", None], "b": [1, 2]})
     assert apply_features(table, expressions_of(cross("a", "b")))["a_x_b"].to_list() == ["x × 1", None]
+
+
+WORDS = st.lists(st.sampled_from(["great", "Bad", "room", "łóżko", "the", "x1"]), max_size=8).map(" ".join)
+LEARNT = st.lists(
+    st.fixed_dictionaries(
+        {
+            "note": st.none() | WORDS,
+            "city": st.none() | st.sampled_from(["Oslo", "Rome", "Łódź", ""]),
+            "shop": st.none() | st.integers(0, 5),
+            "flag": st.none() | st.booleans(),
+        }
+    ),
+    min_size=12,
+    max_size=40,
+)
+LEARNT_SCHEMA = {"note": pl.String, "city": pl.String, "shop": pl.Int64, "flag": pl.Boolean}
+ASKED = [text("note", size=3), categories("city", "shop", "flag")]
+
+
+@pytest.mark.parametrize(("task", "classes"), [("binary", 2), ("multiclass", 3), ("regression", 0)])
+@given(learnt=LEARNT, asked=LEARNT)
+@settings(max_examples=30, deadline=None)
+def test_what_is_learnt_of_texts_and_targets_is_the_same_for_a_row(task, classes, learnt, asked):
+    table = pl.DataFrame(learnt, schema=LEARNT_SCHEMA)
+    target = np.arange(table.height) % (classes or 7)
+    encoding, matrix = fit_learning(table, target, list(LEARNT_SCHEMA), ASKED, task, classes)
+    assert matrix.shape == (table.height, len(encoding.names()))
+    encoding = msgspec.convert(msgspec.json.decode(msgspec.json.encode(encoding)), Encoding)
+    rows = pl.DataFrame(asked, schema=LEARNT_SCHEMA)
+    encode = encoding.row()
+    alone = np.array([encode(row) for row in rows.to_dicts()]).reshape(rows.height, -1)
+    assert np.array_equal(encoding.matrix(rows), alone, equal_nan=True)
+    assert [at.stop - at.start for _, at in encoding.blocks()] == [
+        sum(len(one.names()) for one in encoding.encoders if one.column == name) for name in encoding.columns()
+    ]
+
+
+def test_no_row_learns_from_its_own_target():
+    """A category of its own for nearly each row: a mean that saw the row's target would know it."""
+    random = np.random.default_rng(0)
+    table = pl.DataFrame({"who": [f"w{item}" for item in random.integers(0, 600, 900)]})
+    target = random.integers(0, 2, 900)
+    encoding, matrix = fit_learning(table, target, ["who"], [categories("who")], "binary", 2)
+    at = encoding.names().index("who (mean of target)")
+    assert abs(np.corrcoef(matrix[:, at], target)[0, 1]) < 0.15
+    assert np.corrcoef(encoding.matrix(table)[:, at], target)[0, 1] > 0.5
+
+
+def test_texts_of_one_meaning_are_near_each_other():
+    notes = [
+        "the goods were broken",
+        "broken goods again",
+        "goods broken on arrival",
+        "paid by card",
+        "card payment",
+        "the card was paid",
+    ] * 20
+    encoding = fit_encoding(pl.DataFrame({"note": notes}), ["note"], [text("note", size=2)])
+    broken, more, card = encoding.matrix(pl.DataFrame({"note": ["broken goods", "the goods broken", "by card"]}))
+    assert np.linalg.norm(broken - more) < np.linalg.norm(broken - card)
+    assert np.isnan(encoding.matrix(pl.DataFrame({"note": pl.Series([None], dtype=pl.String)}))).all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (text("nots"), 'no column "nots"'),
+        (text("n"), 'column "n" holds Int64, not text'),
+        (categories("x"), 'column "x" holds Float64; categories are'),
+        (categories("cty"), 'no column "cty"'),
+    ],
+)
+def test_columns_that_cannot_be_encoded_so_are_named(asked, says):
+    table = pl.DataFrame({"n": [1, 2, 3, 4] * 5, "x": [0.5, 1.5] * 10, "c": ["a", "b"] * 10})
+    with pytest.raises(DataError, match=says):
+        fit_learning(table, np.arange(20) % 2, table.columns, [asked], "binary", 2)
+
+
+def test_options_that_make_no_sense_are_refused():
+    for wrong in (lambda: text("a", size=0), categories, lambda: select(drop="a")):
+        with pytest.raises(InputError, match="ps.features"):
+            wrong()

@@ -55,6 +55,9 @@ WINDOW = ps.features.window(
     paid_max=pl.col("paid").max(),
     paid_first=pl.col("paid").first(),
     paid_last=pl.col("paid").last(),
+    paid_known=pl.col("paid").drop_nulls().last(),
+    city_known=pl.col("city").drop_nulls().first(),
+    good_known=pl.col("good").drop_nulls().last(),
     paid_different=pl.col("paid").n_unique(),
     paid_median=pl.col("paid").median(),
     paid_q=pl.col("paid").quantile(0.9, interpolation="linear"),
@@ -315,3 +318,18 @@ def test_keys_of_whole_and_of_decimal_numbers_are_equal():
     rows, events = pl.DataFrame({"k": [1, 2], "when": [5, 5]}), pl.DataFrame({"k": [1.0, 1.5], "when": [1, 1]})
     made = [ps.features.window("events", by="k", n=pl.len())]
     assert offline(made, rows, events)["n"].to_list() == [1, 0]
+
+
+def test_a_missing_cell_takes_the_last_value_that_was_known_of_its_entity():
+    table = pl.DataFrame({
+        "sensor": ["a", "b", "a", "a", "b", "a"], "at": [1, 2, 3, 4, 5, 90],
+        "level": [1.0, None, None, 2.0, None, None], "state": [None, "on", "off", None, None, None],
+    })  # fmt: skip
+    features = [
+        *ps.features.forward_fill("level", by="sensor"),
+        *ps.features.forward_fill("state", by="sensor", over="50s"),
+    ]
+    made = resolve(features, "rows", {"rows": table.schema}, {"rows": "at"})
+    found = compute(table, made, compacts(made, tables(rows=table)), check=True)
+    assert found["level_filled"].to_list() == [1.0, None, 1.0, 2.0, None, 2.0]
+    assert found["state_filled"].to_list() == [None, "on", "off", "off", "on", None]

@@ -9,7 +9,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge
 
 from penstock.errors import InputError
-from penstock.features.encoding import fit_encoding
+from penstock.features.encoding import fit_learning
 from penstock.train.learners import read_predictor
 from penstock.train.learners.estimator import fit_estimator
 from penstock.train.learners.linear import fit_linear
@@ -26,9 +26,9 @@ TABLE = pl.DataFrame(
         "c": [None if i % 9 == 0 else float(i % 50) for i in range(N)],
     }
 )
-FIT = functools.partial(fit_encoding, columns=TABLE.columns)
-X = FIT(TABLE).matrix(TABLE)
-CATEGORIES = FIT(TABLE).categories()
+FIT = functools.partial(fit_learning, columns=TABLE.columns)
+ENCODING, X = FIT(TABLE, random.normal(size=N))
+CATEGORIES = ENCODING.categories()
 TARGETS = {
     "binary": ((TABLE["a"] + (TABLE["b"] == "x")).to_numpy() > 0.5).astype(float),
     "multiclass": random.integers(0, 3, N).astype(float),
@@ -77,7 +77,7 @@ def test_the_number_of_threads_does_not_change_the_bytes():
 
 def test_a_linear_model_answers_unseen_categories_and_gaps():
     written, files = fit_linear(X, TARGETS["binary"], "binary", CATEGORIES, {}, 0)
-    asked = FIT(TABLE).matrix(
+    asked = ENCODING.matrix(
         pl.DataFrame({"a": [None, 1e9], "b": ["new", None], "c": [None, None]}, schema=TABLE.schema)
     )
     predictor = read_predictor(written, files)

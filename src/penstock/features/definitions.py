@@ -13,7 +13,8 @@ import msgspec
 import polars as pl
 
 from penstock.errors import DataError, InputError
-from penstock.features.relations import Asof, Join, Window
+from penstock.features.columns import Categories, Select, Text
+from penstock.features.relations import Asof, Join, Window, window
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Calendar:
     holidays: tuple[dt.date, ...] = ()
 
 
-Feature = Derive | Calendar | Window | Asof | Join
+Feature = Derive | Calendar | Window | Asof | Join | Text | Categories | Select
 
 
 def derive(**expressions: pl.Expr) -> Derive:
@@ -121,6 +122,33 @@ def cross(*columns: str) -> Derive:
         raise InputError("ps.features.cross: name two columns or more")
     made = pl.concat_str([pl.col(name).cast(pl.String) for name in columns], separator=" × ")
     return Derive((("_x_".join(columns), made),))
+
+
+def forward_fill(column: str, by: str | Sequence[str] | None = None, *, over: str | None = None) -> list[Feature]:
+    """Fill missing cells with the last value that was known of the entity before the row, as ``COLUMN_filled``.
+
+    Parameters
+    ----------
+    column : str
+        Of the base table, which needs ``time=`` at its ingest.
+    by : str or list, optional
+        What makes an entity; all rows when left out.
+    over : str, optional
+        An older value than this counts as none.
+
+    Returns
+    -------
+    list of Feature
+        To be unpacked into ``features=[...]``: a window, and what joins it with the column.
+
+    Examples
+    --------
+    >>> [type(item).__name__ for item in forward_fill("level", by="sensor")]
+    ['Window', 'Derive']
+    """
+    known = {f"{column}_known": pl.col(column).drop_nulls().last()}
+    filled = {f"{column}_filled": pl.coalesce(pl.col(column), pl.col(f"{column}_known"))}
+    return [window(by=by, over=over, **known), derive(**filled)]  # type: ignore[arg-type]
 
 
 def expressions_of(item: Derive | Calendar) -> list[tuple[str, pl.Expr]]:

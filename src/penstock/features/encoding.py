@@ -15,6 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.errors import DataError
+from penstock.features.columns import Categories, Columns
+from penstock.features.columns import Text as TextAsked
+from penstock.features.learnt import Components, TargetMean, fit_components, fit_target_mean
+
 Matrix = npt.NDArray[np.float64]
 RowEncoder = Callable[[Any, list[float]], None]
 
@@ -199,7 +204,7 @@ class Text(msgspec.Struct, frozen=True, tag="text"):
         return encode
 
 
-Encoder = Number | Boolean | Category | Date | Text
+Encoder = Number | Boolean | Category | Date | Text | Components | TargetMean
 
 
 def words_of(text: str) -> list[str]:
@@ -238,14 +243,18 @@ class Encoding(msgspec.Struct, frozen=True):
 
     def columns(self) -> list[str]:
         """Names of the table columns that are used."""
-        return [encoder.column for encoder in self.encoders]
+        return list(dict.fromkeys(encoder.column for encoder in self.encoders))
 
     def blocks(self) -> list[tuple[str, slice]]:
         """Each column of the table, and where it stands in the matrix."""
-        found, at = [], 0
+        found: list[tuple[str, slice]] = []
+        at = 0
         for encoder in self.encoders:
             width = len(encoder.names())
-            found.append((encoder.column, slice(at, at + width)))
+            if found and found[-1][0] == encoder.column:  # a column may have two encoders, one after the other
+                found[-1] = (encoder.column, slice(found[-1][1].start, at + width))
+            else:
+                found.append((encoder.column, slice(at, at + width)))
             at += width
         return found
 
@@ -269,7 +278,62 @@ class Encoding(msgspec.Struct, frozen=True):
         return encode
 
 
-def fit_encoding(frame: pl.DataFrame, columns: Sequence[str]) -> Encoding:
+def fit_learning(
+    frame: pl.DataFrame,
+    target: npt.NDArray[Any],
+    columns: Sequence[str],
+    asked: Sequence[Columns] = (),
+    task: str = "regression",
+    classes: int = 0,
+    seed: int = 0,
+) -> tuple[Encoding, Matrix]:
+    """Fit encoders to training rows and their targets, and encode these rows to learn from.
+
+    Parameters
+    ----------
+    frame, columns, asked, seed
+        As for :func:`fit_encoding`.
+    target : array, shape (n_rows,)
+        Class codes or numbers.
+    task : str
+        ``binary``, ``multiclass`` or ``regression``.
+    classes : int
+        How many there are.
+
+    Returns
+    -------
+    Encoding
+        For later rows.
+    array, shape (n_rows, n_matrix_columns)
+        The training rows; means of the target are those of other rows.
+    """
+    encoding = fit_encoding(frame, columns, asked, seed)
+    wanted = [name for item in asked if isinstance(item, Categories) for name in item.columns]
+    _need(frame, wanted, "ps.features.categories")
+    encoders: list[Encoder] = []
+    outside: dict[int, list[Matrix]] = {}
+    for encoder in encoding.encoders:
+        encoders.append(encoder)
+        if encoder.column in wanted:
+            made, outside[len(encoders)] = fit_target_mean(frame[encoder.column], target, task, classes, seed)
+            encoders.append(made)
+    if not outside:
+        return encoding, encoding.matrix(frame)
+    parts = [
+        array
+        for number, encoder in enumerate(encoders)
+        for array in (outside[number] if number in outside else encoder.table(frame[encoder.column]))
+    ]
+    return Encoding(encoders, encoding.ignored), np.column_stack(parts)
+
+
+def _need(frame: pl.DataFrame, names: Sequence[str], who: str) -> None:
+    for name in names:
+        if name not in frame.columns:
+            raise DataError(f'{who}: there is no column "{name}"; there are: {", ".join(frame.columns[:30])}')
+
+
+def fit_encoding(frame: pl.DataFrame, columns: Sequence[str], asked: Sequence[Columns] = (), seed: int = 0) -> Encoding:
     """Choose and fit an encoder for each column, from the rows given and no others.
 
     Parameters
@@ -278,12 +342,23 @@ def fit_encoding(frame: pl.DataFrame, columns: Sequence[str]) -> Encoding:
         Training rows.
     columns : sequence of str
         Which columns may be used.
+    asked : sequence
+        What the author says of how they are encoded.
+    seed : int
+        Of the space of texts.
+
+    Raises
+    ------
+    DataError
+        When a column that the author speaks of is not there, or is not of text.
     """
+    texts = {item.column: item.size for item in asked if isinstance(item, TextAsked)}
+    _need(frame, list(texts), "ps.features.text")
     encoders: list[Encoder] = []
     ignored: list[tuple[str, str]] = []
     seen: dict[tuple[str, int], str] = {}
     for name in columns:
-        made = _fit(frame[name], name)
+        made = _fit_components(frame[name], texts[name], seed) if name in texts else _fit(frame[name], name)
         if not isinstance(made, str):
             values = frame[name]
             first = seen.setdefault((str(values.dtype), _mark(values)), name)
@@ -294,6 +369,12 @@ def fit_encoding(frame: pl.DataFrame, columns: Sequence[str]) -> Encoding:
         else:
             encoders.append(made)
     return Encoding(encoders, ignored)
+
+
+def _fit_components(values: pl.Series, size: int, seed: int) -> Components | str:
+    if values.dtype != pl.String:
+        raise DataError(f'ps.features.text: column "{values.name}" holds {values.dtype}, not text')
+    return fit_components(values, size, seed) if values.drop_nulls().len() else "is empty"
 
 
 def _mark(values: pl.Series) -> int:

@@ -34,7 +34,8 @@ class Aggregate(msgspec.Struct, frozen=True):
     name : str
         Of the column that it makes.
     function : str
-        ``len``, ``count``, ``sum``, ``mean``, ``std``, ``var``, ``min``, ``max``, ``first``, ``last``, ``n_unique``,
+        ``len``, ``count``, ``sum``, ``mean``, ``std``, ``var``, ``min``, ``max``, ``first``, ``last``, ``first_known``
+        and ``last_known`` (the first and last that is not missing), ``n_unique``,
         ``quantile``, ``nearest`` (a quantile that is one of the values), ``rate``, ``since``, ``nth``.
     value : str
         The column of events that it looks at; nothing for ``len``, ``rate`` and ``since``.
@@ -315,6 +316,11 @@ def aggregate(made: Aggregate, events: Events, low: Ints, high: Ints, times: Int
         back = int(made.argument) if made.function == "nth" else 1
         at = low if made.function == "first" else high - back
         return _gathered(made.name, values, np.where((number > 0) & (at >= low), at, -1))
+    if made.function in ("first_known", "last_known"):
+        there = np.flatnonzero(np.diff(values.present))
+        found = values.present[high] > values.present[low]
+        at = values.present[low] if made.function == "first_known" else values.present[high] - 1
+        return _gathered(made.name, values, np.where(found, there[np.where(found, at, 0)] if len(there) else -1, -1))
     if made.function == "n_unique":
         return pl.Series(made.name, _different(values.codes, low, high))
     present = values.present[high] - values.present[low]

@@ -164,6 +164,18 @@ def _at(made: Aggregate, held: Entity | None, low: int, high: int, _time: int) -
     return None if held is None or high == low or at < low else value_at(held, made.value, at)
 
 
+def _known(made: Aggregate, held: Entity | None, low: int, high: int, _time: int) -> Any:
+    if held is None:
+        return None
+    column = held.columns[made.value]
+    places = range(low, high) if made.function == "first_known" else range(high - 1, low - 1, -1)
+    for at in places:
+        value = column[at]
+        if value is not None and value == value:
+            return value_at(held, made.value, at)
+    return None
+
+
 def value_at(held: Entity, name: str, at: int) -> Any:
     """Return one event's value; None where it is missing."""
     column = held.columns[name]
@@ -253,6 +265,8 @@ _FUNCTIONS: dict[str, Callable[[Aggregate, Entity | None, int, int, int], Any]] 
     "first": _at,
     "last": _at,
     "nth": _at,
+    "first_known": _known,
+    "last_known": _known,
     "n_unique": _n_unique,
     "quantile": _quantile,
     "nearest": _quantile,

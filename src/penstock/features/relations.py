@@ -97,8 +97,8 @@ def window(
         An event is known only so long after its time, such as ``"1d"`` for labels that come a day late.
     **aggregates
         Name of the column to ``len``, ``count``, ``sum``, ``mean``, ``std``, ``var``, ``min``, ``max``, ``first``,
-        ``last``, ``n_unique``, ``median`` or ``quantile`` of an expression of the event's own columns; or
-        :func:`rate`, :func:`time_since`.
+        ``last``, ``n_unique``, ``median`` or ``quantile`` of an expression of the event's own columns (``first`` and
+        ``last`` also of its ``drop_nulls()``); or :func:`rate`, :func:`time_since`.
 
     Raises
     ------

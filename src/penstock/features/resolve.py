@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from penstock.errors import DataError, InputError
+from penstock.features.columns import Categories, Select, Text
 from penstock.features.definitions import Feature, Written, expressions_of
 from penstock.features.past import DAY, Aggregate, Span
 from penstock.features.relations import Asof, Join, Keys, Nth, Rate, TimeSince, Window
@@ -21,7 +22,7 @@ Schema = Mapping[str, pl.DataType]
 _SIMPLE = {
     "Mean": "mean", "Sum": "sum", "Min": "min", "Max": "max", "First": "first", "Last": "last", "NUnique": "n_unique",
 }  # fmt: skip
-_ANY_TYPE = {"count", "first", "last", "n_unique", "nth"}
+_ANY_TYPE = {"count", "first", "last", "first_known", "last_known", "n_unique", "nth"}
 
 
 def resolve(
@@ -53,6 +54,8 @@ def resolve(
         taken[name] = kind or pl.Null()
 
     for item in features:
+        if isinstance(item, Text | Categories | Select):  # learnt from training rows, later
+            continue
         if isinstance(item, Window):
             made: Stored = _window(item, base, taken, schemas, times)
         elif isinstance(item, Asof):
@@ -112,7 +115,7 @@ def _parsed(name: str, made: Any, values: dict[str, Written], schema: Schema, wh
     if function is None or _holds_aggregate(inner):
         raise InputError(
             f"{who}: {name}={made} is not an aggregate that a service can repeat for one row; known are len, count, sum, "
-            "mean, std, var, min, max, first, last, n_unique, median and quantile of an expression of the event's own "
+            "mean, std, var, min, max, first, last (also of drop_nulls()), n_unique, median and quantile of an expression of the event's own "
             "columns. Combine several with ps.features.derive after the window."
         )
     expression = pl.Expr.deserialize(io.BytesIO(json.dumps(inner).encode()), format="json")
@@ -125,6 +128,8 @@ def _function(tree: Any, name: str, who: str) -> tuple[str | None, Any, float]:
         ((kind, inner),) = held.items()
         if isinstance(inner, dict) and "input" in inner:
             inner = inner["input"]
+        if kind in ("First", "Last") and (known := _without_nulls(inner)) is not None:
+            return f"{kind.lower()}_known", known, 0.0
         if kind in _SIMPLE:
             return _SIMPLE[kind], inner, 0.0
         if kind == "Median":
@@ -141,6 +146,13 @@ def _function(tree: Any, name: str, who: str) -> tuple[str | None, Any, float]:
             return ("quantile" if method == "Linear" else "nearest"), function["input"][0], float(level)
         raise InputError(f'{who}: {name}: give quantile(level) or quantile(level, interpolation="linear")')
     return None, None, 0.0
+
+
+def _without_nulls(tree: Any) -> Any:
+    """Return what stands before ``drop_nulls()``, or None."""
+    if isinstance(tree, dict) and "Function" in tree and tree["Function"]["function"] == "DropNulls":
+        return tree["Function"]["input"][0]
+    return None
 
 
 def _holds_aggregate(tree: Any) -> bool:

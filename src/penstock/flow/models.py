@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,8 +25,9 @@ from penstock.evaluate.measure import (
     sliceable,
     slices_of,
 )
+from penstock.features.columns import Categories, Select, Text
 from penstock.features.definitions import Calendar, Feature, Written, expressions_of
-from penstock.features.encoding import Encoding, fit_encoding
+from penstock.features.encoding import Encoding, fit_learning
 from penstock.features.stored import Stored, compacts, write_past
 from penstock.flow.tables import facts_of, snapshots, stored_features, tables_of
 from penstock.inputs import input_columns, table_of
@@ -36,6 +38,7 @@ from penstock.prepare.tables import ROW, Facts
 from penstock.prepare.validation import Finding
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
+from penstock.train.selection import useless_columns
 from penstock.train.split import Division
 from penstock.train.trials import Trial, best_trial, fit_trial, run_trials
 from penstock.types.labels import Labels, fit_labels
@@ -45,6 +48,43 @@ from penstock.version import __version__
 
 Parts = LazyPartitions[Any]
 Array = npt.NDArray[Any]
+
+
+Left = tuple[str, str]
+"""A column that is left out, and why."""
+_PROBED = 5_000
+"""So many rows tell whether there is a column to learn from."""
+
+
+def selected(
+    featured: pl.DataFrame, divided: Partitions[Any], target: Target, features: Sequence[Feature], seed: int
+) -> list[Left]:
+    """Choose the columns that are left out, as the training rows say: each with the reason."""
+    table, codes, labels = _training(featured, divided, target)
+    found: list[Left] = []
+    for item in (item for item in features if isinstance(item, Select)):
+        for name in item.drop:
+            if name not in table.columns:
+                near = difflib.get_close_matches(name, table.columns, 1)
+                hint = f' Did you mean "{near[0]}"?' if near else ""
+                raise DataError(f'ps.features.select: there is no column "{name}".{hint}')
+            found.append((name, "left out by name"))
+        if item.leaking:
+            columns = _usable(table, target, found)
+            encoding, matrix = _fitting(features, columns, target, labels, seed)(table, codes)
+            blocks = encoding.blocks()
+            leaks = find_leaks(target.task, matrix[:_LEAKS], blocks, codes[:_LEAKS], [name for name, _ in blocks], seed)
+            found += [(leak.column, f"knows the answer: alone it has {leak.metric} {leak.score:.3f}") for leak in leaks]
+        if item.useless:
+            # Beside a column that knows the answer no other one helps.
+            columns = _usable(table, target, found)
+            encoding, matrix = _fitting(features, columns, target, labels, seed)(table, codes)
+            useless = useless_columns(matrix, encoding.blocks(), codes, target.task, len(labels.values), seed)
+            found += [(name, "helps no more than noise") for name in useless]
+    return found
+
+
+_LEAKS = 20_000
 
 
 def trials(
@@ -58,6 +98,8 @@ def trials(
     folds: int,
     seed: int,
     group: str | None,
+    features: Sequence[Feature],
+    selected: list[Left] | None = None,
 ) -> list[Trial]:
     """Try learners by cross-validation on the training rows."""
     table, codes, labels = _training(featured, divided, target)
@@ -68,8 +110,9 @@ def trials(
     if group is not None:
         groups = table[group].cast(pl.String).fill_null("").to_numpy().astype(str)
     how = Search(budget, tuple(learners), metric, most, folds)
-    fit = functools.partial(fit_encoding, columns=_usable(table, target))
-    _need_columns(fit(table))
+    fit = _fitting(features, _usable(table, target, selected), target, labels, seed)
+    if not fit(table[:_PROBED], codes[:_PROBED])[0].encoders:
+        _need_columns(fit(table, codes)[0])
     return run_trials(table, fit, codes, target.task, len(labels.values), how, seed, groups, times)
 
 
@@ -87,17 +130,19 @@ def trained(
     times: Mapping[str, str | None],
     trials: list[Trial] | None = None,
     given: Estimator | None = None,
+    selected: list[Left] | None = None,
     **others: Parts,
 ) -> Bundle:
     """Fit the best trial, or the given estimator, on all training rows, and write the model."""
     table, codes, labels = _training(featured, divided, target)
     tried = [msgspec.convert(item, Trial) for item in trials or []]
     trial = best_trial(tried) if tried else Trial("estimator", {}, "", 0.0)
-    columns = _usable(table, target)
-    fit = functools.partial(fit_encoding, columns=columns)
+    columns = _usable(table, target, selected)
+    fit = _fitting(features, columns, target, labels, seed)
     fitted, learner, files = fit_trial(table, fit, codes, target.task, len(labels.values), trial, seed, given)
     assert isinstance(fitted, Encoding)
     _need_columns(fitted)
+    fitted = Encoding(fitted.encoders, [*fitted.ignored, *((name, why) for name, why in selected or [])])
     facts = facts_of(inferred, prepared)
     tables = tables_of(base, prepared, others)
     stored = stored_features(features, base, times, tables)
@@ -315,5 +360,18 @@ def _need_columns(fitted: Encoding) -> None:
         raise DataError(f"no column is left to learn from ({reasons or 'there is only the target'})")
 
 
-def _usable(table: pl.DataFrame, target: Target) -> list[str]:
-    return [name for name in table.columns if name not in (target.column, ROW)]
+def _usable(table: pl.DataFrame, target: Target, selected: list[Left] | None = None) -> list[str]:
+    out = {target.column, ROW, *(name for name, _ in selected or [])}
+    return [name for name in table.columns if name not in out]
+
+
+def _fitting(
+    features: Sequence[Feature], columns: Sequence[str], target: Target, labels: Labels, seed: int
+) -> Callable[[pl.DataFrame, Array], tuple[Encoding, Array]]:
+    """Return what fits the encoding of training rows."""
+    there = set(columns)
+    asked = [item for item in features if isinstance(item, Text) and item.column in there]
+    means = [item for item in features if isinstance(item, Categories)]
+    return functools.partial(
+        fit_learning, columns=columns, asked=[*asked, *means], task=target.task, classes=len(labels.values), seed=seed
+    )

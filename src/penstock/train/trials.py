@@ -38,7 +38,8 @@ class Encoding(Protocol):
         ...
 
 
-FitEncoding = Callable[[pl.DataFrame], Encoding]
+FitEncoding = Callable[[pl.DataFrame, Array], tuple[Encoding, Array]]
+"""From rows and their targets to their fitted encoding, and these rows encoded to learn from."""
 _Fold = tuple[Array, Array, Array, Array, list[int]]
 """Rows to learn from and their targets, rows to judge by and theirs, and the matrix columns' numbers of codes."""
 
@@ -86,7 +87,7 @@ def run_trials(
     table : DataFrame
         Training rows.
     fit_encoding : callable
-        From rows to their fitted encoding; called anew for the training part of every fold.
+        From rows and targets to their fitted encoding and matrix; called anew for the training part of every fold.
     target : array, shape (n_rows,)
         Class codes or numbers.
     groups, times : array, optional
@@ -101,8 +102,8 @@ def run_trials(
         times = None if times is None else times[rows]
     prepared: list[_Fold] = []
     for learn, judge in folds_of(target, task, how.folds, seed, groups, times):
-        encoding = fit_encoding(table[learn])
-        part = encoding.matrix(table[learn]), target[learn], encoding.matrix(table[judge]), target[judge]
+        encoding, matrix = fit_encoding(table[learn], target[learn])
+        part = matrix, target[learn], encoding.matrix(table[judge]), target[judge]
         prepared.append((*part, encoding.categories()))
     trials: list[Trial] = []
     for number, (learner, parameters) in enumerate(proposals(how, seed)):
@@ -188,8 +189,8 @@ def fit_trial(
     dict, dict of str to bytes
         The learner, for the model's manifest, and its files.
     """
-    encoding = fit_encoding(table)
-    matrix, categories = encoding.matrix(table), encoding.categories()
+    encoding, matrix = fit_encoding(table, target)
+    categories = encoding.categories()
     if given is not None:
         from penstock.train.learners.estimator import fit_estimator
 

@@ -1,0 +1,97 @@
+"""What an author may say of how columns are encoded and chosen; it is learnt from training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penstock.errors import InputError
+
+
+@dataclass(frozen=True)
+class Text:
+    """A column of free text, encoded as few numbers; made by :func:`text`."""
+
+    column: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Columns of categories with the target's mean beside them; made by :func:`categories`."""
+
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Select:
+    """Which columns are left out; made by :func:`select`."""
+
+    drop: tuple[str, ...]
+    useless: bool
+    leaking: bool
+
+
+Columns = Text | Categories | Select
+
+
+def text(column: str, *, size: int = 16) -> Text:
+    """Encode free text by its meaning: words and pairs of words, weighed, in a space of few dimensions.
+
+    Without it, a column of free text tells which of its 60 most frequent words it holds.
+
+    Parameters
+    ----------
+    column : str
+        Of texts.
+    size : int
+        Dimensions.
+
+    Examples
+    --------
+    >>> text("description", size=8).size
+    8
+    """
+    if not 1 <= size <= 256:
+        raise InputError(f"ps.features.text({column!r}, size={size}): give 1 to 256 dimensions")
+    return Text(column, size)
+
+
+def categories(*columns: str) -> Categories:
+    """Tell of each category also the mean of the target in it, for categories that are many.
+
+    Every column of categories is coded, and tells how frequent each is when they are many. The mean of the target is
+    learnt from training rows; a training row's own comes from other rows, so that it does not see its own target.
+
+    Examples
+    --------
+    >>> categories("shop", "postcode").columns
+    ('shop', 'postcode')
+    """
+    if not columns:
+        raise InputError("ps.features.categories: name a column or more")
+    return Categories(columns)
+
+
+def select(*, drop: Sequence[str] = (), useless: bool = True, leaking: bool = False) -> Select:
+    """Leave columns out of training; the report says which, and why.
+
+    Empty, constant and copied columns and identifiers are always left out.
+
+    Parameters
+    ----------
+    drop : sequence of str
+        By name; they may still be looked at by features.
+    useless : bool
+        Those that never help more than the best of all columns shuffled (Kursa and Rudnicki 2010; in fewer than eight of twenty rounds).
+    leaking : bool
+        Those that alone predict the target nearly perfectly. Without this they are named, and kept.
+
+    Examples
+    --------
+    >>> select(drop=["customerID"]).drop
+    ('customerID',)
+    """
+    if isinstance(drop, str):
+        raise InputError(f"ps.features.select(drop={drop!r}): give a list of columns")
+    return Select(tuple(drop), useless, leaking)

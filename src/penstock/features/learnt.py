@@ -1,0 +1,214 @@
+"""Encoders that learn more than a list of categories: components of texts, means of the target."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from penstock.errors import DataError
+
+Matrix = npt.NDArray[np.float64]
+_TERMS, _LEAST = 4000, 3
+_MISSING = "\x00missing"
+
+
+class Components(msgspec.Struct, frozen=True, tag="components"):
+    """A text as a point in a space of few dimensions: latent semantic analysis (Deerwester et al. 1990).
+
+    Attributes
+    ----------
+    terms : list of str
+        Words, and pairs of words that follow each other.
+    idf : list of float
+        Weight of each term.
+    space : bytes
+        float32, shape (n_terms, size).
+    """
+
+    column: str
+    terms: list[str]
+    idf: list[float]
+    space: bytes
+    size: int
+
+    def names(self) -> list[tuple[str, int]]:
+        """Name and number of categories (0 for a number) of each matrix column."""
+        return [(f"{self.column} (component {number + 1})", 0) for number in range(self.size)]
+
+    def table(self, values: pl.Series) -> list[Matrix]:
+        """Encode a column: each different text once."""
+        text = values.cast(pl.String)
+        different = text.unique(maintain_order=True)
+        encode = self.row()
+        rows: list[list[float]] = []
+        for item in different.to_list():
+            out: list[float] = []
+            encode(item, out)
+            rows.append(out)
+        place = pl.DataFrame({"text": different}).with_row_index("place")
+        at = text.alias("text").to_frame().join(place, on="text", how="left", nulls_equal=True, maintain_order="left")
+        return list(np.array(rows, dtype=np.float64).reshape(-1, self.size)[at["place"].to_numpy()].T)
+
+    def row(self) -> Callable[[Any, list[float]], None]:
+        """Return what encodes one value."""
+        place = {term: number for number, term in enumerate(self.terms)}
+        space = np.frombuffer(self.space, np.float32).reshape(-1, self.size).astype(np.float64)
+        idf, nothing, unknown = self.idf, [float("nan")] * self.size, [0.0] * self.size
+
+        def encode(value: Any, out: list[float]) -> None:
+            if value is None:
+                out.extend(nothing)
+                return
+            counts: dict[int, int] = {}
+            for term in terms_of(value):
+                number = place.get(term)
+                if number is not None:
+                    counts[number] = counts.get(number, 0) + 1
+            if not counts:
+                out.extend(unknown)
+                return
+            weights = np.array([(1.0 + math.log(count)) * idf[number] for number, count in counts.items()])
+            weights /= math.sqrt(math.fsum(weights * weights))
+            # Summed one after the other: BLAS may sum in another order on another machine.
+            out.extend(np.add.reduce(weights[:, None] * space[list(counts)], axis=0).tolist())
+
+        return encode
+
+
+class TargetMean(msgspec.Struct, frozen=True, tag="target mean"):
+    """The mean of the target in each category, drawn towards the mean of all (Micci-Barreca 2001).
+
+    Attributes
+    ----------
+    levels : list of str
+        Categories.
+    means : list of list of float
+        Of each output one a category.
+    other : list of float
+        Of each output, for a category that was not seen.
+    outputs : list of str
+        Names: one for yes/no and numbers, one a class else.
+    """
+
+    column: str
+    levels: list[str]
+    means: list[list[float]]
+    other: list[float]
+    outputs: list[str]
+
+    def names(self) -> list[tuple[str, int]]:
+        """See :meth:`Components.names`."""
+        return [(f"{self.column} (mean of target{name})", 0) for name in self.outputs]
+
+    def table(self, values: pl.Series) -> list[Matrix]:
+        """Encode a column."""
+        text = values.cast(pl.String).fill_null(_MISSING)
+        return [
+            text.replace_strict(self.levels, means, default=other, return_dtype=pl.Float64).to_numpy()
+            for means, other in zip(self.means, self.other, strict=True)
+        ]
+
+    def row(self) -> Callable[[Any, list[float]], None]:
+        """Return what encodes one value."""
+        known = {level: [means[at] for means in self.means] for at, level in enumerate(self.levels)}
+        other = self.other
+
+        def encode(value: Any, out: list[float]) -> None:
+            out.extend(known.get(value if type(value) is str else _as_text(value), other))
+
+        return encode
+
+
+def _as_text(value: Any) -> str:
+    """Write a cell that is no text as a table does."""
+    if value is None:
+        return _MISSING
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if float(value).is_integer() else str(value)
+
+
+def terms_of(text: str) -> list[str]:
+    """Return the words of a text, and the pairs of words that follow each other.
+
+    Examples
+    --------
+    >>> terms_of("The goods were lost")[:5]
+    ['the', 'goods', 'were', 'lost', 'the goods']
+    """
+    from penstock.features.encoding import words_of
+
+    words = words_of(text)
+    return [*words, *(f"{one} {two}" for one, two in itertools.pairwise(words))]
+
+
+def fit_components(values: pl.Series, size: int, seed: int) -> Components | str:
+    """Fit a space to the texts of training rows, or say why there is none."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+
+    texts = values.drop_nulls().cast(pl.String).to_list()
+    counter = CountVectorizer(analyzer=terms_of, min_df=min(_LEAST, max(1, len(texts) // 10)), max_features=_TERMS)
+    try:
+        counts = counter.fit_transform(texts)
+    except ValueError:  # no term comes often enough
+        return "has no word that comes often enough"
+    terms = counter.get_feature_names_out().tolist()
+    size = min(size, len(terms) - 1, len(texts) - 1)
+    if size < 1:
+        return "has no word that comes often enough"
+    weigh = TfidfTransformer(sublinear_tf=True)
+    weighed = weigh.fit_transform(counts)
+    space = TruncatedSVD(size, random_state=seed, n_iter=7).fit(weighed).components_.T
+    return Components(values.name, terms, weigh.idf_.tolist(), np.ascontiguousarray(space, np.float32).tobytes(), size)
+
+
+def fit_target_mean(
+    values: pl.Series, target: npt.NDArray[Any], task: str, classes: int, seed: int
+) -> tuple[TargetMean, list[Matrix]]:
+    """Fit the means to training rows.
+
+    Returns
+    -------
+    TargetMean
+        For later rows, from all training rows.
+    list of array
+        For the training rows themselves: each row's from other rows (5 folds), so that no row sees its own target.
+
+    Raises
+    ------
+    DataError
+        When the column does not hold categories.
+    """
+    from sklearn.model_selection import KFold, StratifiedKFold
+    from sklearn.preprocessing import TargetEncoder
+
+    if not (values.dtype == pl.String or values.dtype == pl.Boolean or values.dtype.is_integer()):
+        raise DataError(
+            f'ps.features.categories: column "{values.name}" holds {values.dtype}; categories are texts, whole numbers '
+            "or yes/no"
+        )
+    text = values.cast(pl.String).fill_null(_MISSING).to_numpy().astype(object).reshape(-1, 1)
+    kind = {"binary": "binary", "multiclass": "multiclass", "regression": "continuous"}[task]
+    goal = target if task == "regression" else target.astype(np.int64)
+    fewest = len(goal) if task == "regression" else int(np.unique(goal, return_counts=True)[1].min())
+    encoder = TargetEncoder(target_type=kind).fit(text, goal)
+    outside = np.tile(np.atleast_1d(encoder.target_mean_), (len(goal), 1))
+    folds = min(5, fewest)
+    if folds >= 2:  # a class of one row cannot be divided: all rows then learn from the mean of all
+        divide = (KFold if task == "regression" else StratifiedKFold)(folds, shuffle=True, random_state=seed)
+        for learn, rest in divide.split(text, goal):
+            outside[rest] = TargetEncoder(target_type=kind).fit(text[learn], goal[learn]).transform(text[rest])
+    many = task == "multiclass"
+    means = [[float(value) for value in found] for found in encoder.encodings_]
+    other = np.atleast_1d(encoder.target_mean_).tolist()
+    names = [f" {name}" for name in range(classes)] if many else [""]
+    made = TargetMean(values.name, [str(item) for item in encoder.categories_[0]], means, other, names)
+    return made, list(outside.T)
