@@ -366,3 +366,28 @@ def test_what_is_left_out_of_training_is_left_out_of_the_past_while_serving(made
         model.read_events("visits", [event])
     assert model.predict_rows([row])[0].probabilities["yes"] == model.predict_table(pl.DataFrame([row]))[0, 1]
     store.close()
+
+
+def test_services_of_one_store_learn_of_each_others_events(made):
+    _, store, _, _ = made
+    row = {"who": "c3", "shop": 1, "when": moment(310_000), "amount": 20.0}
+    visits = [{"client": "c3", "at": moment(309_900 + n), "seconds": 500.0, "page": "cart"} for n in range(3)]
+
+    def probability(client):
+        return client.post("/predict", json={"rows": [row]}).json()["predictions"][0]["probabilities"]["yes"]
+
+    with serving(store.folder, name="returns") as (one, _), serving(store.folder, name="returns") as (two, _):
+        before = probability(two)
+        assert probability(one) == before
+        for visit in visits:
+            assert one.post("/events", json={"table": "visits", "rows": [visit]}).status_code == 200
+        told = probability(one)
+        assert told != before
+        until = time.monotonic() + 30
+        while probability(two) != told:
+            assert time.monotonic() < until, "the other service never learnt of the events"
+            time.sleep(0.1)
+        time.sleep(1.5)
+        assert probability(two) == probability(one) == told, "events count once"
+    model = ps.load("returns", store=store)
+    assert model.predict_rows([row])[0].probabilities["yes"] == told

@@ -24,18 +24,26 @@ class EventFeed:
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
-        self.read_until = 0
+        self._ends: dict[str, int] = {}
+        self._ends_coming: dict[str, int] = {}
 
     def prepare(self, model: Model) -> None:
         """Tell a model that was just loaded all that the log holds."""
         if model.event_tables:
-            told, self.read_until = self.log.read()
+            told, self._ends_coming = self.log.read({})
             self._tell(model, told)
 
     def arrive(self, model: Model) -> None:
         """Tell a model that takes over now what came since :meth:`prepare`."""
         if model.event_tables:
-            self._tell(model, self.log.read_own(self.read_until))
+            told, self._ends = self.log.read(self._ends_coming)
+            self._tell(model, told)
+
+    def follow(self, model: Model) -> None:
+        """Tell the model that answers what other services of this store were told since."""
+        if model.event_tables:
+            told, self._ends = self.log.read(self._ends, own=False)
+            self._tell(model, told)
 
     def take(self, model: Model, table: str, rows: list[Any]) -> None:
         """Check, log and count events."""

@@ -51,6 +51,7 @@ def make_service(store: Store, name: str, *, durable: bool = False) -> Service:
 
     feed = EventFeed(event_log(store, name, durable=durable))
     feed.prepare(model)
+    feed.arrive(model)
     return Service(model, record, feedback, log.process, events=feed, strict_log=durable)
 
 

@@ -67,23 +67,27 @@ class EventLog:
         if self.durable:
             os.fdatasync(self._file)
 
-    def read(self) -> tuple[list[Told], int]:
-        """Return all events that any process was told, file by file from the oldest, and where this one's file ends.
+    def read(self, ends: Mapping[str, int], *, own: bool = True) -> tuple[list[Told], dict[str, int]]:
+        """Return the events that any process was told since, file by file from the oldest, and where the files end.
 
         Lines cut short by a power failure are skipped.
+
+        Parameters
+        ----------
+        ends : mapping of str to int
+            Where each file ended when it was last read; nothing for all events.
+        own : bool
+            Also those that this process was told.
         """
         found: list[Told] = []
-        end = 0
-        for path in sorted(self.folder.glob("*.jsonl"), key=lambda item: (item.stat().st_mtime_ns, item.name)):
-            told, size = _lines(path, 0)
-            found += told
-            if path == self._path:
-                end = size
-        return found, end
-
-    def read_own(self, start: int) -> list[Told]:
-        """Return the events that this process was told after the place `start` of its file."""
-        return _lines(self._path, start)[0] if self._file >= 0 else []
+        now = dict(ends)
+        paths = [(path.stat().st_mtime_ns, path.name, path) for path in self.folder.glob("*.jsonl")]
+        for _, name, path in sorted(paths):
+            start = ends.get(name, 0)
+            if (own or path != self._path) and path.stat().st_size > start:
+                told, now[name] = _lines(path, start)
+                found += told
+        return found, now
 
     @property
     def _path(self) -> Path:

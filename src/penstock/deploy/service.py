@@ -66,6 +66,10 @@ class Feed(Protocol):
         """Tell a model that takes over now what came since."""
         ...
 
+    def follow(self, model: Any) -> None:
+        """Tell the model that answers what other services were told."""
+        ...
+
     def take(self, model: Any, table: str, rows: list[Any]) -> None:
         """Check, keep and count events, or raise :class:`RowsError`."""
         ...
@@ -416,6 +420,8 @@ async def serve(
                 if model is not None:
                     service.swap(model)
                     _tell(f"now serving {model.name} v{model.version}")
+                elif service.events is not None:
+                    service.events.follow(service.model)
                 complaint = ""
             except Exception as error:
                 if str(error) != complaint:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from penstock.types.durations import bytes_of
 
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -10,11 +13,21 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 def total_memory() -> int:
     """Return the bytes that this process may use at most: the least of the machine's and its control groups'.
 
+    ``PENSTOCK_MEMORY``, such as ``4GB``, sets another limit.
+
+    Raises
+    ------
+    GraphError
+        When that cannot be read.
+
     Examples
     --------
     >>> total_memory() > 2**20
     True
     """
+    told = os.environ.get("PENSTOCK_MEMORY")
+    if told:
+        return bytes_of(told)
     import psutil
 
     found = int(psutil.virtual_memory().total)
