@@ -45,11 +45,12 @@ def polars(path: Path) -> None:
 
 def main() -> None:
     if len(sys.argv) == 3:
-        {"penstock": penstock, "polars": polars}[sys.argv[1]](Path(sys.argv[2]))
+        {"penstock": penstock, "polars": polars, "make": make}[sys.argv[1]](Path(sys.argv[2]))
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
-        make(path)
+        # In a process of its own: the memory of this one would count as that of its children.
+        subprocess.run([sys.executable, __file__, "make", str(path)], check=True)
         figures: dict[str, list[tuple[float, int]]] = {"penstock": [], "polars": []}
         for _ in range(ROUNDS):
             for engine, found in figures.items():
