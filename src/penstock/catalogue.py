@@ -72,14 +72,13 @@ def feature_catalogue(store: Store, name: str, version: int | str = CHAMPION) ->
     made = {column: item for item in manifest.features for column in item.names}
     pasts = dict(zip([id(item) for item in manifest.features], model.past, strict=True))
     entries = []
-    for encoder in manifest.encoding.encoders:
-        column = encoder.column
+    for column, kind in manifest.encoding.kinds().items():
         item = made.get(column)
         past = None if item is None else pasts[id(item)]
         entries.append(
             FeatureEntry(
                 column, _kind(item), _definition(column, item), tuple(sorted(_sources(column, made, manifest.base))),
-                type(encoder).__name__.lower(), importance.get(column), missing.get(column), _newest(past),
+                kind, importance.get(column), missing.get(column), _newest(past),
             )
         )  # fmt: skip
     return sorted(entries, key=lambda entry: (-(entry.importance or 0.0), entry.name))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import customers
 
 from penstock.errors import DataError, InputError
-from penstock.train.split import divide
+from penstock.train.split import divide, looks_at
 from penstock.types.split import Split, group, random, stratified, time
 
 
@@ -70,3 +70,10 @@ def test_what_cannot_be_split_says_why():
         divide(table[:1], random(), "left", "binary", None)
     with pytest.raises(InputError, match="between 0 and 1"):
         random(1.5)
+
+
+def test_a_column_that_is_not_there_is_told_with_those_that_are():
+    schema = {"penstock row": pl.Int64(), "a": pl.Int64(), "b": pl.String(), "y": pl.Int64()}
+    with pytest.raises(DataError, match='no column "when"; there are: a, b, y'):
+        looks_at(schema, time("when"), "y", None)
+    assert looks_at(schema, time("a"), "y", None) == ["y", "a"]

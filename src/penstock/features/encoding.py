@@ -245,6 +245,15 @@ class Encoding(msgspec.Struct, frozen=True):
         """Names of the table columns that are used."""
         return list(dict.fromkeys(encoder.column for encoder in self.encoders))
 
+    def kinds(self) -> dict[str, str]:
+        """Return how each table column is encoded, in words: of several encoders, all."""
+        found: dict[str, str] = {}
+        for encoder in self.encoders:
+            word = "target mean" if isinstance(encoder, TargetMean) else type(encoder).__name__.lower()
+            known = found.get(encoder.column)
+            found[encoder.column] = f"{known}, {word}" if known else word
+        return found
+
     def blocks(self) -> list[tuple[str, slice]]:
         """Each column of the table, and where it stands in the matrix."""
         found: list[tuple[str, slice]] = []

@@ -308,7 +308,7 @@ def report(
             rows_out=facts.rows_out,
             without_target=int((~divided["kept"]).sum()),
             columns=[*facts.raw, *((item, "made") for item in model.manifest.encoding.columns() if item not in raw)],
-            kinds={item.column: type(item).__name__.lower() for item in model.manifest.encoding.encoders},
+            kinds=model.manifest.encoding.kinds(),
             notes=[(note.stage, note.column or "", note.count, note.text) for note in notes],
             division=_division(divided).text,
             n_train=_division(divided).train,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-_ROUNDS, _LEAST, _ROWS = 20, 8, 20_000
+_ROUNDS, _LEAST, _ROWS = 20, 8, 10_000
 
 
 def useless_columns(
@@ -22,7 +22,7 @@ def useless_columns(
     Parameters
     ----------
     matrix : array, shape (n_rows, n_matrix_columns)
-        Encoded training rows; of more than 20,000 a part is looked at.
+        Encoded training rows; of more than 10,000 a part is looked at.
     blocks : sequence of (str, slice)
         Columns, and where each stands in the matrix.
     """

@@ -50,9 +50,19 @@ class Division:
 
 
 def looks_at(schema: Mapping[str, pl.DataType], how: Split, target: str, time: str | None) -> list[str]:
-    """Return the columns that :func:`divide` looks at as a whole."""
+    """Return the columns that :func:`divide` looks at as a whole.
+
+    Raises
+    ------
+    DataError
+        When a column that is named is not there.
+    """
+    for name in (how.column, time):
+        if name is not None and name not in schema:
+            there = [item for item in schema if not item.startswith("penstock ")]
+            raise DataError(f'split: there is no column "{name}"; there are: {", ".join(there[:30])}')
     times = [name for name, kind in schema.items() if isinstance(kind, pl.Datetime) and _TIMES.search(name)]
-    return [name for name in dict.fromkeys((target, how.column, time, *times)) if name is not None and name in schema]
+    return [name for name in dict.fromkeys((target, how.column, time, *times)) if name is not None]
 
 
 def divide(
