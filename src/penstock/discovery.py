@@ -24,7 +24,7 @@ from penstock.errors import InputError
 from penstock.features import relations
 from penstock.features.definitions import Derive, Feature, apply_features, expressions_of
 from penstock.features.encoding import fit_learning
-from penstock.features.past import moments
+from penstock.features.events import moments
 from penstock.features.resolve import resolve
 from penstock.features.stored import compacts, compute
 from penstock.flow.tables import table_of_parts

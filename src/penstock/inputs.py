@@ -9,7 +9,8 @@ import msgspec
 import polars as pl
 
 from penstock.errors import DataError
-from penstock.features.encoding import Category, Encoding
+from penstock.features.encoders import Category
+from penstock.features.encoding import Encoding
 from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
 from penstock.prepare.changes import Dropped, Kept, MapReference, Renamed
 from penstock.prepare.tables import Change, Facts

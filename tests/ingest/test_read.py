@@ -27,10 +27,13 @@ def write(tmp_path, name, data):
         ("a.csv", TEXT.replace(",", ";")),
         ("a.csv", b"\xef\xbb\xbf" + TEXT.encode()),
         ("a.csv", TEXT.replace("\n", "\r\n")),
+        ("a.csv", TEXT.replace("\n", "\r")),
+        ("a.csv", "\n" + TEXT.replace("\n", "\n\n")),
+        ("a.csv", "\r\n\r\n" + TEXT.replace("\n", "\r\n\r\n\r\n")),
         ("a.csv.gz", gzip.compress(TEXT.encode())),
         ("a.csv.zst", bytes(pa.compress(TEXT.encode(), "zstd", asbytes=True))),
     ],
-    ids=["csv", "tsv", "semicolons", "bom", "crlf", "gzip", "zstd"],
+    ids=["csv", "tsv", "semicolons", "bom", "crlf", "mac", "blank lines", "blank crlf", "gzip", "zstd"],
 )
 def test_the_same_table_in_any_clothes(tmp_path, name, data):
     table = read_table(write(tmp_path, name, data))
@@ -68,6 +71,7 @@ def test_partitions_meet_in_a_wider_type():
         ("empty.csv", b"", "empty.csv: the file is empty"),
         ("header.csv", "a,b\n", "has columns .* but no rows"),
         ("ragged.csv", "a,b\n1,2\n3\n4,5\n", "ragged.csv, line 3: has 1 fields, the header has 2"),
+        ("ragged.csv", "a,b\n\n\n1,2\n\n3\n4,5\n", "ragged.csv, line 6: has 1 fields, the header has 2"),
         ("ragged.csv", "a,b\n1,2\n3,4,5\n", "line 3: has 3 fields, the header has 2"),
         ("latin.csv", "a,b\nn,1\né,2\n".encode("latin-1"), 'line 3: the byte 0xe9 is not utf-8.*encoding="latin-1"'),
         ("utf16.csv", "a,b\n1,2\n".encode("utf-16"), 'encoding="utf-16"'),

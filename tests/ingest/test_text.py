@@ -103,3 +103,9 @@ def test_large_parquet_and_arrow_files_come_in_parts(tmp_path, monkeypatch):
     (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-5000])
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         read_table(tmp_path / "b.parquet")
+
+
+def test_a_block_of_blank_lines_is_no_rows():
+    data = b"a,b\n1,2\n" + b"\n" * 500 + b"3,4\n"
+    found = [frame for frame in csv_parts(lambda: io.BytesIO(data), None, read.Path("a.csv"), 100) if frame is not None]
+    assert pl.concat(found).rows() == [(1, 2), (3, 4)]

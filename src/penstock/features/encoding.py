@@ -1,11 +1,7 @@
-"""How each kind of column becomes numbers: fitted on training rows, the same for a table and for one row.
-
-Columns of a matrix are floats; a missing value is NaN. Categories are codes, ordered by how frequent they are.
-"""
+"""How the columns of a table become a matrix: an encoder chosen and fitted for each, on training rows."""
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,10 +14,8 @@ import polars as pl
 from penstock.errors import DataError
 from penstock.features.columns import Categories, Columns
 from penstock.features.columns import Text as TextAsked
+from penstock.features.encoders import Boolean, Category, Date, Matrix, Number, Text, words_of
 from penstock.features.learnt import Components, TargetMean, fit_components, fit_target_mean
-
-Matrix = npt.NDArray[np.float64]
-RowEncoder = Callable[[Any, list[float]], None]
 
 LEVELS = 200
 """Most categories of one column that are told apart; the rarer ones share a code."""
@@ -31,191 +25,11 @@ COUNTED = 30
 """A column with more categories than this also tells how frequent each is."""
 WORDS = 60
 """Most words of one column of free text that are told apart."""
-_NAN = float("nan")
-_word = re.compile(r"[^\W_]{2,}")
-_DAY = dt.timedelta(days=1)
-_EPOCH = dt.datetime(1970, 1, 1)
 _IDENTIFIERS = re.compile(
     r"^(row_?names?|index|row_?(id|number|nr)|unnamed:? ?0|column_1|id|uuid|guid|.*_(id|uuid)|.*[a-z]I[dD])$"
 )
 
-
-class Number(msgspec.Struct, frozen=True, tag="number"):
-    """A number as it is."""
-
-    column: str
-
-    def names(self) -> list[tuple[str, int]]:
-        """Name and number of categories (0 for a number) of each matrix column."""
-        return [(self.column, 0)]
-
-    def table(self, values: pl.Series) -> list[Matrix]:
-        """Encode a column."""
-        return [values.cast(pl.Float64).to_numpy().astype(np.float64, copy=False)]
-
-    def row(self) -> RowEncoder:
-        """Return what encodes one value."""
-
-        def encode(value: Any, out: list[float]) -> None:
-            out.append(_NAN if value is None else float(value))
-
-        return encode
-
-
-class Boolean(msgspec.Struct, frozen=True, tag="boolean"):
-    """True is 1, false is 0."""
-
-    column: str
-
-    def names(self) -> list[tuple[str, int]]:
-        """See :meth:`Number.names`."""
-        return [(self.column, 0)]
-
-    def table(self, values: pl.Series) -> list[Matrix]:
-        """Encode a column."""
-        return [values.cast(pl.Boolean).cast(pl.Float64).to_numpy()]
-
-    def row(self) -> RowEncoder:
-        """Return what encodes one value."""
-
-        def encode(value: Any, out: list[float]) -> None:
-            out.append(_NAN if value is None else 1.0 if value else 0.0)
-
-        return encode
-
-
-class Category(msgspec.Struct, frozen=True, tag="category"):
-    """A code for each frequent category; all others share the last one."""
-
-    column: str
-    levels: list[str]
-    counts: list[int]
-    """Training rows of each level; empty unless there are many categories."""
-
-    def names(self) -> list[tuple[str, int]]:
-        """See :meth:`Number.names`."""
-        coded = [(self.column, len(self.levels) + 1)]
-        return [*coded, (f"{self.column} (rows)", 0)] if self.counts else coded
-
-    def table(self, values: pl.Series) -> list[Matrix]:
-        """Encode a column."""
-        text = values.cast(pl.String)
-        codes = {level: float(code) for code, level in enumerate(self.levels)}
-        found = [self._look(text, codes, float(len(self.levels)))]
-        if self.counts:
-            found.append(self._look(text, dict(zip(self.levels, map(float, self.counts), strict=True)), 0.0))
-        return found
-
-    @staticmethod
-    def _look(text: pl.Series, known: dict[str, float], other: float) -> Matrix:
-        return text.replace_strict({**known, None: None}, default=other, return_dtype=pl.Float64).to_numpy()
-
-    def row(self) -> RowEncoder:
-        """Return what encodes one value."""
-        codes: dict[Any, float] = {level: float(code) for code, level in enumerate(self.levels)}
-        codes[None] = _NAN
-        other = float(len(self.levels))
-        if not self.counts:
-
-            def encode(value: Any, out: list[float]) -> None:
-                out.append(codes.get(value, other))
-
-            return encode
-        counts: dict[Any, float] = dict(zip(self.levels, map(float, self.counts), strict=True))
-        counts[None] = _NAN
-
-        def encode_both(value: Any, out: list[float]) -> None:
-            out.append(codes.get(value, other))
-            out.append(counts.get(value, 0.0))
-
-        return encode_both
-
-
-class Date(msgspec.Struct, frozen=True, tag="date"):
-    """Days since 1970, and the parts of the calendar that come round."""
-
-    column: str
-
-    def names(self) -> list[tuple[str, int]]:
-        """See :meth:`Number.names`."""
-        return [(f"{self.column} ({part})", 0) for part in ("days", "month", "day", "weekday", "hour")]
-
-    def table(self, values: pl.Series) -> list[Matrix]:
-        """Encode a column."""
-        moment = values.cast(pl.Datetime("us"))
-        # NumPy divides; Polars multiplies by the reciprocal, which differs in the last bit from what a row gives.
-        days = moment.cast(pl.Int64).cast(pl.Float64).to_numpy() / 86_400_000_000.0
-        parts = [moment.dt.month(), moment.dt.day(), moment.dt.weekday(), moment.dt.hour()]
-        return [days, *(part.cast(pl.Float64).to_numpy() for part in parts)]
-
-    def row(self) -> RowEncoder:
-        """Return what encodes one value."""
-
-        def encode(value: Any, out: list[float]) -> None:
-            if value is None:
-                out.extend((_NAN,) * 5)
-                return
-            micro = (value - _EPOCH) // dt.timedelta(microseconds=1)
-            out.append(micro / 86_400_000_000.0)
-            out.extend((float(value.month), float(value.day), float(value.isoweekday()), float(value.hour)))
-
-        return encode
-
-
-class Text(msgspec.Struct, frozen=True, tag="text"):
-    """Which of the frequent words a text holds, and how long it is."""
-
-    column: str
-    words: list[str]
-
-    def names(self) -> list[tuple[str, int]]:
-        """See :meth:`Number.names`."""
-        words = [(f"{self.column} has {word!r}", 0) for word in self.words]
-        return [*words, (f"{self.column} (characters)", 0), (f"{self.column} (words)", 0)]
-
-    def table(self, values: pl.Series) -> list[Matrix]:
-        """Encode a column: each different text once."""
-        text = values.cast(pl.String)
-        different = text.unique(maintain_order=True)
-        encode = self.row()
-        rows: list[list[float]] = []
-        for item in different.to_list():
-            out: list[float] = []
-            encode(item, out)
-            rows.append(out)
-        position = {item: index for index, item in enumerate(different.to_list())}
-        matrix = np.array(rows, dtype=np.float64)[[position[item] for item in text.to_list()]]
-        return list(matrix.T)
-
-    def row(self) -> RowEncoder:
-        """Return what encodes one value."""
-        words = self.words
-
-        def encode(value: Any, out: list[float]) -> None:
-            if value is None:
-                out.extend([_NAN] * (len(words) + 2))
-                return
-            found = words_of(value)
-            held = set(found)
-            out.extend([1.0 if word in held else 0.0 for word in words])
-            out.append(float(len(value)))
-            out.append(float(len(found)))
-
-        return encode
-
-
 Encoder = Number | Boolean | Category | Date | Text | Components | TargetMean
-
-
-def words_of(text: str) -> list[str]:
-    """Split a text into lower-case words of two letters or more.
-
-    Examples
-    --------
-    >>> words_of("Braund, Mr. Owen")
-    ['braund', 'mr', 'owen']
-    """
-    return _word.findall(text.lower())
 
 
 class Encoding(msgspec.Struct, frozen=True):

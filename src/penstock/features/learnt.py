@@ -13,8 +13,8 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import DataError
+from penstock.features.encoders import Matrix, words_of
 
-Matrix = npt.NDArray[np.float64]
 _TERMS, _LEAST = 4000, 3
 _MISSING = "\x00missing"
 
@@ -143,8 +143,6 @@ def terms_of(text: str) -> list[str]:
     >>> terms_of("The goods were lost")[:5]
     ['the', 'goods', 'were', 'lost', 'the goods']
     """
-    from penstock.features.encoding import words_of
-
     words = words_of(text)
     return [*words, *(f"{one} {two}" for one, two in itertools.pairwise(words))]
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from penstock.features.past import Aggregate, Array, Events, Span, moments, quantile_at
+from penstock.features.events import Aggregate, Array, Events, Span, moments
+from penstock.features.past import quantile_at
 
 _ZERO = np.zeros(1, np.int64)
 

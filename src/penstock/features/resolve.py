@@ -13,7 +13,7 @@ import polars as pl
 from penstock.errors import DataError, InputError
 from penstock.features.columns import Categories, Select, Text
 from penstock.features.definitions import Feature, Written, expressions_of
-from penstock.features.past import DAY, Aggregate, Span
+from penstock.features.events import DAY, Aggregate, Span
 from penstock.features.relations import Asof, Join, Keys, Nth, Rate, TimeSince, Window
 from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
 from penstock.types.durations import seconds_of

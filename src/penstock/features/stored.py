@@ -13,7 +13,8 @@ import polars as pl
 
 from penstock.errors import DataError
 from penstock.features.definitions import Written, apply_features, check_alone
-from penstock.features.past import Events, Span, aggregates_of, alike, moments
+from penstock.features.events import Events, Span, alike, moments
+from penstock.features.past import aggregates_of
 from penstock.features.recent import Recent, unknown, value_at
 from penstock.types.table import Table
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,7 +46,7 @@ class Utf8:
         self.source, self.encoding, self.path = source, encoding, path
         self._plain = codecs.lookup(encoding).name == "utf-8"
         self._decoder = codecs.getincrementaldecoder(encoding)()
-        self._lines, self._begun = 1, False
+        self._lines, self._begun, self._old_mac = 1, False, False
 
     def read(self, size: int) -> bytes:
         """Return the next bytes, nothing at the end.
@@ -59,6 +60,9 @@ class Utf8:
         if not self._begun:
             self._begun = True
             data = self._first(data)
+            self._old_mac = self._plain and b"\n" not in data and b"\r" in data
+        if self._old_mac:  # lines end as they did before 2001
+            data = data.replace(b"\r", b"\n")
         if self._plain:  # checked where Polars does not accept it: each byte is looked at once
             return data
         try:
@@ -170,12 +174,11 @@ def _csv_once(stream: Stream, separator: str | None, path: Path, size: int, wide
             header, _, block = block.partition(b"\n")
             separator, names = _header(_decoded(header, path, lines).rstrip("\r"), separator, path)
             lines += 1
-            if not block.strip():
-                continue
-        frame = _frame_of(block, separator or ",", names, schema, path, lines, widened)
-        schema = dict(frame.schema)
+        if block.strip():
+            frame = _frame_of(block, separator or ",", names, schema, path, lines, widened)
+            schema = dict(frame.schema)
+            yield frame
         lines += block.count(b"\n")
-        yield frame
     if not schema:
         if not names:
             raise DataError(f"{path.name}: the file is empty; expected a header line and rows")
@@ -197,24 +200,34 @@ def _header(first: str, separator: str | None, path: Path) -> tuple[str, list[st
 
 
 def _frame_of(
-    data: bytes, separator: str, names: list[str], schema: Schema, path: Path, lines: int, widened: Schema
+    block: bytes, separator: str, names: list[str], schema: Schema, path: Path, lines: int, widened: Schema
 ) -> pl.DataFrame:
     """Read a block; `lines` are before it. Without `schema`, its types are found."""
+    data = _without_blank_lines(block) if len(names) > 1 else block
     try:
         if schema:
             frame = pl.read_csv(data, separator=separator, has_header=False, schema=dict(schema))
         else:
             frame = _first_frame(data, separator, names, widened)
     except pl.exceptions.PolarsError as error:
-        _decoded(data, path, lines)
-        _check_lines(data, separator, len(names), path, lines)
+        _decoded(block, path, lines)
+        _check_lines(block, separator, len(names), path, lines)
         wider = _wider_types(data, separator, names, schema) if schema else {}
         if not wider:
             raise DataError(f"{path.name}: cannot be read as CSV: {str(error).splitlines()[0]}") from None
         raise _Wider(wider) from None
     if frame.width != len(names) or _may_be_short(frame, data, separator):
-        _check_lines(data, separator, len(names), path, lines)
+        _check_lines(block, separator, len(names), path, lines)
     return frame
+
+
+def _without_blank_lines(data: bytes) -> bytes:
+    """Leave out lines that hold nothing, which are no rows; those within quotes are left."""
+    if data[:1] in (b"\n", b"\r"):
+        data = data.lstrip(b"\r\n")
+    if b'"' in data or (b"\n\n" not in data and b"\n\r\n" not in data):
+        return data
+    return re.sub(rb"(\r?\n)[\r\n]+", rb"\1", data)
 
 
 def _first_frame(data: bytes, separator: str, names: list[str], widened: Schema) -> pl.DataFrame:
