@@ -333,3 +333,18 @@ def test_a_missing_cell_takes_the_last_value_that_was_known_of_its_entity():
     found = compute(table, made, compacts(made, tables(rows=table)), check=True)
     assert found["level_filled"].to_list() == [1.0, None, 1.0, 2.0, None, 2.0]
     assert found["state_filled"].to_list() == [None, "on", "off", "off", "on", None]
+
+
+@given(
+    rows=ROWS,
+    events=EVENTS,
+    names=st.sampled_from([{"a": -3, "b": 0, "ć": 2, "new": 1}, {"a": -(10**12), "b": 7, "ć": 10**15, "new": 8}]),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whole_numbers_as_keys_are_as_good_as_names(rows, events, names):
+    rows, events = frames(rows, events)
+    found = offline([WINDOW], rows, events)
+    numbered = [
+        frame.with_columns(pl.col("who").replace_strict(names, return_dtype=pl.Int64)) for frame in (rows, events)
+    ]
+    assert offline([WINDOW], *numbered).equals(found)

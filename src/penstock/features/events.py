@@ -116,6 +116,25 @@ class Clock:
         return self.first + self.step * number if self.ranks is None else self.ranks[number]
 
 
+def _numbered(who: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, Ints, int]:
+    """Number the entities: the different keys with their numbers, each row's, and how many numbers there are."""
+    first = who[names[0]]
+    if len(names) == 1 and first.dtype.is_integer() and who.height and first.dtype != pl.Int128:
+        low, high = int(first.min()), int(first.max())  # type: ignore[arg-type]
+        # Whole numbers that lie close are numbers of entities themselves, less the smallest.
+        if max(abs(low), abs(high)) < 2**62 and high - low < 2 * who.height:
+            entity = first.cast(pl.Int64).to_numpy() - low
+            there = np.flatnonzero(np.bincount(entity, minlength=high - low + 1))
+            keys = pl.Series(names[0], there + low).cast(first.dtype)
+            return pl.DataFrame([pl.Series("penstock entity", there), keys]), entity, high - low + 1
+    table = who.unique(maintain_order=True).with_row_index("penstock entity")
+    numbered = who.join(table, on=names, how="left", maintain_order="left")["penstock entity"]
+    return table, numbered.cast(pl.Int64).to_numpy(), table.height
+
+
+_KEY = "penstock sorted by"
+
+
 @dataclass
 class Events:
     """Events of one table sorted by entity, then time, then as they came.
@@ -157,19 +176,18 @@ class Events:
         kept = frame.drop_nulls([*keys, time])
         names = list(keys) or ["penstock everything"]
         who = kept.select(pl.col(keys) if keys else pl.repeat(0, kept.height, eager=False).alias(names[0]))
-        table = who.unique(maintain_order=True).with_row_index("penstock entity")
-        entity = who.join(table, on=names, how="left", maintain_order="left")["penstock entity"].cast(pl.Int64)
+        table, entity, count = _numbered(who, names)
         times = moments(kept[time])
-        clock = Clock.of(times, table.height)
-        # One number to sort by, and the values gathered once: half the time of sorting the table by two columns.
-        both = pl.DataFrame({"key": entity.to_numpy() * clock.span + clock.number(times)})
-        order = both.with_row_index("row").sort("key", maintain_order=True)
-        scaled = order["key"].to_numpy()
-        starts = np.searchsorted(scaled, np.arange(table.height + 1) * clock.span)
-        columns = kept.drop([*keys, time])[order["row"]]
+        clock = Clock.of(times, count)
+        # One number to sort by, and the values beside it: a third of the time of sorting the table by two columns.
+        both = kept.drop([*keys, time]).with_columns(pl.Series(_KEY, entity * clock.span + clock.number(times)))
+        both = both.sort(_KEY, maintain_order=True)
+        scaled = both[_KEY].to_numpy()
+        starts = np.searchsorted(scaled, np.arange(count + 1) * clock.span)
+        columns = both.drop(_KEY)
         found = table.drop("penstock entity")
         listed = found.to_series().to_list() if found.width == 1 else found.rows()
-        numbers = {key: number for number, key in enumerate(listed)}
+        numbers = dict(zip(listed, table["penstock entity"].to_list(), strict=True))
         return cls(table, numbers, starts, scaled, clock, columns, frame.height - kept.height)
 
     @cached_property

@@ -83,18 +83,15 @@ class StoredWindow(msgspec.Struct, frozen=True, tag="window"):
 
     def live(self, past: pl.DataFrame) -> Live:
         """Return what answers for one row, and takes in new events."""
-        keys, time = _key_names(self.by)
-        recent = Recent(Events.of(past, keys, time))
-        key_of, row_time, spans = _key_reader(self.by), self.row_time, self.spans
+        spans = self.spans
 
-        def row(values: dict[str, Any]) -> None:
-            key, at = key_of(values), _moment(values[row_time])
+        def answer(recent: Recent, key: Any, at: int | None, values: dict[str, Any]) -> None:
             if key is None or at is None:
                 unknown(spans, values)
             else:
                 recent.aggregates(key, at, spans, values)
 
-        return Live(row, lambda events: recent.add(events, keys, time))
+        return _live(self.by, self.row_time, past, answer)
 
 
 class StoredAsof(msgspec.Struct, frozen=True, tag="asof"):
@@ -151,17 +148,14 @@ class StoredAsof(msgspec.Struct, frozen=True, tag="asof"):
 
     def live(self, past: pl.DataFrame) -> Live:
         """Return what answers for one row, and takes in new rows of the table."""
-        keys, time = _key_names(self.by)
-        recent = Recent(Events.of(past, keys, time))
-        key_of, row_time, within, columns = _key_reader(self.by), self.row_time, self.within, self.columns
+        within, columns = self.within, self.columns
 
-        def row(values: dict[str, Any]) -> None:
-            key, at = key_of(values), _moment(values[row_time])
+        def answer(recent: Recent, key: Any, at: int | None, values: dict[str, Any]) -> None:
             found = None if key is None or at is None else recent.latest(key, at, within)
             for name, column in columns:
                 values[name] = None if found is None else value_at(found[0], column, found[1])
 
-        return Live(row, lambda events: recent.add(events, keys, time))
+        return _live(self.by, self.row_time, past, answer)
 
 
 class StoredJoin(msgspec.Struct, frozen=True, tag="join"):
@@ -251,6 +245,20 @@ class Live:
 
     row: Callable[[dict[str, Any]], None]
     add: Callable[[pl.DataFrame], None] | None
+
+
+def _live(
+    by: Pairs, row_time: str, past: pl.DataFrame, answer: Callable[[Recent, Any, int | None, dict[str, Any]], None]
+) -> Live:
+    """Keep the events of entities, and answer from those of a row's; its key or time is None where it is missing."""
+    keys, time = _key_names(by)
+    recent = Recent(Events.of(past, keys, time))
+    key_of = _key_reader(by)
+
+    def row(values: dict[str, Any]) -> None:
+        answer(recent, key_of(values), _moment(values[row_time]), values)
+
+    return Live(row, lambda events: recent.add(events, keys, time))
 
 
 def compute(
