@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import functools
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ import polars as pl
 
 from penstock.errors import DataError
 
-BLOCK = 32 << 20
+BLOCK = 24 << 20
 """Bytes of text that are one part of a table."""
 _INFERRED_ROWS = 10_000
 _SEPARATORS = ",;\t|"
@@ -149,7 +150,7 @@ def csv_parts(
     widened: dict[str, pl.DataType] = {}
     while True:
         try:
-            yield from _csv_once(open_stream(), separator, path, size, widened)
+            yield from _csv_once(open_stream, separator, path, size, widened)
         except _Wider as found:
             widened |= found.schema
             yield None
@@ -162,23 +163,34 @@ class _Wider(Exception):
         self.schema = dict(schema)
 
 
-def _csv_once(stream: Stream, separator: str | None, path: Path, size: int, widened: Schema) -> Iterator[pl.DataFrame]:
+def _csv_once(
+    open_stream: Callable[[], Stream], separator: str | None, path: Path, size: int, widened: Schema
+) -> Iterator[pl.DataFrame]:
     names: list[str] = []
     schema: dict[str, pl.DataType] = {}
-    lines = 0
-    for data in blocks(stream, size):
+    done = 0
+
+    def before() -> int:
+        """Count the lines before a block: only when one of them is to be named."""
+        stream, left, lines = open_stream(), done, 0
+        while left and (data := stream.read(min(left, size))):
+            lines += data[:left].count(b"\n")
+            left -= min(left, len(data))
+        return lines
+
+    for data in blocks(open_stream(), size):
         block = data
         if not names:
             block = data.lstrip(b"\r\n")
-            lines += data[: len(data) - len(block)].count(b"\n")
+            done += len(data) - len(block)
             header, _, block = block.partition(b"\n")
-            separator, names = _header(_decoded(header, path, lines).rstrip("\r"), separator, path)
-            lines += 1
+            separator, names = _header(_decoded(header, path, before).rstrip("\r"), separator, path)
+            done += len(header) + 1
         if block.strip():
-            frame = _frame_of(block, separator or ",", names, schema, path, lines, widened)
+            frame = _frame_of(block, separator or ",", names, schema, path, before, widened)
             schema = dict(frame.schema)
             yield frame
-        lines += block.count(b"\n")
+        done += len(block)
     if not schema:
         if not names:
             raise DataError(f"{path.name}: the file is empty; expected a header line and rows")
@@ -200,31 +212,41 @@ def _header(first: str, separator: str | None, path: Path) -> tuple[str, list[st
 
 
 def _frame_of(
-    block: bytes, separator: str, names: list[str], schema: Schema, path: Path, lines: int, widened: Schema
+    block: bytes,
+    separator: str,
+    names: list[str],
+    schema: Schema,
+    path: Path,
+    before: Callable[[], int],
+    widened: Schema,
 ) -> pl.DataFrame:
-    """Read a block; `lines` are before it. Without `schema`, its types are found."""
-    data = _without_blank_lines(block) if len(names) > 1 else block
-    try:
+    """Read a block; `before` counts the lines before it. Without `schema`, its types are found."""
+
+    def parsed(data: bytes) -> pl.DataFrame:
         if schema:
-            frame = pl.read_csv(data, separator=separator, has_header=False, schema=dict(schema))
-        else:
-            frame = _first_frame(data, separator, names, widened)
+            return pl.read_csv(data, separator=separator, has_header=False, schema=dict(schema))
+        return _first_frame(data, separator, names, widened)
+
+    data = block.lstrip(b"\r\n") if len(names) > 1 and block[:1] in (b"\r", b"\n") else block
+    try:
+        frame = parsed(data)
+        if len(names) > 1 and frame[frame.columns[-1]].null_count():
+            plain = _without_blank_lines(data)
+            data, frame = (data, frame) if plain is data else (plain, parsed(plain))
     except pl.exceptions.PolarsError as error:
-        _decoded(block, path, lines)
-        _check_lines(block, separator, len(names), path, lines)
+        _decoded(block, path, before)
+        _check_lines(block, separator, len(names), path, before)
         wider = _wider_types(data, separator, names, schema) if schema else {}
         if not wider:
             raise DataError(f"{path.name}: cannot be read as CSV: {str(error).splitlines()[0]}") from None
         raise _Wider(wider) from None
     if frame.width != len(names) or _may_be_short(frame, data, separator):
-        _check_lines(block, separator, len(names), path, lines)
+        _check_lines(block, separator, len(names), path, before)
     return frame
 
 
 def _without_blank_lines(data: bytes) -> bytes:
     """Leave out lines that hold nothing, which are no rows; those within quotes are left."""
-    if data[:1] in (b"\n", b"\r"):
-        data = data.lstrip(b"\r\n")
     if b'"' in data or (b"\n\n" not in data and b"\n\r\n" not in data):
         return data
     return re.sub(rb"(\r?\n)[\r\n]+", rb"\1", data)
@@ -275,27 +297,27 @@ def _may_be_short(frame: pl.DataFrame, data: bytes, separator: str) -> bool:
     return bool((fields != frame.width - 1).any())
 
 
-def _decoded(data: bytes, path: Path, lines: int) -> str:
+def _decoded(data: bytes, path: Path, before: Callable[[], int]) -> str:
     """Decode, or say which line holds what is not UTF-8."""
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise _undecodable(data, error, "utf-8", path, lines + 1) from None
+        raise _undecodable(data, error, "utf-8", path, before() + 1) from None
 
 
-def _check_lines(data: bytes, separator: str, width: int, path: Path, lines: int) -> None:
+def _check_lines(data: bytes, separator: str, width: int, path: Path, before: Callable[[], int]) -> None:
     """Find the first line with more or fewer fields than the header."""
     csv.field_size_limit(1 << 30)
-    reader = csv.reader(io.StringIO(_decoded(data, path, lines), newline=""), delimiter=separator)
+    reader = csv.reader(io.StringIO(_decoded(data, path, before), newline=""), delimiter=separator)
     try:
         for fields in reader:
             if fields and len(fields) != width:
                 raise DataError(
-                    f"{path.name}, line {lines + reader.line_num}: has {len(fields)} fields, the header has {width}. "
+                    f"{path.name}, line {before() + reader.line_num}: has {len(fields)} fields, the header has {width}. "
                     "Correct the line, or quote the field that holds a separator."
                 )
     except csv.Error as error:
-        raise DataError(f"{path.name}, line {lines + reader.line_num}: {error}") from None
+        raise DataError(f"{path.name}, line {before() + reader.line_num}: {error}") from None
 
 
 def json_parts(stream: Stream, path: Path, size: int = BLOCK) -> Iterator[pl.DataFrame]:
@@ -308,7 +330,7 @@ def json_parts(stream: Stream, path: Path, size: int = BLOCK) -> Iterator[pl.Dat
     """
     lines = 0
     for data in _json_blocks(stream, size):
-        _decoded(data, path, lines)
+        _decoded(data, path, functools.partial(int, lines))
         yield _json_frame(data, path, lines)
         lines += data.count(b"\n")
 
