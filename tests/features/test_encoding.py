@@ -220,6 +220,6 @@ def test_columns_that_cannot_be_encoded_so_are_named(asked, says):
 
 
 def test_options_that_make_no_sense_are_refused():
-    for wrong in (lambda: text("a", size=0), categories, lambda: select(drop="a")):
+    for wrong in (lambda: text("a", size=0), categories, lambda: select(drop="a"), lambda: text("a", model="nowhere")):
         with pytest.raises(InputError, match="ps.features"):
             wrong()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from penstock.errors import InputError
 
@@ -14,6 +16,8 @@ class Text:
 
     column: str
     size: int
+    model: str | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Select:
 Columns = Text | Categories | Select
 
 
-def text(column: str, *, size: int = 16) -> Text:
+def text(column: str, *, size: int = 16, model: str | Path | None = None) -> Text:
     """Encode free text by its meaning: words and pairs of words, weighed, in a space of few dimensions.
 
     Without it, a column of free text tells which of its 60 most frequent words it holds.
@@ -46,6 +50,15 @@ def text(column: str, *, size: int = 16) -> Text:
         Of texts.
     size : int
         Dimensions.
+    model : str or Path, optional
+        Instead of words: a folder with static sentence embeddings of model2vec (``penstock[text]``), relative to the
+        file that says it. Nothing is downloaded; the folder must be there when the model answers, too, and its content
+        is part of every fingerprint.
+
+    Raises
+    ------
+    InputError
+        When there is no such folder.
 
     Examples
     --------
@@ -54,7 +67,13 @@ def text(column: str, *, size: int = 16) -> Text:
     """
     if not 1 <= size <= 256:
         raise InputError(f"ps.features.text({column!r}, size={size}): give 1 to 256 dimensions")
-    return Text(column, size)
+    if model is None:
+        return Text(column, size)
+    from penstock.features.embedding import digest_of_folder
+
+    caller = Path(sys._getframe(1).f_code.co_filename)
+    folder = ((caller.parent if caller.is_file() else Path()) / Path(model).expanduser()).resolve()
+    return Text(column, size, str(folder), digest_of_folder(folder))
 
 
 def categories(*columns: str) -> Categories:

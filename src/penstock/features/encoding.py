@@ -14,6 +14,7 @@ import polars as pl
 from penstock.errors import DataError
 from penstock.features.columns import Categories, Columns
 from penstock.features.columns import Text as TextAsked
+from penstock.features.embedding import Embedding, fit_embedding
 from penstock.features.encoders import Boolean, Category, Date, Matrix, Number, Text, words_of
 from penstock.features.learnt import Components, TargetMean, fit_components, fit_target_mean
 
@@ -29,7 +30,7 @@ _IDENTIFIERS = re.compile(
     r"^(row_?names?|index|row_?(id|number|nr)|unnamed:? ?0|column_1|id|uuid|guid|.*_(id|uuid)|.*[a-z]I[dD])$"
 )
 
-Encoder = Number | Boolean | Category | Date | Text | Components | TargetMean
+Encoder = Number | Boolean | Category | Date | Text | Components | Embedding | TargetMean
 
 
 class Encoding(msgspec.Struct, frozen=True):
@@ -175,7 +176,7 @@ def fit_encoding(frame: pl.DataFrame, columns: Sequence[str], asked: Sequence[Co
     DataError
         When a column that the author speaks of is not there, or is not of text.
     """
-    texts = {item.column: item.size for item in asked if isinstance(item, TextAsked)}
+    texts = {item.column: item for item in asked if isinstance(item, TextAsked)}
     _need(frame, list(texts), "ps.features.text")
     encoders: list[Encoder] = []
     ignored: list[tuple[str, str]] = []
@@ -194,10 +195,14 @@ def fit_encoding(frame: pl.DataFrame, columns: Sequence[str], asked: Sequence[Co
     return Encoding(encoders, ignored)
 
 
-def _fit_components(values: pl.Series, size: int, seed: int) -> Components | str:
+def _fit_components(values: pl.Series, asked: TextAsked, seed: int) -> Components | Embedding | str:
     if values.dtype != pl.String:
         raise DataError(f'ps.features.text: column "{values.name}" holds {values.dtype}, not text')
-    return fit_components(values, size, seed) if values.drop_nulls().len() else "is empty"
+    if not values.drop_nulls().len():
+        return "is empty"
+    if asked.model is not None:
+        return fit_embedding(values, asked.model, str(asked.digest), asked.size, seed)
+    return fit_components(values, asked.size, seed)
 
 
 def _mark(values: pl.Series) -> int:
