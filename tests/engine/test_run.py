@@ -388,3 +388,70 @@ def test_sigkill_at_any_moment_leaves_no_half_artifact(tmp_path, moment):
             assert len(store.blobs.read(digest)) == 200_000
     store.close()
     subprocess.run([sys.executable, "-c", command, str(tmp_path / "many.py"), str(tmp_path / "store")], check=True)
+
+
+STREAM = """
+@ps.step
+def rows():
+    for month in range(3):
+        yield f"m{month}", pl.DataFrame({"month": [month] * 4, "paid": [1.0, -2.0, 3.0, 4.0]})
+@ps.step
+def cleaned(rows: ps.LazyPartitions[pl.DataFrame], least: float = 0.0):
+    for name, part in rows.items():
+        yield name, part.filter(pl.col("paid") > least)
+@ps.step(each="cleaned")
+def split(cleaned: pl.DataFrame) -> ps.Partitions[pl.DataFrame]:
+    return ps.Partitions({"low": cleaned.head(1), "high": cleaned.tail(2)})
+@ps.step
+def whole(cleaned: pl.DataFrame, split: ps.LazyPartitions[pl.DataFrame]) -> dict:
+    lows = split.ending("low")
+    return {
+        "rows": cleaned.height, "parts": list(split), "lows": [lows[name]["paid"].sum() for name in lows],
+        "columns": lows.select(["paid"])["m1"].columns, "shape": [lows.shape("m0")[1], list(lows.shape("m0")[0])],
+    }
+"""
+
+
+def test_a_table_larger_than_memory_goes_through_part_by_part(module, store):
+    done = run(module, store, STREAM)
+    done.raise_for_status()
+    assert done["whole"] == {
+        "rows": 9, "parts": ["m0/low", "m0/high", "m1/low", "m1/high", "m2/low", "m2/high"], "lows": [1.0, 1.0, 1.0],
+        "columns": ["paid"], "shape": [1, ["month", "paid"]],
+    }  # fmt: skip
+    assert set(statuses(run(module, store, STREAM)).values()) == {"cached"}
+    changed = run(module, store, STREAM.replace("[1.0, -2.0, 3.0, 4.0]", "[1.0, -2.0, 3.0, 4.0 + (month == 2)]"))
+    parts = [item["name"] for item in _steps_of(store, changed.run) if item["status"] == "ran"]
+    assert [name for name in parts if name.startswith("split[")] == ["split[m2]"]
+
+
+def _steps_of(store, run_id):
+    from penstock.engine.history import past_run
+
+    return past_run(store, run_id).steps
+
+
+def test_a_part_that_is_yielded_again_takes_the_place_of_the_first(module, store):
+    body = """
+    @ps.step
+    def rows():
+        yield "a", pl.DataFrame({"x": [1]})
+        yield "b", pl.DataFrame({"x": [2]})
+        yield "a", pl.DataFrame({"x": [1.5]})
+    @ps.step
+    def found(rows: ps.Partitions[pl.DataFrame]) -> dict:
+        return {name: part["x"].to_list() for name, part in rows.items()}
+    """
+    assert run(module, store, body)["found"] == {"a": [1.5], "b": [2]}
+
+
+def test_a_generator_that_fails_midway_is_an_ordinary_failure(module, store):
+    body = """
+    @ps.step
+    def rows():
+        yield "a", pl.DataFrame({"x": [1]})
+        raise ValueError("the source vanished")
+    """
+    done = run(module, store, body)
+    assert done.status == "failed"
+    assert "the source vanished" in done.step("rows").error

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from penstock.errors import InputError
-from penstock.features.encoders import Matrix
+from penstock.features.encoders import Matrix, each_once
 
 
 class Embedding(msgspec.Struct, frozen=True, tag="embedding"):
@@ -39,13 +39,7 @@ class Embedding(msgspec.Struct, frozen=True, tag="embedding"):
 
     def table(self, values: pl.Series) -> list[Matrix]:
         """Encode a column: each different text once."""
-        text = values.cast(pl.String)
-        encode = self.row()
-        known: dict[str | None, list[float]] = {}
-        for item in text.unique().to_list():
-            known[item] = []
-            encode(item, known[item])
-        return list(np.array([known[item] for item in text.to_list()], np.float64).reshape(-1, self.size).T)
+        return each_once(values, self.row(), self.size)
 
     def row(self) -> Callable[[Any, list[float]], None]:
         """Return what encodes one value."""

@@ -158,17 +158,7 @@ class Text(msgspec.Struct, frozen=True, tag="text"):
 
     def table(self, values: pl.Series) -> list[Matrix]:
         """Encode a column: each different text once."""
-        text = values.cast(pl.String)
-        different = text.unique(maintain_order=True)
-        encode = self.row()
-        rows: list[list[float]] = []
-        for item in different.to_list():
-            out: list[float] = []
-            encode(item, out)
-            rows.append(out)
-        position = {item: index for index, item in enumerate(different.to_list())}
-        matrix = np.array(rows, dtype=np.float64)[[position[item] for item in text.to_list()]]
-        return list(matrix.T)
+        return each_once(values, self.row(), len(self.words) + 2)
 
     def row(self) -> RowEncoder:
         """Return what encodes one value."""
@@ -185,6 +175,20 @@ class Text(msgspec.Struct, frozen=True, tag="text"):
             out.append(float(len(found)))
 
         return encode
+
+
+def each_once(values: pl.Series, encode: RowEncoder, width: int) -> list[Matrix]:
+    """Encode a column of text by what encodes one value, each different text once: `width` matrix columns."""
+    text = values.cast(pl.String)
+    different = text.unique(maintain_order=True).alias("text")
+    rows: list[list[float]] = []
+    for item in different.to_list():
+        out: list[float] = []
+        encode(item, out)
+        rows.append(out)
+    place = different.to_frame().with_row_index("place")
+    at = text.alias("text").to_frame().join(place, on="text", how="left", nulls_equal=True, maintain_order="left")
+    return list(np.array(rows, dtype=np.float64).reshape(-1, width)[at["place"].to_numpy()].T)
 
 
 def words_of(text: str) -> list[str]:

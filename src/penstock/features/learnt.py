@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import DataError
-from penstock.features.encoders import Matrix, words_of
+from penstock.features.encoders import Matrix, each_once, words_of
 
 _TERMS, _LEAST = 4000, 3
 _MISSING = "\x00missing"
@@ -44,17 +44,7 @@ class Components(msgspec.Struct, frozen=True, tag="components"):
 
     def table(self, values: pl.Series) -> list[Matrix]:
         """Encode a column: each different text once."""
-        text = values.cast(pl.String)
-        different = text.unique(maintain_order=True)
-        encode = self.row()
-        rows: list[list[float]] = []
-        for item in different.to_list():
-            out: list[float] = []
-            encode(item, out)
-            rows.append(out)
-        place = pl.DataFrame({"text": different}).with_row_index("place")
-        at = text.alias("text").to_frame().join(place, on="text", how="left", nulls_equal=True, maintain_order="left")
-        return list(np.array(rows, dtype=np.float64).reshape(-1, self.size)[at["place"].to_numpy()].T)
+        return each_once(values, self.row(), self.size)
 
     def row(self) -> Callable[[Any, list[float]], None]:
         """Return what encodes one value."""
