@@ -18,7 +18,7 @@ from penstock.types.buckets import Buckets
 from penstock.types.memory import total_memory
 from penstock.types.table import Table
 
-_SHARE = 8
+_SHARE = 16
 """One relation takes at most this part of the memory: what is copied on the way comes on top."""
 _PLACE = "penstock place"
 Columns = Callable[[pl.DataFrame], pl.DataFrame]
