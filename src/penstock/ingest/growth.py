@@ -112,12 +112,13 @@ def before(greatest: str | int | float, lateness: float | str, who: str) -> str:
 
     Examples
     --------
-    >>> before("2024-03-01T00:00:00Z", "1d", ""), before(120, 20, "")
-    ('2024-02-29T00:00:00Z', '100')
+    >>> before("2024-03-01T00:00:00Z", "1d", ""), before(1700000120, 20, "")
+    ('2024-02-29T00:00:00Z', '1700000100')
     """
     seconds = seconds_of(lateness)
     if not isinstance(greatest, str):
-        return f"{greatest - seconds:g}" if seconds else str(greatest)
+        earlier = greatest - seconds if seconds else greatest
+        return str(int(earlier)) if float(earlier).is_integer() else str(earlier)
     made = _moment(greatest, who) - dt.timedelta(seconds=seconds)
     if len(greatest) == 10:
         return made.date().isoformat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from penstock.types.durations import bytes_of
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
+@functools.cache
 def total_memory() -> int:
     """Return the bytes that this process may use at most: the least of the machine's and its control groups'.
 
-    ``PENSTOCK_MEMORY``, such as ``4GB``, sets another limit.
+    ``PENSTOCK_MEMORY``, such as ``4GB``, sets another limit. Looked up once: it is asked before every step.
 
     Raises
     ------
