@@ -134,7 +134,7 @@ def _decode_json(data: bytes, annotation: Any) -> Any:
 
 def _encode_parquet(frame: Any) -> bytes:
     buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd", compression_level=3, statistics=True)
+    frame.write_parquet(buffer, compression="zstd", compression_level=1, statistics=True)
     return buffer.getvalue()
 
 
