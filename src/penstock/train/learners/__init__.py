@@ -2,13 +2,101 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
+
+
+class Sample(NamedTuple):
+    """Rows to learn from.
+
+    Attributes
+    ----------
+    matrix : array of float64, shape (n_rows, n_columns)
+        Encoded rows, NaN where missing.
+    target : array, shape (n_rows,)
+        Codes of classes, or numbers.
+    task : str
+        ``binary``, ``multiclass`` or ``regression``.
+    classes : int
+        How many there are.
+    categories : list of int
+        Of each column the number of codes; 0 for a number.
+    """
+
+    matrix: Matrix
+    target: npt.NDArray[Any]
+    task: str
+    classes: int
+    categories: list[int]
+
+
+class Watch(NamedTuple):
+    """Rows on which boosting is stopped early, and the seconds after which it is stopped in any case."""
+
+    matrix: Matrix
+    target: npt.NDArray[Any]
+    seconds: float | None = None
+
+
+class Fitted(NamedTuple):
+    """A fitted learner: its part of a model's manifest, its files, and how many rounds of boosting it took."""
+
+    written: dict[str, Any]
+    files: dict[str, bytes]
+    rounds: int = 0
+
+
+_FITS = {
+    "linear": ("linear", "fit_linear", "sklearn"),
+    "lightgbm": ("trees", "fit_trees", "lightgbm"),
+    "xgboost": ("xgb", "fit_xgboost", "xgboost"),
+    "catboost": ("cat", "fit_catboost", "catboost"),
+    "extra_trees": ("extra", "fit_extra_trees", "sklearn"),
+    "neighbours": ("neighbours", "fit_neighbours", "sklearn"),
+    "network": ("network", "fit_network", "sklearn"),
+}
+"""Learner to its module, function, and the package that it needs."""
+LEARNERS = tuple(_FITS)
+
+
+def installed(learner: str) -> bool:
+    """Whether the package that a learner needs is there."""
+    return importlib.util.find_spec(_FITS[learner][2]) is not None
+
+
+def fit_learner(
+    learner: str,
+    sample: Sample,
+    parameters: Mapping[str, Any],
+    seed: int,
+    watch: Watch | None = None,
+    threads: int = 1,
+) -> Fitted:
+    """Fit a learner by name: the same arguments give the same bytes.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The learner's own; ``rounds`` is the number of rounds of boosting, and ``target: "log"`` fits logarithms.
+    watch : Watch, optional
+        For early stopping; learners that do not boost leave it alone.
+    threads : int
+        Of the learner; it does not change the bytes.
+    """
+    module, function, _ = _FITS[learner]
+    fit = getattr(importlib.import_module(f"penstock.train.learners.{module}"), function)
+    if parameters.get("target") != "log":
+        return fit(sample, parameters, seed, watch, threads)  # type: ignore[no-any-return]
+    from penstock.train.learners.scale import fit_log
+
+    return fit_log(fit, sample, parameters, seed, watch, threads)
 
 
 class Predictor(Protocol):
@@ -31,6 +119,10 @@ def read_predictor(written: Mapping[str, Any], files: Mapping[str, bytes]) -> Pr
     StoreError
         When the kind of learner is not known here.
     """
+    if "log" in written:
+        from penstock.train.learners.scale import LogPredictor
+
+        return LogPredictor(read_predictor({k: v for k, v in written.items() if k != "log"}, files), written["log"])
     kind = written["kind"]
     if kind == "lightgbm":
         from penstock.train.learners.trees import TreesPredictor
@@ -44,6 +136,18 @@ def read_predictor(written: Mapping[str, Any], files: Mapping[str, bytes]) -> Pr
         from penstock.train.learners.estimator import EstimatorPredictor
 
         return EstimatorPredictor(files, written)
+    if kind == "neighbours":
+        from penstock.train.learners.neighbours import NeighboursPredictor
+
+        return NeighboursPredictor(files, written)
+    if kind == "network":
+        from penstock.train.learners.network import NetworkPredictor
+
+        return NetworkPredictor(files, written)
+    if kind == "blend":
+        from penstock.train.learners.blend import BlendPredictor
+
+        return BlendPredictor(files, written)
     from penstock.errors import StoreError
 
     raise StoreError(

@@ -9,38 +9,22 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from penstock.train.learners import Matrix
+from penstock.train.learners import Fitted, Matrix, Sample, Watch
 from penstock.train.learners.design import Design
 
 
 def fit_linear(
-    matrix: Matrix,
-    target: npt.NDArray[Any],
-    task: str,
-    categories: list[int],
-    parameters: Mapping[str, Any],
-    seed: int,
-) -> tuple[dict[str, Any], dict[str, bytes]]:
+    sample: Sample, parameters: Mapping[str, Any], seed: int, watch: Watch | None = None, threads: int = 1
+) -> Fitted:
     """Fit and write the model.
 
     Parameters
     ----------
-    matrix : array of float64, shape (n_rows, n_columns)
-        Encoded rows, NaN where missing.
-    target : array, shape (n_rows,)
-        Codes of classes, or numbers.
     parameters : mapping
         ``{"C": float}``, the inverse strength of the penalty.
-
-    Returns
-    -------
-    dict
-        For the model's manifest.
-    dict of str to bytes
-        Files.
     """
+    matrix, target, task, _, categories = sample
     design = Design.fit(matrix, categories)
     dense = design.apply(matrix)
     strength = float(parameters.get("C", 1.0))
@@ -60,7 +44,7 @@ def fit_linear(
     buffer = io.BytesIO()
     np.save(buffer, np.column_stack([intercept, weights]), allow_pickle=False)
     written = {"kind": "linear", "task": task, "design": msgspec.to_builtins(design)}
-    return written, {"weights.npy": buffer.getvalue()}
+    return Fitted(written, {"weights.npy": buffer.getvalue()})
 
 
 class LinearPredictor:

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
+import time
+from array import array
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from penstock.errors import StoreError
-from penstock.train.learners import Matrix
+from penstock.train.learners import Fitted, Matrix, Sample, Watch
 
 _FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0
 _ONE_THREAD = b"num_threads=1"
-"""LightGBM keeps one number of threads for the whole process: a prediction that raised it while another thread built a
-data set for one thread ended the process (seen in cross-validation, whose folds run side by side)."""
+_BATCH = 500
+"""From so many rows on, all cores answer. LightGBM keeps one number of threads for the whole process: a prediction that
+raised it while another thread built a data set ended the process, which is why fits have processes of their own."""
 ROUNDS = 2000
 """Most trees; early stopping in cross-validation chooses fewer."""
 PATIENCE = 50
@@ -48,54 +51,48 @@ def parameters_for(task: str, n_classes: int, parameters: Mapping[str, Any], see
 
 
 def fit_trees(
-    matrix: Matrix,
-    target: npt.NDArray[Any],
-    task: str,
-    categories: list[int],
-    parameters: Mapping[str, Any],
-    seed: int,
-    *,
-    n_classes: int = 2,
-    threads: int = 1,
-    watch: tuple[Matrix, npt.NDArray[Any]] | None = None,
-) -> tuple[dict[str, Any], dict[str, bytes], int]:
+    sample: Sample, parameters: Mapping[str, Any], seed: int, watch: Watch | None = None, threads: int = 1
+) -> Fitted:
     """Fit and write the model.
 
     Parameters
     ----------
-    matrix : array of float64, shape (n_rows, n_columns)
-        Encoded rows, NaN where missing.
-    target : array, shape (n_rows,)
-        Codes of classes, or numbers.
     parameters : mapping
         LightGBM's own, and ``rounds``, the number of trees.
-    watch : (matrix, target), optional
-        Rows on which training is stopped early.
-
-    Returns
-    -------
-    dict, dict of str to bytes
-        For the model's manifest, and files.
-    int
-        Number of trees.
     """
     import lightgbm as lgb
 
-    made = parameters_for(task, n_classes, parameters, seed, threads)
+    matrix, target, task, classes, categories = sample
+    made = parameters_for(task, classes, parameters, seed, threads)
     coded = [index for index, count in enumerate(categories) if count]
     dataset = lgb.Dataset(matrix, target, categorical_feature=coded, free_raw_data=False, params=made)
     callbacks, valid = [], []
     if watch is not None:
-        valid = [lgb.Dataset(watch[0], watch[1], reference=dataset, categorical_feature=coded, params=made)]
+        valid = [lgb.Dataset(watch.matrix, watch.target, reference=dataset, categorical_feature=coded, params=made)]
         callbacks = [lgb.early_stopping(PATIENCE, verbose=False)]
+        if watch.seconds is not None:
+            callbacks.append(_until(time.monotonic() + watch.seconds))
     rounds = int(parameters.get("rounds", ROUNDS))
     booster = lgb.train(made, dataset, num_boost_round=rounds, valid_sets=valid, callbacks=callbacks)
     best = booster.best_iteration if watch is not None and booster.best_iteration > 0 else rounds
     text = booster.model_to_string(num_iteration=best)
     # What follows the trees are the parameters, threads among them: they would make equal models differ.
     text = text.split("\nparameters:", 1)[0] + "\n"
-    written = {"kind": "lightgbm", "task": task, "columns": matrix.shape[1], "classes": n_classes}
-    return written, {"trees.txt": text.encode()}, int(best)
+    written = {"kind": "lightgbm", "task": task, "columns": matrix.shape[1], "classes": classes}
+    return Fitted(written, {"trees.txt": text.encode()}, int(best))
+
+
+def _until(end: float) -> Any:
+    """Return a callback that stops boosting when its time is over."""
+
+    def stop(state: Any) -> None:
+        if time.monotonic() > end:
+            from lightgbm.callback import EarlyStopException
+
+            raise EarlyStopException(state.iteration, state.evaluation_result_list)
+
+    stop.order = 40  # type: ignore[attr-defined]
+    return stop
 
 
 @cache
@@ -118,12 +115,21 @@ def _checked(code: int) -> None:
         raise StoreError(f"LightGBM: {_library().LGBM_GetLastError().decode(errors='replace')}")
 
 
+def _threads(rows: int) -> bytes:
+    return b"num_threads=%d" % (os.cpu_count() or 1) if rows >= _BATCH and not WORKING else _ONE_THREAD
+
+
+WORKING = False
+"""Whether this process is one of several that keep all cores busy."""
+
+
 class TreesPredictor:
     """Answers from LightGBM's C library; one row costs some ten microseconds."""
 
     def __init__(self, text: bytes, written: Mapping[str, Any]) -> None:
         self.task, self.columns = written["task"], int(written["columns"])
         self.classes = int(written["classes"]) if self.task == "multiclass" else 1
+        self.single = bool(written.get("single"))  # fitted on numbers of single precision
         self._handle = ctypes.c_void_p()
         rounds = ctypes.c_int()
         _checked(
@@ -152,14 +158,15 @@ class TreesPredictor:
 
     def predict(self, matrix: Matrix) -> Matrix:
         """See :class:`~penstock.train.learners.Predictor`."""
-        rows = np.ascontiguousarray(matrix, dtype=np.float64)
+        with np.errstate(over="ignore"):  # beyond single precision is infinite
+            rows = np.ascontiguousarray(matrix.astype(np.float32) if self.single else matrix, dtype=np.float64)
         out = np.zeros(len(rows) * self.classes)
         length = ctypes.c_int64()
         if len(rows):
             _checked(
                 _library().LGBM_BoosterPredictForMat(
                     self._handle, rows.ctypes.data_as(ctypes.c_void_p), _FLOAT64, len(rows), self.columns, _ROW_MAJOR,
-                    _NORMAL, 0, -1, _ONE_THREAD, ctypes.byref(length), out.ctypes.data_as(ctypes.POINTER(ctypes.c_double)),
+                    _NORMAL, 0, -1, _threads(len(rows)), ctypes.byref(length), out.ctypes.data_as(ctypes.POINTER(ctypes.c_double)),
                 )
             )  # fmt: skip
         if self.task == "regression":
@@ -170,7 +177,7 @@ class TreesPredictor:
 
     def predict_row(self, row: list[float]) -> Any:
         """See :class:`~penstock.train.learners.Predictor`."""
-        self._row[: len(row)] = row  # type: ignore[assignment]
+        self._row[: len(row)] = array("f", row) if self.single else row  # type: ignore[assignment]
         _checked(self._call(*self._arguments))
         if self.task == "binary":
             yes = self._out[0]

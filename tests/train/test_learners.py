@@ -1,0 +1,149 @@
+"""Every learner: one row alone is answered as in a table, and as the library that fitted it would answer."""
+
+import numpy as np
+import pytest
+
+from penstock.train.learners import LEARNERS, Sample, Watch, fit_learner, read_predictor
+from penstock.train.learners.blend import blend, sharpened
+from penstock.train.learners.trees import parameters_for
+
+random = np.random.default_rng(0)
+N = 400
+X = np.column_stack([random.normal(size=N), random.integers(0, 4, N), random.gamma(2, 50, N), random.integers(0, 9, N)])
+X[random.random(X.shape) < 0.1] = np.nan
+CATEGORIES = [0, 4, 0, 0]
+SIGNAL = np.nan_to_num(X[:, 0]) + (np.nan_to_num(X[:, 1]) == 2) + random.normal(size=N) * 0.2
+TARGETS = {
+    "binary": (SIGNAL > 0.5).astype(float),
+    "multiclass": np.digitize(SIGNAL, [0.0, 1.0]).astype(float),
+    "regression": np.exp(SIGNAL),
+}
+CLASSES = {"binary": 2, "multiclass": 3, "regression": 0}
+PARAMETERS = {
+    "linear": {"C": 1.0}, "lightgbm": {"rounds": 20, "min_data_in_leaf": 5}, "xgboost": {"rounds": 20, "learning_rate": 0.2},
+    "catboost": {"rounds": 20, "learning_rate": 0.2, "depth": 4}, "extra_trees": {"n_estimators": 20, "min_samples_leaf": 2},
+    "neighbours": {"k": 5}, "network": {"layers": [8], "max_iter": 5},
+}  # fmt: skip
+
+
+def sample(task, rows=slice(None)):
+    return Sample(X[rows], TARGETS[task][rows], task, CLASSES[task], CATEGORIES)
+
+
+def fitted(learner, task, **more):
+    return fit_learner(learner, sample(task), {**PARAMETERS[learner], **more}, 0)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("task", TARGETS)
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_one_row_alone_is_answered_as_in_a_table(learner, task):
+    made = fitted(learner, task)
+    predictor = read_predictor(made.written, made.files)
+    asked = np.vstack([X[:60], [[1e300, np.nan, -1e300, 3.0]], np.full((1, 4), np.nan)])
+    table = predictor.predict(asked)
+    alone = np.array([predictor.predict_row(row) for row in asked.tolist()])
+    np.testing.assert_allclose(table, alone, rtol=1e-9, atol=1e-12)
+    assert np.isfinite(table).all()
+    if task != "regression":
+        np.testing.assert_allclose(table.sum(1), 1)
+    assert len(predictor.predict(X[:0])) == 0
+    assert fitted(learner, task) == made
+
+
+@pytest.mark.parametrize("task", TARGETS)
+def test_lightgbm_is_answered_as_it_answers_itself(task):
+    import lightgbm as lgb
+
+    made = parameters_for(task, CLASSES[task], PARAMETERS["lightgbm"], 0, 1)
+    data = lgb.Dataset(X, TARGETS[task], categorical_feature=[1], params=made)
+    theirs = lgb.train(made, data, num_boost_round=20).predict(X)
+    ours = answers("lightgbm", task)
+    np.testing.assert_array_equal(ours[:, 1] if task == "binary" else ours, theirs)
+
+
+@pytest.mark.parametrize("task", TARGETS)
+def test_xgboost_is_answered_as_it_answers_itself(task):
+    import xgboost as xgb
+
+    objective = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}[task]
+    options = {"objective": objective, "tree_method": "hist", "seed": 0, "learning_rate": 0.2, "nthread": 1}
+    if task == "multiclass":
+        options["num_class"] = 3
+    theirs = xgb.train(options, xgb.DMatrix(X, TARGETS[task]), 20).predict(xgb.DMatrix(X))
+    ours = answers("xgboost", task)
+    np.testing.assert_allclose(ours[:, 1] if task == "binary" else ours, theirs, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("task", TARGETS)
+def test_catboost_is_answered_as_it_answers_itself(task):
+    import catboost as cb
+
+    loss = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}[task]
+    model = cb.CatBoost(
+        {"loss_function": loss, "iterations": 20, "learning_rate": 0.2, "depth": 4, "random_seed": 0, "verbose": 0,
+         "thread_count": 1, "allow_writing_files": False, "leaf_estimation_backtracking": "No"}
+    ).fit(X, TARGETS[task])  # fmt: skip
+    theirs = model.predict(X, prediction_type="RawFormulaVal" if task == "regression" else "Probability")
+    np.testing.assert_allclose(answers("catboost", task), theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("task", TARGETS)
+def test_extra_trees_are_answered_as_scikit_learn_does(task):
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+    kind = ExtraTreesRegressor if task == "regression" else ExtraTreesClassifier
+    model = kind(20, min_samples_leaf=2, random_state=0).fit(X, TARGETS[task])
+    theirs = model.predict(X) if task == "regression" else model.predict_proba(X)
+    np.testing.assert_allclose(answers("extra_trees", task), theirs, rtol=1e-9, atol=1e-12)
+
+
+def answers(learner, task):
+    made = fitted(learner, task)
+    return read_predictor(made.written, made.files).predict(X)
+
+
+@pytest.mark.parametrize("learner", ["lightgbm", "xgboost"])
+def test_boosting_stops_early_on_the_rows_that_judge(learner):
+    parameters = {key: value for key, value in PARAMETERS[learner].items() if key != "rounds"}
+    watch = Watch(X[300:], TARGETS["binary"][300:], None)
+    made = fit_learner(learner, sample("binary", slice(300)), parameters, 0, watch)
+    assert 1 <= made.rounds < 500
+    again = fit_learner(learner, sample("binary", slice(300)), {**parameters, "rounds": made.rounds}, 0)
+    ours, theirs = (read_predictor(item.written, item.files).predict(X) for item in (made, again))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+@pytest.mark.parametrize("learner", ["lightgbm", "xgboost", "catboost"])
+def test_boosting_ends_when_its_time_is_over(learner):
+    parameters = {**PARAMETERS[learner], "rounds": 10**6}
+    watch = Watch(X, TARGETS["regression"], 0.3)  # the same rows: it would never stop by itself
+    assert 1 <= fit_learner(learner, sample("regression"), parameters, 0, watch).rounds < 10**6
+
+
+def test_one_thread_and_two_give_lightgbm_the_same_bytes():
+    one, two = (
+        fit_learner("lightgbm", sample("binary"), PARAMETERS["lightgbm"], 0, threads=threads) for threads in (1, 2)
+    )
+    assert one == two
+
+
+def test_the_logarithm_of_a_target_is_learnt_and_answers_are_right_on_average():
+    made = fitted("linear", "regression", target="log")
+    predictor = read_predictor(made.written, made.files)
+    found = predictor.predict(X)
+    assert found.mean() == pytest.approx(TARGETS["regression"].mean())
+    assert (found >= 0).all()
+    np.testing.assert_allclose([predictor.predict_row(row) for row in X[:9].tolist()], found[:9])
+
+
+def test_a_blend_is_the_weighted_mean_and_may_be_sharpened():
+    members = [fitted(name, "binary") for name in ("linear", "lightgbm")]
+    one, two = (read_predictor(item.written, item.files).predict(X) for item in members)
+    for sharpness in (None, 1.3):
+        made = blend(members, [0.25, 0.75], "binary", sharpness)
+        predictor = read_predictor(made.written, made.files)
+        mean = 0.25 * one + 0.75 * two
+        np.testing.assert_allclose(predictor.predict(X), mean if sharpness is None else sharpened(mean, 1.3))
+        np.testing.assert_allclose([predictor.predict_row(row) for row in X[:9].tolist()], predictor.predict(X[:9]))
+    assert blend(members[:1], [1.0], "binary") == members[0]
