@@ -30,7 +30,7 @@ docs: $(VENV)/ready
 lock:
 	$(PYTHON) -c "import tomllib; g = tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups']; print('\n'.join(sum(g.values(), [])))" > build-groups.in
 	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-	  --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate --extra postgres --extra databases --extra http --extra excel --extra s3 \
+	  --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate --extra postgres --extra databases --extra http --extra excel --extra s3 --extra catboost \
 	  -o requirements.lock pyproject.toml requirements-build.in build-groups.in
 	rm build-groups.in
 

@@ -11,6 +11,7 @@ import pytest
 
 import penstock as ps
 from penstock.errors import InputError
+from penstock.rows import compile_rows
 from penstock.store.store import open_store
 from penstock.types.rows import RowsError
 from tests.test_serving import serving
@@ -123,12 +124,15 @@ def test_each_table_has_steps_of_its_own_and_features_join_them(made):
     assert {step.status for step in pipeline.run(made[1]).steps} == {"cached"}
 
 
-def test_a_request_has_the_answer_of_the_table_to_the_last_bit(made):
+def test_a_request_has_the_features_of_the_table_to_the_last_bit_and_its_answer(made):
     model = ps.load("returns", store=made[1])
     rows = questions(60)
+    encoded = [compile_rows(model)([row])[0] for row in rows]
+    np.testing.assert_array_equal(encoded, model.manifest.encoding.matrix(model.prepare(pl.DataFrame(rows))))
     alone = [model.predict_rows([row])[0].probabilities["yes"] for row in rows]
-    assert alone == model.predict_table(pl.DataFrame(rows))[:, 1].tolist()
-    assert alone == [answer.probabilities["yes"] for answer in model.predict_rows(rows)]
+    np.testing.assert_allclose(alone, model.predict_table(pl.DataFrame(rows))[:, 1], rtol=0, atol=1e-15)
+    answers = [answer.probabilities["yes"] for answer in model.predict_rows(rows)]
+    np.testing.assert_allclose(alone, answers, rtol=0, atol=1e-15)
     training = model.predict_table(pl.read_csv(made[0] / "orders.csv"))
     assert len(training) == 400
 

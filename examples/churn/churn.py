@@ -11,7 +11,7 @@ pipeline = ps.Pipeline(
     features=[ps.features.derive(charge_per_month=pl.col("TotalCharges") / pl.col("tenure").clip(1))],
     target=ps.binary("Churn", positive="Yes"),
     split=ps.split.stratified(test=0.2),
-    train=ps.train.search(budget="60s"),
+    train=ps.train.search(budget="30s"),
     evaluate=ps.evaluate.gate(roc_auc=0.83, slices=["Contract", "InternetService", "SeniorCitizen"]),
     deploy=ps.deploy.api(),
     monitor=ps.monitor.drift(window="1d"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock.engine.graph import Graph
+from penstock.engine.packages import installed_packages
 from penstock.engine.step import LazyPartitions, Partitions, Ref, Source, Step
 from penstock.features.columns import Categories, Select, Text
 from penstock.features.relations import Join
@@ -55,7 +56,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         steps.append(
             Step(
                 name=name or function.partition(".")[2], function=functools.partial(call, function), inputs=arguments,
-                parameters=parameters, annotations=lazy, stage=stage, version=_version(stage), packages=("polars", *_PACKAGES.get(stage, ())),
+                parameters=parameters, annotations=lazy, stage=stage, version=_version(stage), packages=_packages(stage),
                 location=f"{stage} of {pipeline.name}", **options,
             )
         )  # fmt: skip
@@ -110,14 +111,13 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         add("train", "models.selected", ["featured", "divided"], learning)
         chosen = ["selected"]
     if isinstance(pipeline.train, Search):
-        search = pipeline.train
+        search = {**vars(pipeline.train), "metric": pipeline.train.metric or gate.metric}
         parameters = {
-            "target": target, "budget": search.budget, "learners": list(search.learners), "metric": search.metric or gate.metric,
-            "most": search.trials, "folds": search.folds, "seed": seed, "group": group,
+            "target": target, "seed": seed, "group": group, **search,
             "features": [item for item in features if isinstance(item, Text | Categories)],
         }  # fmt: skip
         add("train", "models.trials", ["featured", "divided", *chosen], parameters, cpus=2 if _cores() > 1 else 1)
-        trained["metric"] = search.metric or gate.metric
+        trained["metric"] = search["metric"]
         tried = ["trials"]
     else:
         trained |= {"given": pipeline.train, "metric": gate.metric}
@@ -171,12 +171,18 @@ def compile_graph(pipeline: Pipeline) -> Graph:
 
 
 _PACKAGES: dict[str, tuple[str, ...]] = {
-    "train": ("numpy", "scikit-learn", "lightgbm", "skops"),
+    "train": ("numpy", "scikit-learn", "lightgbm", "catboost", "xgboost", "xgboost-cpu", "optuna", "skops"),
     "evaluate": ("numpy", "scikit-learn", "lightgbm", "matplotlib", "skops"),
 }
 
 
 _IN_PARTS = ("known", "read", "snapshot", "inferred", "prepared", "repaired")
+
+
+@functools.cache
+def _packages(stage: str) -> tuple[str, ...]:
+    there = installed_packages()
+    return ("polars", *(name for name in _PACKAGES.get(stage, ()) if name in there))
 
 
 def _cores() -> int:

@@ -6,6 +6,7 @@ Looks at training rows only. What it prints is code to paste, to read and to cha
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,7 @@ from penstock.store.store import Store
 from penstock.train.learners import read_predictor
 from penstock.train.options import Search
 from penstock.train.split import Division
-from penstock.train.trials import Trial, fit_trial, run_trials
+from penstock.train.trials import Searched, fit_searched, run_trials
 from penstock.types.labels import fit_labels
 from penstock.types.metrics import METRICS
 from penstock.types.table import Table
@@ -184,10 +185,8 @@ def _confirm(
         trial = _trial(pipeline, explored, how, columns)
         fit = functools.partial(fit_learning, columns=columns)
         learnt = labels.codes(explored[target.column])
-        encoding, written, files = fit_trial(
-            explored, fit, learnt, target.task, len(labels.values), trial, pipeline.seed
-        )
-        predicted = read_predictor(written, files).predict(encoding.matrix(confirmed))
+        encoding, fitted = fit_searched(explored, fit, learnt, target.task, len(labels.values), trial, pipeline.seed)
+        predicted = read_predictor(fitted.written, fitted.files).predict(encoding.matrix(confirmed))
         values.append(METRICS[metric].bind(codes[known], predicted[known]))
     random, n = np.random.default_rng(pipeline.seed), int(known.sum())
     sign = 1 if METRICS[metric].higher else -1
@@ -335,11 +334,11 @@ def _computed(
 def _scores(
     pipeline: Pipeline, table: pl.DataFrame, division: Division, columns: Sequence[str]
 ) -> tuple[str, npt.NDArray[np.float64]]:
-    trial = _trial(pipeline, table, division, columns)
+    trial = _trial(pipeline, table, division, columns).trials[0]
     return trial.metric, np.array(trial.folds)
 
 
-def _trial(pipeline: Pipeline, table: pl.DataFrame, division: Division, columns: Sequence[str]) -> Trial:
+def _trial(pipeline: Pipeline, table: pl.DataFrame, division: Division, columns: Sequence[str]) -> Searched:
     """Cross-validate the default trees on some columns, in the way that the pipeline divides its rows."""
     target = pipeline.target
     labels = fit_labels(table[target.column], target)
@@ -350,8 +349,7 @@ def _trial(pipeline: Pipeline, table: pl.DataFrame, division: Division, columns:
     fit = functools.partial(fit_learning, columns=list(columns))
     codes = labels.codes(table[target.column])
     with contextlib.redirect_stdout(io.StringIO()):
-        (trial,) = run_trials(table, fit, codes, target.task, len(labels.values), how, pipeline.seed, None, times)
-    return trial
+        return run_trials(table, fit, codes, target.task, len(labels.values), how, pipeline.seed, None, times)
 
 
 def _ranked(
@@ -363,9 +361,10 @@ def _ranked(
     fit = functools.partial(fit_learning, columns=list(columns))
     codes = labels.codes(table[target.column])
     trial = _trial(pipeline, table, division, columns)
-    encoding, _, files = fit_trial(table, fit, codes, target.task, len(labels.values), trial, pipeline.seed)
+    trial = dataclasses.replace(trial, sharpness=None)  # the trees themselves are looked at
+    encoding, fitted = fit_searched(table, fit, codes, target.task, len(labels.values), trial, pipeline.seed)
     counts: dict[int, int] = {}
-    _, _, tail = files["trees.txt"].decode().partition("feature_importances:\n")
+    _, _, tail = fitted.files["trees.txt"].decode().partition("feature_importances:\n")
     for line in tail.splitlines():
         name, sign, count = line.partition("=")
         if sign and name.startswith("Column_"):

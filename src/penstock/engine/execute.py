@@ -26,6 +26,7 @@ import sqlalchemy as sa
 from penstock.engine.files import partitions_ref
 from penstock.engine.graph import is_frame
 from penstock.engine.packages import owner_of_file
+from penstock.engine.recall import recalling
 from penstock.engine.step import LazyPartitions, Partitions, Ref
 from penstock.errors import PenstockError
 from penstock.store.blobs import digest_of
@@ -92,7 +93,7 @@ def execute(store: Store, task: Task) -> Outcome:
     started, cpu = time.perf_counter(), time.process_time()
     log = io.StringIO()
     ref, error, trace, exit_code = None, None, "", 1
-    with _captured(log):
+    with _captured(log), recalling(store):
         for attempt in range(task.retries + 1):
             try:
                 arguments = {name: load(store, item, task.types.get(name)) for name, item in task.inputs.items()}

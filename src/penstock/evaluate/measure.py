@@ -15,7 +15,7 @@ from penstock.types.metrics import METRICS, metrics_for
 
 Array = npt.NDArray[Any]
 RESAMPLES = 500
-_PERMUTED_ROWS, _PERMUTATIONS, _PERMUTED_COLUMNS = 2000, 5, 100
+_PERMUTED_ROWS, _PERMUTATIONS, _PERMUTED_COLUMNS = 1000, 5, 100
 _SLICE_ROWS = 30
 
 
@@ -207,7 +207,7 @@ def importances(
     predict : callable
         From encoded rows to predictions.
     matrix : array, shape (n_rows, n_matrix_columns)
-        Encoded rows; at most 2,000 are looked at. Shuffling these is shuffling the column, because each row is
+        Encoded rows; at most 1,000 are looked at. Shuffling these is shuffling the column, because each row is
         encoded by itself.
     blocks : sequence of (str, slice)
         Columns of the table, at most a hundred, and where each stands in the matrix.

@@ -33,7 +33,7 @@ class ReportData:
     n_train: int
     n_test: int
     learner: str
-    trials: Sequence[tuple[str, str, float, Mapping[str, Any]]]
+    search: Mapping[str, Any] | None
     evaluation: Mapping[str, Any]
     passed: bool
     reasons: list[str]
@@ -55,15 +55,19 @@ def write_report(data: ReportData) -> bytes:
         lstrip_blocks=True,
     )
     environment.filters["figure"] = lambda value: "–" if value is None or value != value else f"{value:.4g}"
-    best = None
-    if data.trials:
-        higher = METRICS[data.trials[0][1]].higher
-        best = max(range(len(data.trials)), key=lambda at: data.trials[at][2] * (1 if higher else -1))
     page = environment.get_template("report.html").render(
-        data=data, evaluation=evaluation, figures=figures, best=best, metrics=METRICS,
+        data=data, evaluation=evaluation, figures=figures, metrics=METRICS, board=_board(data.search),
         top=[item for item in evaluation["importance"] if item["mean"] > 0][:20],
     )  # fmt: skip
     return page.encode()
+
+
+def _board(search: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Return the trials, best first."""
+    if search is None:
+        return []
+    higher = METRICS[search["trials"][0]["metric"]].higher
+    return sorted(search["trials"], key=lambda trial: -trial["score"] if higher else trial["score"])
 
 
 def _figures(data: ReportData) -> list[tuple[str, str, str]]:

@@ -40,7 +40,7 @@ from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
 from penstock.train.selection import useless_columns
 from penstock.train.split import Division
-from penstock.train.trials import Trial, best_trial, fit_trial, run_trials
+from penstock.train.trials import Searched, fit_given, fit_searched, run_trials
 from penstock.types.labels import Labels, fit_labels
 from penstock.types.metrics import PRIMARY
 from penstock.types.target import Target
@@ -91,16 +91,12 @@ def trials(
     featured: pl.DataFrame,
     divided: Partitions[Any],
     target: Target,
-    budget: float | str,
-    learners: Sequence[str],
-    metric: str | None,
-    most: int,
-    folds: int,
     seed: int,
     group: str | None,
     features: Sequence[Feature],
     selected: list[Left] | None = None,
-) -> list[Trial]:
+    **search: Any,
+) -> Searched:
     """Try learners by cross-validation on the training rows."""
     table, codes, labels = _training(featured, divided, target)
     division = _division(divided)
@@ -109,11 +105,10 @@ def trials(
         times = table[str(division.column)].to_physical().cast(pl.Float64).to_numpy()
     if group is not None:
         groups = table[group].cast(pl.String).fill_null("").to_numpy().astype(str)
-    how = Search(budget, tuple(learners), metric, most, folds)
     fit = _fitting(features, _usable(table, target, selected), target, labels, seed)
     if not fit(table[:_PROBED], codes[:_PROBED])[0].encoders:
         _need_columns(fit(table, codes)[0])
-    return run_trials(table, fit, codes, target.task, len(labels.values), how, seed, groups, times)
+    return run_trials(table, fit, codes, target.task, len(labels.values), Search(**search), seed, groups, times)
 
 
 def trained(
@@ -128,18 +123,21 @@ def trained(
     metric: str | None,
     base: str,
     times: Mapping[str, str | None],
-    trials: list[Trial] | None = None,
+    trials: Any = None,
     given: Estimator | None = None,
     selected: list[Left] | None = None,
     **others: Parts,
 ) -> Bundle:
     """Fit the best trial, or the given estimator, on all training rows, and write the model."""
     table, codes, labels = _training(featured, divided, target)
-    tried = [msgspec.convert(item, Trial) for item in trials or []]
-    trial = best_trial(tried) if tried else Trial("estimator", {}, "", 0.0)
     columns = _usable(table, target, selected)
     fit = _fitting(features, columns, target, labels, seed)
-    fitted, learner, files = fit_trial(table, fit, codes, target.task, len(labels.values), trial, seed, given)
+    classes = len(labels.values)
+    if given is not None:
+        fitted, learner = fit_given(table, fit, codes, target.task, classes, given)
+    else:
+        searched = msgspec.convert(trials, Searched)
+        fitted, learner = fit_searched(table, fit, codes, target.task, classes, searched, seed)
     assert isinstance(fitted, Encoding)
     _need_columns(fitted)
     fitted = Encoding(fitted.encoders, [*fitted.ignored, *((name, why) for name, why in selected or [])])
@@ -173,10 +171,11 @@ def trained(
         "dtypes": {name: str(kinds[name]) for name in sorted(used | _looked_up(stored)) if name in kinds},
         "encoding": fitted,
         "inputs": inputs,
-        "learner": learner,
+        "learner": learner.written,
         "profile": profile_of(table, watched),
         "metric": metric or PRIMARY[target.task],
     }
+    files = dict(learner.files)
     files |= {f"past/{number}.parquet": write_past(item) for number, item in enumerate(past) if item is not None}
     return Bundle(msgspec.to_builtins(manifest), files)
 
@@ -274,7 +273,7 @@ def report(
     evaluated: Partitions[Any],
     gated: Any,
     checked: list[Any],
-    trials: list[Any] | None = None,
+    trials: Any = None,
     **others: Parts,
 ) -> bytes:
     """Write the report: one HTML file that needs nothing else."""
@@ -314,10 +313,7 @@ def report(
             n_train=_division(divided).train,
             n_test=_division(divided).test,
             learner=model.manifest.learner["kind"],
-            trials=[
-                (t.learner, t.metric, t.score, dict(t.parameters))
-                for t in (msgspec.convert(x, Trial) for x in trials or [])
-            ],
+            search=trials,
             evaluation=msgspec.to_builtins(msgspec.convert(evaluated["evaluation"], Evaluation)),
             passed=verdict.passed,
             reasons=list(verdict.reasons),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import InputError
 
-LEARNERS = ("linear", "lightgbm")
+LEARNERS = ("linear", "lightgbm", "catboost", "xgboost", "extra_trees", "neighbours", "network")
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,24 @@ class Search:
     budget: float | str = "60s"
     learners: tuple[str, ...] = LEARNERS
     metric: str | None = None
-    trials: int = 12
+    trials: int | None = None
     folds: int = 5
+    max_latency: float | str | None = None
+    max_size: int | str | None = None
+
+    @property
+    def latency(self) -> float:
+        """The most seconds that one row may take."""
+        from penstock.types.durations import seconds_of
+
+        return math.inf if self.max_latency is None else seconds_of(self.max_latency)
+
+    @property
+    def size(self) -> float:
+        """The most bytes that the learners may take."""
+        from penstock.types.durations import bytes_of
+
+        return math.inf if self.max_size is None else bytes_of(self.max_size)
 
     @property
     def seconds(self) -> float:
@@ -44,26 +61,38 @@ def search(
     budget: float | str = "60s",
     learners: Sequence[str] = LEARNERS,
     metric: str | None = None,
-    trials: int = 12,
+    trials: int | None = None,
     folds: int = 5,
+    max_latency: float | str | None = None,
+    max_size: int | str | None = None,
 ) -> Search:
-    """Try learners and their parameters by cross-validation inside the training rows.
+    """Try learners and their parameters by cross-validation inside the training rows, and let the best answer together.
 
-    Ends with the last of `trials`, or when the budget is spent, whichever comes first. The list of trials is
-    an artifact: given the list, the model is the same byte for byte.
+    Begins with a list of configurations that complement each other, goes on with draws near the best, and ends when the
+    budget is spent, with the last of `trials`, or when trials bring no gain any more. Up to five of them answer
+    together, weighted by how they did on rows that they did not learn from, and are fitted on all training rows. The
+    list of trials is an artifact: given the list, the model is the same byte for byte. A trial is kept in the store: a
+    search that is begun again, with a larger budget or after Ctrl-C, does not fit it again.
 
     Parameters
     ----------
     budget : float or str
-        Seconds, or such as ``"10m"``. One trial of each learner is always finished.
-    learners : sequence of {"linear", "lightgbm"}
-        What to try.
+        Seconds, or such as ``"10m"``, for the trials and the fitting of the model; the first trial, a linear model, is
+        always finished.
+    learners : sequence of str
+        What to try: ``linear``, ``lightgbm``, ``catboost``, ``xgboost`` (these two where they are installed),
+        ``extra_trees``, ``neighbours``, ``network``.
     metric : str, optional
         What decides; ROC AUC, log loss or RMSE by default.
-    trials : int
+    trials : int, optional
         Most combinations to try.
     folds : int
         Of the cross-validation; large tables use fewer.
+    max_latency : float or str, optional
+        Most seconds, or such as ``"200us"``, in which the learners answer one encoded row, on one core of this machine:
+        fewer or smaller ones answer together. The report shows what that costs.
+    max_size : int or str, optional
+        Most bytes of the learners, or such as ``"1MB"``; likewise.
 
     Raises
     ------
@@ -78,10 +107,10 @@ def search(
     unknown = [item for item in learners if item not in LEARNERS]
     if unknown or not learners:
         raise InputError(f"ps.train.search(learners={list(learners)}): known learners are {', '.join(LEARNERS)}")
-    if trials < 1 or folds < 2:
+    if (trials is not None and trials < 1) or folds < 2:
         raise InputError("ps.train.search: trials must be at least 1 and folds at least 2")
-    made = Search(budget, tuple(learners), metric, trials, folds)
-    made.seconds  # noqa: B018 - a budget that cannot be read is refused here, not hours later
+    made = Search(budget, tuple(learners), metric, trials, folds, max_latency, max_size)
+    made.seconds, made.latency, made.size  # noqa: B018 - what cannot be read is refused here, not hours later
     return made
 
 

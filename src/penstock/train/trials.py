@@ -1,15 +1,17 @@
-"""Trials of learners by cross-validation, and the fitting of the best one on all training rows.
+"""The search: learners tried by cross-validation until the list or the budget ends, and those that answer together.
 
-Every fold fits its own encoding on its own training part, so that nothing is fitted on rows that judge it.
+Every fold fits its own encoding on its own training part, so that nothing is fitted on rows that judge it. Given the
+list of trials, the model is the same byte for byte; how long the list is depends on the budget and the machine.
 """
 
 from __future__ import annotations
 
-import functools
+import concurrent.futures
+import hashlib
+import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,13 +19,33 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.engine.recall import keep, recalled
+from penstock.errors import PenstockError
+from penstock.train.ensemble import MEMBERS, chosen_weights, fitted_sharpness, mixed
+from penstock.train.folds import LARGE, folds_of
+from penstock.train.learners import Fitted, Sample, installed
+from penstock.train.learners.blend import blend
 from penstock.train.options import Estimator, Search
-from penstock.types.metrics import METRICS, PRIMARY, Metric, metric_named
+from penstock.train.portfolio import Draws, Parameters, named, portfolio
+from penstock.train.workers import Done, Fit, Workers
+from penstock.types.metrics import PRIMARY, Metric, metric_named
+from penstock.version import __version__
 
 Array = npt.NDArray[Any]
-_LARGE = 100_000
 _SEARCHED_ROWS = 200_000
 """Cross-validation looks at so many rows at most; the model itself is fitted on all."""
+_WEIGHED_ROWS, _WEIGHED_TRIALS = 20_000, 30
+_BATCH = 6
+"""Draws are made by so many at once, so that they do not depend on which fit ends first."""
+_ENOUGH = 12
+"""After the portfolio, so many trials without any gain end the search."""
+_GAIN = 0.1
+"""In standard errors of the best trial's score: what is less is luck."""
+_SHARE = 0.6
+"""No trial may take more than this share of the time that is left."""
+_BOOSTED = ("lightgbm", "xgboost", "catboost")
+_COPIES = {"linear": 4, "lightgbm": 3, "xgboost": 3, "catboost": 3, "extra_trees": 3, "neighbours": 3, "network": 4}
+"""Of each learner, how many times the size of its matrix a fit takes, roughly."""
 
 
 class Encoding(Protocol):
@@ -40,8 +62,10 @@ class Encoding(Protocol):
 
 FitEncoding = Callable[[pl.DataFrame, Array], tuple[Encoding, Array]]
 """From rows and their targets to their fitted encoding, and these rows encoded to learn from."""
-_Fold = tuple[Array, Array, Array, Array, list[int]]
-"""Rows to learn from and their targets, rows to judge by and theirs, and the matrix columns' numbers of codes."""
+
+
+class SearchError(PenstockError):
+    """No learner could be fitted."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +75,7 @@ class Trial:
     Attributes
     ----------
     learner : str
-        ``linear``, ``lightgbm`` or ``estimator``.
+        One of :data:`~penstock.train.learners.LEARNERS`, or ``estimator``.
     parameters : dict
         Of the learner; ``rounds`` is the number of trees that early stopping found.
     metric : str
@@ -60,13 +84,75 @@ class Trial:
         Its mean over the folds.
     folds : list of float
         One a fold.
+    weight : float
+        Its part in the model's answers; 0 for most.
+    size : int
+        Bytes of the fitted learner. How long it took is in the log of the step: a clock would make two runs differ.
     """
 
     learner: str
-    parameters: dict[str, float | int]
+    parameters: Parameters
     metric: str
     score: float
     folds: list[float] = field(default_factory=list)
+    weight: float = 0.0
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Option:
+    """A number of trials together: what they are worth, and how large they are.
+
+    Attributes
+    ----------
+    members : int
+        How many.
+    score : float
+        On rows that they did not learn from.
+    size : int
+        Bytes, about.
+    """
+
+    members: int
+    score: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial that came to nothing, and why."""
+
+    learner: str
+    parameters: Parameters
+    error: str
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search found.
+
+    Attributes
+    ----------
+    trials : list of Trial
+        In the order in which they were begun.
+    sharpness : float or None
+        Power that calibrates the probabilities; None where it does not help.
+    score : float or None
+        Of the weighted trials together, on rows that they did not learn from.
+    failures : list of Failure
+        What was ended or crashed.
+    frontier : list of Option
+        What more or fewer trials together would give.
+    notes : list of str
+        In words, why it ended and what was left out.
+    """
+
+    trials: list[Trial]
+    sharpness: float | None = None
+    score: float | None = None
+    failures: list[Failure] = field(default_factory=list)
+    frontier: list[Option] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def run_trials(
@@ -79,7 +165,7 @@ def run_trials(
     seed: int,
     groups: Array | None = None,
     times: Array | None = None,
-) -> list[Trial]:
+) -> Searched:
     """Try combinations until the list or the budget ends.
 
     Parameters
@@ -92,198 +178,356 @@ def run_trials(
         Class codes or numbers.
     groups, times : array, optional
         Rows of one group stay together; with times each fold judges rows later than it learnt from.
+
+    Raises
+    ------
+    SearchError
+        When no learner could be fitted.
     """
     metric = metric_named(how.metric or PRIMARY[task], task, "ps.train.search(metric=...)")  # type: ignore[index, arg-type]
-    started = time.monotonic()
-    if table.height > _SEARCHED_ROWS:
-        rows = np.arange(table.height)[:: -(-table.height // _SEARCHED_ROWS)]
+    began = time.monotonic()
+    whole = table.height
+    if whole > _SEARCHED_ROWS:
+        rows = np.arange(whole)[:: -(-whole // _SEARCHED_ROWS)]
         table, target = table[rows], target[rows]
         groups = None if groups is None else groups[rows]
         times = None if times is None else times[rows]
-    prepared: list[_Fold] = []
-    for learn, judge in folds_of(target, task, how.folds, seed, groups, times):
-        encoding, matrix = fit_encoding(table[learn], target[learn])
-        part = matrix, target[learn], encoding.matrix(table[judge]), target[judge]
-        prepared.append((*part, encoding.categories()))
-    trials: list[Trial] = []
-    for number, (learner, parameters) in enumerate(proposals(how, seed)):
-        if number >= len(how.learners) and time.monotonic() - started > how.seconds:
-            break
-        judge_fold = functools.partial(_judge, learner, parameters, metric, task, n_classes, seed)
-        # One thread a fold instead of all threads on one: as fast on an idle machine, and on a busy one threads that
-        # wait for each other inside a fit made it nine times slower (two runs at once on two cores: 122 s, not 14).
-        with _one_blas_thread(), ThreadPoolExecutor(min(len(prepared), _cores())) as pool:
-            judged = list(pool.map(judge_fold, prepared))
-        scores, rounds = [score for score, _ in judged], [n_rounds for _, n_rounds in judged]
-        if learner == "lightgbm":
-            parameters = {**parameters, "rounds": max(1, round(float(np.mean(rounds))))}
-        trials.append(Trial(learner, dict(parameters), metric.name, round(float(np.mean(scores)), 10), scores))
-        print(f"trial {number + 1}: {learner} {metric.name} {np.mean(scores):.5f} {dict(parameters)}")  # noqa: T201
-    return trials
+    skewed = task == "regression" and bool(target.min() >= 0) and _skewness(target) > 1.0
+    there = [learner for learner in how.learners if installed(learner)]
+    planned = portfolio(task, table.height, skewed, there)
+    divided = folds_of(target, task, how.folds, seed, groups, times)
+    with Workers(min(_cores(), len(divided)), task, n_classes, _packages(planned, how.trials)) as workers:
+        search = _Search(workers, metric, how, seed, began, whole / table.height)
+        for number, (learn, judge) in enumerate(divided):
+            encoding, matrix = fit_encoding(table[learn], target[learn])
+            sample = Sample(matrix, target[learn], task, n_classes, encoding.categories())
+            search.put(number, sample, encoding.matrix(table[judge]), target[judge])
+        search.run(planned, there)
+    missing = sorted(set(how.learners) - set(there))
+    notes = [*search.notes, *(f"{name} is not installed: pip install 'penstock[{name}]'" for name in missing)]
+    return search.found(seed, notes)
 
 
-def _judge(
-    learner: str, parameters: Mapping[str, Any], metric: Metric, task: str, n_classes: int, seed: int, fold: _Fold
-) -> tuple[float, int]:
-    """Fit on a fold's training part and return the score on the rest, and the number of trees."""
-    from penstock.train.learners import read_predictor
+def _skewness(target: Array) -> float:
+    centred = target - target.mean()
+    spread = float(target.std())
+    return float((centred**3).mean() / spread**3) if spread else 0.0
 
-    x, y, judge_x, judge_y, categories = fold
-    rounds = 0
-    if learner == "linear":
-        from penstock.train.learners.linear import fit_linear
 
-        written, files = fit_linear(x, y, task, categories, parameters, seed)
-    else:
-        from penstock.train.learners.trees import fit_trees
+def _packages(planned: list[tuple[str, Parameters]], most: int | None) -> list[str]:
+    """Libraries that the workers import before the first fit: only those that will be used."""
+    names = {"linear": "sklearn.linear_model", "extra_trees": "sklearn.ensemble", "network": "sklearn.neural_network"}
+    return [names.get(learner, learner) for learner in dict.fromkeys(item for item, _ in planned[:most])]
 
-        written, files, rounds = fit_trees(
-            x, y, task, categories, parameters, seed, n_classes=n_classes, watch=(judge_x, judge_y)
+
+@dataclass
+class _Running:
+    number: int
+    learner: str
+    parameters: Parameters
+    key: str
+    asked: Any = None
+    parts: dict[int, Done] = field(default_factory=dict)
+
+
+class _Search:
+    """The state of one search: what runs, what is known, how long things take."""
+
+    def __init__(self, workers: Workers, metric: Metric, how: Search, seed: int, began: float, larger: float) -> None:
+        self.workers, self.metric, self.how, self.seed = workers, metric, how, seed
+        self.began, self.larger = began, larger
+        self.trials: dict[int, Trial] = {}
+        self.seconds: dict[int, float] = {}
+        self.latency: dict[int, float] = {}
+        self.predicted: dict[int, Array] = {}
+        self.failures: list[Failure] = []
+        self.notes: list[str] = []
+        self.targets: list[Array] = []
+        self.sizes: list[int] = []
+        self.fold_seconds: dict[str, float] = {}
+        self.running: dict[concurrent.futures.Future[Done], tuple[_Running, int]] = {}
+        self.asked: list[tuple[Any, float | None]] = []
+        self.digest = hashlib.sha256(f"{__version__} {seed}".encode())
+        self.numbers = 0
+
+    def put(self, number: int, sample: Sample, judge: Array, judge_target: Array) -> None:
+        """Take in a fold."""
+        self.workers.put(number, sample, judge, judge_target)
+        self.targets.append(judge_target)
+        self.sizes.append(sample.matrix.nbytes)
+        for part in (sample.matrix, sample.target, judge, judge_target):
+            self.digest.update(np.ascontiguousarray(part).data)
+        self.digest.update(repr((sample.task, sample.classes, sample.categories)).encode())
+
+    @property
+    def folds(self) -> int:
+        return len(self.targets)
+
+    def left(self) -> float:
+        """Seconds of the budget that may still be used for trials: some are kept for the model itself."""
+        return self.how.seconds - (time.monotonic() - self.began) - self._reserve()
+
+    def _reserve(self) -> float:
+        """What fitting the best three trials on all rows will take, about."""
+        share = self.folds / max(self.folds - 1, 1) * self.larger
+        cost = [self.seconds[number] / self.folds * share for number in self._best(3)]
+        together = max(max(cost, default=0.0), sum(cost) / self.workers.count)
+        return min(0.4 * self.how.seconds, together + 0.5)
+
+    @property
+    def _sign(self) -> float:
+        return 1.0 if self.metric.higher else -1.0
+
+    def _best(self, most: int) -> list[int]:
+        return sorted(self.trials, key=lambda number: -self._sign * self.trials[number].score)[:most]
+
+    def run(self, planned: list[tuple[str, Parameters]], learners: list[str]) -> None:
+        """Work through the portfolio, then through draws."""
+        most = self.how.trials or 10**9
+        proposals = self._proposals(planned, learners)
+        waiting: tuple[str, Parameters, Any] | None = None
+        over = False
+        while True:
+            while not over and len(self.running) < self.workers.count:
+                waiting = next(proposals, None) if self.numbers < most else None
+                if waiting is None:
+                    over = True
+                    if self.numbers >= most:
+                        self.notes.append(f"ended after {most} trials, as asked")
+                    break
+                over = not self._begin(*waiting)
+            if not self.running:
+                break
+            done, _ = concurrent.futures.wait(self.running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                self._take(*self.running.pop(future), future.result())
+
+    def _proposals(
+        self, planned: list[tuple[str, Parameters]], learners: list[str]
+    ) -> Iterator[tuple[str, Parameters, Any]]:
+        for learner, parameters in planned:
+            yield learner, parameters, None
+        if not set(learners) & set(_BOOSTED):
+            self.notes.append("ended with the last configuration of the list")
+            return
+        draws = Draws(learners, self.seed, self.metric.higher)
+        endless, best, since = draws.propose(), -math.inf, 0
+        while True:
+            self._wait()
+            for asked, score in sorted(self.asked, key=lambda item: item[0][1].number):
+                draws.tell(asked, score)
+            self.asked.clear()
+            found = self.together()[1]
+            score = -math.inf if found is None else self._sign * found
+            since = 0 if score > best + _GAIN * self._noise() else since + _BATCH
+            best = max(best, score)
+            if since >= _ENOUGH:
+                self.notes.append(f"ended because {since} trials in a row brought no gain")
+                return
+            for _ in range(_BATCH):
+                yield next(endless)
+
+    def _noise(self) -> float:
+        """Standard error of the best trial's score over the folds."""
+        if not self.trials:
+            return 0.0
+        folds = self.trials[self._best(1)[0]].folds
+        return float(np.std(folds)) / math.sqrt(len(folds))
+
+    def _wait(self) -> None:
+        """Let all that runs come to its end."""
+        while self.running:
+            done, _ = concurrent.futures.wait(self.running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                self._take(*self.running.pop(future), future.result())
+
+    def _begin(self, learner: str, parameters: Parameters, asked: Any) -> bool:
+        """Begin all folds of a trial, if it fits into the time that is left; False ends the search."""
+        first = not self.trials and not self.running and not self.failures
+        left, waves = self.left(), math.ceil(self.folds / self.workers.count)
+        known = self.fold_seconds.get(learner)
+        busy = sum(self.fold_seconds.get(item.learner, 0.0) for item, _ in self.running.values()) / self.workers.count
+        if not first and (left <= 0.5 or (known or 0.0) * waves + busy > left):
+            if known is None or left <= 0.5:
+                self.notes.append(f"ended with the budget of {self.how.seconds:g} s")
+                return False
+            return True  # another learner may be fast enough
+        need = max(self.sizes) * _COPIES[learner]
+        if need > self.workers.bytes:
+            self.failures.append(
+                Failure(learner, parameters, f"not begun: it needs about {need / 1e9:.1f} GB, a fit may take {self.workers.bytes / 1e9:.1f}")
+            )  # fmt: skip
+            return True
+        text = repr((learner, sorted(parameters.items()), self.folds))
+        trial = _Running(self.numbers, learner, parameters, f"{self.digest.hexdigest()} {text}", asked)
+        self.numbers += 1
+        kept = recalled(trial.key)
+        if kept is not None:
+            for fold in range(self.folds):
+                rounds, seconds, latency, size = kept["costs"][fold].tolist()
+                done = Done(kept[f"predicted {fold}"], int(rounds), seconds, latency, int(size))
+                self._take(trial, fold, done)
+            return True
+        soft = max(1.0, left * _SHARE / waves)
+        hard = max(60.0, 3 * self.how.seconds) if first else soft * (1.5 if learner in _BOOSTED else 1.0) + 5.0
+        for fold in range(self.folds):
+            fit = Fit(fold, learner, parameters, self.seed, None if first else soft)
+            self.running[self.workers.start(fit, hard)] = trial, fold
+        return True
+
+    def _take(self, trial: _Running, fold: int, done: Done) -> None:
+        """Take in what came of a fold; of the last one, the trial is judged."""
+        trial.parts[fold] = done
+        if len(trial.parts) < self.folds:
+            return
+        parts = [trial.parts[number] for number in range(self.folds)]
+        error = next((item.error for item in parts if item.error), None)
+        scores = [] if error else [round(self.metric.value(at, item.predicted), 10) for at, item in zip(self.targets, parts, strict=True)]  # type: ignore[arg-type]  # fmt: skip
+        if not error and not all(map(math.isfinite, scores)):
+            error = f"its {self.metric.name} is not a number"
+        if error:
+            self.failures.append(Failure(trial.learner, trial.parameters, error))
+            print(f"trial {trial.number + 1}: {trial.learner} failed: {error}", flush=True)  # noqa: T201
+            self.asked += [(trial.asked, None)] if trial.asked else []
+            return
+        predicted = [np.asarray(item.predicted) for item in parts]
+        rounds, seconds = [item.rounds for item in parts], [item.seconds for item in parts]
+        keep(
+            trial.key,
+            f"trial of {trial.learner}",
+            {
+                "costs": np.array([[item.rounds, item.seconds, item.latency, item.size] for item in parts]),
+                **{f"predicted {number}": item for number, item in enumerate(predicted)},
+            },
         )
-    predicted = read_predictor(written, files).predict(judge_x)
-    return round(metric.value(judge_y, predicted), 10), rounds
+        self.fold_seconds[trial.learner] = sum(seconds) / len(seconds)
+        self.predicted[trial.number] = np.concatenate(predicted)
+        parameters = dict(trial.parameters)
+        if any(rounds):
+            parameters["rounds"] = max(1, round(sum(rounds) / len(rounds)))
+        score = round(float(np.mean(scores)), 10)
+        size = int(np.mean([item.size for item in parts]))
+        self.trials[trial.number] = Trial(trial.learner, parameters, self.metric.name, score, scores, 0.0, size)
+        self.seconds[trial.number] = sum(seconds)
+        self.latency[trial.number] = float(np.mean([item.latency for item in parts]))
+        self.asked += [(trial.asked, score)] if trial.asked else []
+        print(  # noqa: T201
+            f"trial {trial.number + 1}: {trial.learner} {self.metric.name} {score:.5f} ({sum(seconds):.1f} s) {named(parameters)}",
+            flush=True,
+        )
 
+    def together(self, members: int | None = None) -> tuple[dict[int, float], float | None]:
+        """Return the weights of the trials, and the score of all together."""
+        best = self._best(_WEIGHED_TRIALS)
+        best = sorted(number for number in best if self._allowed(number)) or best[:1]
+        if not best:
+            return {}, None
+        truth = np.concatenate(self.targets)
+        some = slice(None, None, -(-len(truth) // _WEIGHED_ROWS))
+        costs = [(self.latency[number], self.trials[number].size) for number in best]
+        weights = chosen_weights(
+            [self.predicted[number][some] for number in best], truth[some], self.metric, members or MEMBERS, costs,
+            (self.how.latency, self.how.size),
+        )  # fmt: skip
+        score = self.metric.value(truth, mixed([self.predicted[number] for number in best], weights))
+        return dict(zip(best, weights, strict=True)), float(score)
 
-def _one_blas_thread() -> Any:
-    """Sums of several threads end in other last bits: with one, the model is the same on a machine of any size.
+    def _allowed(self, number: int) -> bool:
+        return self.latency[number] <= self.how.latency and self.trials[number].size <= self.how.size
 
-    Stated for the whole process, so never inside a fold that runs beside others.
-    """
-    from threadpoolctl import threadpool_limits
+    def frontier(self) -> list[Option]:
+        """Return what one, two, and more trials together are worth."""
+        found: list[Option] = []
+        for members in range(1, MEMBERS + 1):
+            weights, score = self.together(members)
+            taking = [number for number, weight in weights.items() if weight]
+            if score is not None and (not found or len(taking) > found[-1].members):
+                size, latency = (
+                    sum(self.trials[number].size for number in taking),
+                    sum(self.latency[number] for number in taking),
+                )
+                found.append(Option(len(taking), round(score, 10), size))
+                cost = f"{1e6 * latency:.0f} us a row, {size / 1e3:.0f} kB"
+                print(f"{len(taking)} together: {self.metric.name} {score:.5f}, {cost}", flush=True)  # noqa: T201
+        return found
 
-    return threadpool_limits(1, user_api="blas")
+    def found(self, seed: int, notes: list[str]) -> Searched:
+        """Return what came of it."""
+        if not self.trials:
+            told = "; ".join(f"{item.learner}: {item.error}" for item in self.failures[:5])
+            raise SearchError(f"no learner could be fitted ({told})")
+        weights, score = self.together()
+        sharpness = None
+        if self.targets[0].dtype.kind == "f" and next(iter(self.predicted.values())).ndim == 2:
+            answers = mixed([self.predicted[number] for number in weights], list(weights.values()))
+            sharpness = fitted_sharpness(answers, np.concatenate(self.targets), seed)
+        if len(self.trials) == 1 and self.how.trials != 1:
+            slowest = time.monotonic() - self.began
+            notes.append(
+                f"the budget of {self.how.seconds:g} s allowed one trial; give at least {max(2 * slowest, 10):.0f}s"
+            )
+        ordered = sorted(self.trials)
+        trials = [
+            Trial(**{**vars(self.trials[number]), "weight": round(weights.get(number, 0.0), 6)}) for number in ordered
+        ]
+        return Searched(
+            trials, sharpness, None if score is None else round(score, 10), self.failures, self.frontier(), notes
+        )
 
 
 def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def best_trial(trials: Sequence[Trial]) -> Trial:
-    """Return the trial with the best score; the earlier of equals.
-
-    Examples
-    --------
-    >>> best_trial([Trial("linear", {}, "rmse", 2.0), Trial("lightgbm", {}, "rmse", 1.0)]).learner
-    'lightgbm'
-    """
-    higher = METRICS[trials[0].metric].higher
-    return max(trials, key=lambda trial: trial.score if higher else -trial.score)
-
-
-def fit_trial(
+def fit_searched(
     table: pl.DataFrame,
     fit_encoding: FitEncoding,
     target: Array,
     task: str,
     n_classes: int,
-    trial: Trial,
+    searched: Searched,
     seed: int,
-    given: Estimator | None = None,
-) -> tuple[Encoding, dict[str, Any], dict[str, bytes]]:
-    """Fit one combination on all training rows: the same bytes each time.
+) -> tuple[Encoding, Fitted]:
+    """Fit the trials that answer together on all training rows: the same bytes each time.
 
-    Returns
-    -------
-    Encoding
-        Of the columns.
-    dict, dict of str to bytes
-        The learner, for the model's manifest, and its files.
+    Raises
+    ------
+    SearchError
+        When one of them cannot be fitted.
     """
     encoding, matrix = fit_encoding(table, target)
-    categories = encoding.categories()
-    if given is not None:
-        from penstock.train.learners.estimator import fit_estimator
-
-        written, files = fit_estimator(matrix, target, task, categories, given.estimator, given.trusted)
-    elif trial.learner == "linear":
-        from penstock.train.learners.linear import fit_linear
-
-        with _one_blas_thread():
-            written, files = fit_linear(matrix, target, task, categories, trial.parameters, seed)
-    else:
-        from penstock.train.learners.trees import fit_trees
-
-        written, files, _ = fit_trees(
-            matrix,
-            target,
-            task,
-            categories,
-            trial.parameters,
-            seed,
-            n_classes=n_classes,
-            threads=_cores() if len(matrix) > _LARGE else 1,
-        )
-    return encoding, written, files
-
-
-def proposals(how: Search, seed: int) -> Iterator[tuple[str, dict[str, float | int]]]:
-    """Yield what to try: one good default of each learner, then draws from the seed."""
-    random = np.random.default_rng(seed)
-    strengths = iter((0.1, 10.0, 0.01))
-    made = 0
-    for learner in how.learners:
-        if made < how.trials:
-            made += 1
-            yield learner, {"C": 1.0} if learner == "linear" else _TREES
-    turn = 0
-    while made < how.trials:
-        turn += 1
-        strength = (
-            next(strengths, None) if "linear" in how.learners and (turn % 3 == 1 or len(how.learners) == 1) else None
-        )
-        if strength is not None:
-            yield "linear", {"C": strength}
-        elif "lightgbm" in how.learners:
-            yield "lightgbm", _drawn(random)
-        else:
-            return
-        made += 1
+    members = [trial for trial in searched.trials if trial.weight] or [searched.trials[0]]
+    packages = _packages([(trial.learner, {}) for trial in members], None)
+    count = min(_cores(), len(members))
+    with Workers(count, task, n_classes, packages) as workers:
+        workers.put(0, Sample(matrix, target, task, n_classes, encoding.categories()))
+        # Only LightGBM gives the same bytes with any number of threads.
+        threads = max(1, _cores() // count) if len(matrix) > LARGE else 1
+        started = [
+            workers.start(
+                Fit(0, item.learner, item.parameters, seed, None, threads if item.learner == "lightgbm" else 1)
+            )
+            for item in members
+        ]
+        fitted: list[Fitted] = []
+        for item, future in zip(members, started, strict=True):
+            done = future.result()
+            if done.fitted is None:
+                raise SearchError(
+                    f"{item.learner} ({named(item.parameters)}) on all {len(matrix):,} rows: {done.error}"
+                )
+            fitted.append(done.fitted)
+    total = sum(item.weight for item in members) or 1.0
+    weights = [item.weight / total if item.weight else 1.0 for item in members]
+    return encoding, blend(fitted, weights, task, searched.sharpness)
 
 
-_TREES: dict[str, float | int] = {
-    "learning_rate": 0.05,
-    "num_leaves": 15,
-    "min_data_in_leaf": 20,
-    "feature_fraction": 0.8,
-}
+def fit_given(
+    table: pl.DataFrame, fit_encoding: FitEncoding, target: Array, task: str, n_classes: int, given: Estimator
+) -> tuple[Encoding, Fitted]:
+    """Fit the learner that the author gave."""
+    from penstock.train.learners.estimator import fit_estimator
 
-
-def _drawn(random: np.random.Generator) -> dict[str, float | int]:
-    return {
-        "learning_rate": round(float(np.exp(random.uniform(np.log(0.02), np.log(0.12)))), 4),
-        "num_leaves": int(np.exp(random.uniform(np.log(4), np.log(96)))),
-        "min_data_in_leaf": int(np.exp(random.uniform(np.log(5), np.log(100)))),
-        "feature_fraction": round(float(random.uniform(0.4, 1.0)), 2),
-        "bagging_fraction": round(float(random.uniform(0.6, 1.0)), 2),
-        "bagging_freq": 1,
-        "lambda_l2": round(float(np.exp(random.uniform(np.log(0.01), np.log(20.0)))), 3),
-    }
-
-
-def folds_of(
-    target: Array, task: str, folds: int, seed: int, groups: Array | None, times: Array | None
-) -> list[tuple[Array, Array]]:
-    """Divide training rows for cross-validation: by time, by group, by class or by chance.
-
-    Returns
-    -------
-    list of (array, array)
-        Positions of the rows to learn from and to judge by.
-    """
-    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
-
-    count = min(folds, 3) if len(target) > _LARGE else folds
-    rows = np.arange(len(target))
-    if times is not None:
-        order = np.argsort(times, kind="stable")
-        found = [(order[a], order[b]) for a, b in TimeSeriesSplit(count).split(rows)]
-        if task != "regression":  # an early part may know one class only
-            found = [(a, b) for a, b in found if len(np.unique(target[a])) == len(np.unique(target))]
-        return found or [(order[: len(order) * 3 // 4], order[len(order) * 3 // 4 :])]
-    if groups is not None and len(np.unique(groups)) >= count:
-        return list(GroupKFold(count, shuffle=True, random_state=seed).split(rows, groups=groups))
-    if task != "regression":
-        fewest = int(np.unique(target, return_counts=True)[1].min())
-        if fewest >= 2:
-            return list(StratifiedKFold(min(count, fewest), shuffle=True, random_state=seed).split(rows, target))
-    return list(KFold(min(count, len(rows)), shuffle=True, random_state=seed).split(rows))
+    encoding, matrix = fit_encoding(table, target)
+    written, files = fit_estimator(matrix, target, task, encoding.categories(), given.estimator, given.trusted)
+    return encoding, Fitted(written, files)

@@ -1,0 +1,41 @@
+"""How training rows are divided for cross-validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+LARGE = 100_000
+"""From so many rows on, three folds are enough."""
+
+
+def folds_of(
+    target: Array, task: str, folds: int, seed: int, groups: Array | None, times: Array | None
+) -> list[tuple[Array, Array]]:
+    """Divide training rows for cross-validation: by time, by group, by class or by chance.
+
+    Returns
+    -------
+    list of (array, array)
+        Positions of the rows to learn from and to judge by.
+    """
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
+
+    count = min(folds, 3) if len(target) > LARGE else folds
+    rows = np.arange(len(target))
+    if times is not None:
+        order = np.argsort(times, kind="stable")
+        found = [(order[a], order[b]) for a, b in TimeSeriesSplit(count).split(rows)]
+        if task != "regression":  # an early part may know one class only
+            found = [(a, b) for a, b in found if len(np.unique(target[a])) == len(np.unique(target))]
+        return found or [(order[: len(order) * 3 // 4], order[len(order) * 3 // 4 :])]
+    if groups is not None and len(np.unique(groups)) >= count:
+        return list(GroupKFold(count, shuffle=True, random_state=seed).split(rows, groups=groups))
+    if task != "regression":
+        fewest = int(np.unique(target, return_counts=True)[1].min())
+        if fewest >= 2:
+            return list(StratifiedKFold(min(count, fewest), shuffle=True, random_state=seed).split(rows, target))
+    return list(KFold(min(count, len(rows)), shuffle=True, random_state=seed).split(rows))

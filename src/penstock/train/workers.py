@@ -1,0 +1,209 @@
+"""Fits in processes of their own: one that crashes, hangs or eats memory is ended and told of, and the rest goes on.
+
+The processes are forked from a server that has imported the learners' libraries once; the matrices of the folds are
+read from files, whose pages all of them share.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pebble import ProcessExpired, ProcessPool
+
+from penstock.train.learners import Fitted, Matrix, Predictor, Sample, Watch, fit_learner, read_predictor, trees
+from penstock.types.memory import total_memory
+
+_TIMED = 30
+_SPARE = 0.8
+"""This share of the memory is divided among the workers."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit: which rows, which learner, and how long it may take."""
+
+    fold: int
+    learner: str
+    parameters: Mapping[str, Any]
+    seed: int
+    seconds: float | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a fit.
+
+    Attributes
+    ----------
+    predicted : array or None
+        Answers to the rows that judge.
+    seconds, latency : float
+        Wall time of the fit, and of answering one row.
+    size : int
+        Bytes of the fitted learner.
+    fitted : Fitted or None
+        The learner itself, when it was fitted on all rows.
+    error : str or None
+        Why there is none.
+    """
+
+    predicted: Matrix | None = None
+    rounds: int = 0
+    seconds: float = 0.0
+    latency: float = 0.0
+    size: int = 0
+    fitted: Fitted | None = None
+    error: str | None = None
+
+
+class Workers:
+    """Processes that fit; a context, which ends them.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    task, classes
+        As in :class:`~penstock.train.learners.Sample`.
+    packages : sequence of str
+        Libraries that the first of a process's searches imports for all of them.
+    """
+
+    def __init__(self, count: int, task: str, classes: int, packages: Sequence[str] = ()) -> None:
+        self.count, self._task, self._classes = max(1, count), task, classes
+        self._folder = tempfile.TemporaryDirectory(prefix="penstock-folds-")
+        self.bytes = int(total_memory() * _SPARE / self.count)
+        context = _Context()
+        context.set_forkserver_preload(["penstock.train.workers", *(item for item in packages if item != "neighbours")])
+        self._pool = ProcessPool(
+            max_workers=self.count,
+            context=context,
+            initializer=_prepare,
+            initargs=(list(sys.path), self.bytes),
+        )
+
+    def __enter__(self) -> Workers:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes, also those that still fit."""
+        self._pool.stop()
+        self._pool.join()
+        self._folder.cleanup()
+
+    def put(self, fold: int, sample: Sample, judge: Matrix | None = None, judge_target: Matrix | None = None) -> None:
+        """Write a fold's matrices where the workers read them."""
+        place = Path(self._folder.name)
+        np.save(place / f"{fold}-x.npy", np.ascontiguousarray(sample.matrix))
+        np.savez(place / f"{fold}.npz", target=sample.target, categories=np.array(sample.categories, dtype=np.int64))
+        if judge is not None and judge_target is not None:
+            np.save(place / f"{fold}-judge.npy", np.ascontiguousarray(judge))
+            np.save(place / f"{fold}-judge-target.npy", judge_target)
+
+    def start(self, fit: Fit, limit: float | None = None) -> Future[Done]:
+        """Begin a fit; its result says what came of it and never raises.
+
+        Parameters
+        ----------
+        limit : float, optional
+            Seconds after which its process is ended.
+        """
+        waiting = self._pool.schedule(_run, args=[self._folder.name, self._task, self._classes, fit], timeout=limit)
+        told: Future[Done] = Future()
+        waiting.add_done_callback(lambda done: told.set_result(_told(done, limit, self.bytes)))
+        return told
+
+
+def _told(done: Any, limit: float | None, memory: int) -> Done:
+    try:
+        return done.result()  # type: ignore[no-any-return]
+    except TimeoutError:
+        return Done(error=f"took longer than {limit:.0f} s and was ended")
+    except ProcessExpired as problem:
+        return Done(error=f"its process ended (exit code {problem.exitcode}): it crashed, or was killed")
+    except MemoryError:
+        return Done(error=f"needed more than the {memory / 1e9:.1f} GB that a fit may take")
+    except BaseException as problem:
+        return Done(error=f"{type(problem).__name__}: {problem}")
+
+
+def _prepare(path: Sequence[str], memory: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    sys.path[:] = path
+    trees.WORKING = True
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (held + memory, resource.RLIM_INFINITY))
+
+
+def _run(folder: str, task: str, classes: int, fit: Fit) -> Done:
+    from threadpoolctl import threadpool_limits
+
+    place, began = Path(folder), time.monotonic()
+    kept = np.load(place / f"{fit.fold}.npz")
+    # Copied: some libraries refuse arrays that cannot be written to.
+    matrix = np.array(np.load(place / f"{fit.fold}-x.npy", mmap_mode="r"))
+    sample = Sample(matrix, kept["target"], task, classes, kept["categories"].tolist())
+    judge = place / f"{fit.fold}-judge.npy"
+    # Sums of several threads end in other last bits: with one, the model is the same on a machine of any size.
+    with threadpool_limits(1, user_api="blas"):
+        if not judge.exists():
+            fitted = fit_learner(fit.learner, sample, fit.parameters, fit.seed, None, fit.threads)
+            return Done(rounds=fitted.rounds, seconds=time.monotonic() - began, fitted=fitted)
+        asked = np.array(np.load(judge, mmap_mode="r"))
+        watch = Watch(asked, np.load(place / f"{fit.fold}-judge-target.npy"), fit.seconds)
+        fitted = fit_learner(fit.learner, sample, fit.parameters, fit.seed, watch, fit.threads)
+        predictor = read_predictor(fitted.written, fitted.files)
+        predicted = predictor.predict(asked)
+    if not np.isfinite(predicted).all():
+        return Done(error="gave answers that are no numbers")
+    seconds = time.monotonic() - began
+    size = sum(map(len, fitted.files.values()))
+    return Done(predicted, fitted.rounds, seconds, _latency(predictor, asked[:_TIMED].tolist()), size)
+
+
+def _latency(predictor: Predictor, rows: list[list[float]]) -> float:
+    """Return the median seconds of answering one row."""
+    found = []
+    for row in rows:
+        began = time.perf_counter()
+        predictor.predict_row(row)
+        found.append(time.perf_counter() - began)
+    return float(np.median(found))
+
+
+_starting = threading.Lock()
+
+
+class _Process(ForkServerProcess):
+    """A process that does not run the user's script again: no ``if __name__ == "__main__"`` is asked of anyone."""
+
+    @staticmethod
+    def _Popen(process: Any) -> Any:  # noqa: N802 - multiprocessing's own name
+        from multiprocessing.popen_forkserver import Popen
+
+        with _starting:
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = type(sys)("__main__")
+            try:
+                return Popen(process)
+            finally:
+                sys.modules["__main__"] = main
+
+
+class _Context(ForkServerContext):
+    Process = _Process
