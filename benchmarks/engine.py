@@ -26,9 +26,8 @@ PEERS = {
 }
 
 
-def python_of(peer: str) -> str:
+def python_of(peer: str, requirement: str) -> str:
     """Return the peer's Python, installing it first where it is missing."""
-    requirement = PEERS[peer][0]
     if not requirement:
         return sys.executable
     place = PLACE / peer
@@ -50,7 +49,7 @@ def python_of(peer: str) -> str:
 def main() -> None:
     """Measure and print."""
     for peer in sys.argv[1:] or PEERS:
-        python, count = python_of(peer), PEERS[peer][1]
+        python, count = python_of(peer, PEERS[peer][0]), PEERS[peer][1]
         for shape in ("chain", "fan"):
             command = [python, str(HERE / "peers" / f"{peer}.py"), shape, str(count)]
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
