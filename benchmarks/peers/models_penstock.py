@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.pop(0)  # a neighbour of this script is named like the package
+
 import numpy as np
 import polars as pl
 
