@@ -125,13 +125,13 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     add("train", "models.trained", {**ready, **facts, **known, **looked, **{name: name for name in chosen}}, trained)
     add(
         "evaluate",
-        "models.evaluated",
+        "verdicts.evaluated",
         ["trained", "featured", "divided"],
         {"target": target, "gate": gate, "seed": seed},
     )
     add(
         "evaluate",
-        "models.gated",
+        "verdicts.gated",
         [
             "evaluated",
             "snapshot",
@@ -141,11 +141,11 @@ def compile_graph(pipeline: Pipeline) -> Graph:
             "champion",
             *(f"snapshot_{name}" for name in others),
         ],
-        {"gate": gate, "target": target, "base": base},
+        {"gate": gate, "target": target, "base": base, "seed": seed},
     )
     add(
         "evaluate",
-        "models.report",
+        "verdicts.report",
         {**ready, **facts, **known, **{name: name for name in ("trained", "evaluated", "gated", "checked")}, **looked},
         {},
     )

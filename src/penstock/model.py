@@ -28,6 +28,7 @@ from penstock.prepare.tables import Change, Facts, apply_facts
 from penstock.rows import compile_rows
 from penstock.store.formats import Bundle
 from penstock.train.learners import Predictor, read_predictor
+from penstock.train.spread import Spread
 from penstock.types.labels import Labels, label_name
 from penstock.types.rows import RowProblem, RowsError
 from penstock.types.table import InMemory, Table
@@ -54,6 +55,8 @@ class Manifest(msgspec.Struct, frozen=True):
     learner: dict[str, Any]
     profile: Profile
     metric: str
+    spread: Spread | None = None
+    level: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,13 @@ class Prediction:
         The likeliest class, as it stands in the data, or a number.
     probabilities : dict or None
         Class to probability; None for a regression.
+    interval : tuple of float, optional
+        Of a number, between which the truth lies as often as ``ps.regression(interval=...)`` says.
     """
 
     prediction: Any
     probabilities: dict[str, float] | None
+    interval: tuple[float, float] | None = None
 
 
 class Model:
@@ -112,6 +118,11 @@ class Model:
         """The columns that a request may carry."""
         return self.manifest.inputs
 
+    @property
+    def interval(self) -> str | None:
+        """The share of truths that the intervals of numbers are to hold, such as ``"0.9"``; None without intervals."""
+        return None if self.manifest.spread is None else self.manifest.level
+
     @cached_property
     def predictor(self) -> Predictor:
         """The fitted learner."""
@@ -146,9 +157,9 @@ class Model:
     def answers(self, raw: Array) -> list[Prediction]:
         """Turn a learner's numbers into answers."""
         if self.task == "regression":
-            return [Prediction(value, None) for value in raw.tolist()]
+            return [Prediction(value, None, self._around(value)) for value in raw.tolist()]
         names, values = self.labels.names, self.labels.values
-        best = raw.argmax(1).tolist()
+        best = self.labels.decided(raw).tolist()
         return [
             Prediction(values[at], dict(zip(names, row, strict=True)))
             for at, row in zip(best, raw.tolist(), strict=True)
@@ -299,12 +310,19 @@ class Model:
             return self.answers(self.predictor.predict(np.array(encoded, dtype=np.float64)))
         one = self.predictor.predict_row
         if self.task == "regression":
-            return [Prediction(float(one(row)), None) for row in encoded]
+            numbers = [float(one(row)) for row in encoded]
+            return [Prediction(number, None, self._around(number)) for number in numbers]
         names, values, found = self.labels.names, self.labels.values, []
+        threshold = self.labels.threshold if self.task == "binary" else None
         for row in encoded:
             shares = one(row)
-            found.append(Prediction(values[shares.index(max(shares))], dict(zip(names, shares, strict=True))))
+            at = shares.index(max(shares)) if threshold is None else int(shares[1] > threshold)
+            found.append(Prediction(values[at], dict(zip(names, shares, strict=True))))
         return found
+
+    def _around(self, number: float) -> tuple[float, float] | None:
+        spread, level = self.manifest.spread, self.interval
+        return None if spread is None or level is None else spread.around(number, level)
 
     def frame_of(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         """Make a raw table of rows as requests carry them; fields that a row lacks are null."""

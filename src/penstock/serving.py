@@ -137,9 +137,12 @@ def predict_file(model: Model, source: Path, target: Path) -> int:
     columns: dict[str, Any] = {}
     if model.task == "regression":
         columns["prediction"] = numbers
+        around = [answer.interval for answer in model.answers(numbers)]
+        if around and around[0] is not None:
+            columns["prediction_low"], columns["prediction_high"] = map(list, zip(*filter(None, around), strict=True))
     else:
         values = model.labels.values
-        columns["prediction"] = [values[at] for at in numbers.argmax(1).tolist()]
+        columns["prediction"] = [values[at] for at in model.labels.decided(numbers).tolist()]
         columns |= {f"probability_{name}": numbers[:, at] for at, name in enumerate(model.labels.names)}
     taken = [name for name in columns if name in raw.columns]
     done = raw.rename({name: f"{name}_in" for name in taken}).with_columns(

@@ -166,7 +166,7 @@ def _performance(model: Model, version: ModelVersion, records: list[Record], log
         )
     usable = ~np.isnan(codes)
     metric = str(version.evaluation["metric"])
-    now = intervals(model.task, codes[usable], predicted[usable], 0, [metric])[metric]
+    now = intervals(model.task, codes[usable], predicted[usable], 0, [metric], model.labels.threshold)[metric]
     before = version.evaluation["metrics"][metric]
     if now.value != now.value:
         return None

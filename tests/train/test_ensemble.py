@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from penstock.train.ensemble import chosen_weights, fitted_sharpness, mixed
+from penstock.train.ensemble import best_threshold, chosen_weights, fitted_sharpness, mixed
 from penstock.types.metrics import METRICS
 
 random = np.random.default_rng(0)
@@ -38,3 +38,13 @@ def test_probabilities_that_are_too_sure_are_made_less_so_and_good_ones_are_left
     assert found is not None and 0.25 < found < 0.45
     assert fitted_sharpness(np.column_stack([1 - true, true]), codes, 0) is None
     assert fitted_sharpness(np.column_stack([1 - sure, sure])[:50], codes[:50], 0) is None
+
+
+def test_the_best_threshold_is_better_than_a_half_where_yes_is_rare():
+    random = np.random.default_rng(0)
+    chances = random.beta(1, 8, 4000)
+    truth = (random.random(4000) < chances).astype(float)
+    predicted, f1 = np.column_stack([1 - chances, chances]), METRICS["f1"]
+    threshold = best_threshold(predicted, truth, f1)
+    assert threshold < 0.4
+    assert f1.at(threshold).value(truth, predicted) > f1.value(truth, predicted) + 0.1

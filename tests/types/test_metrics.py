@@ -33,7 +33,7 @@ THEIRS = {
 }
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", THEIRS)
 @pytest.mark.parametrize("weights", [np.ones(N), WEIGHTS], ids=["equal", "weighted"])
 def test_a_metric_equals_scikit_learns(name, weights):
     metric = METRICS[name]
@@ -51,3 +51,21 @@ def test_a_metric_of_another_task_is_refused_with_those_that_fit():
     with pytest.raises(Exception, match="rmse, mae, r2"):
         metric_named("roc_auc", "regression", "gate")
     assert all("binary" in metric.tasks for metric in metrics_for("binary"))
+
+
+def test_a_calibrated_model_has_a_small_calibration_error_and_a_sure_one_a_large():
+    chances = random.random(20_000)
+    came = (random.random(20_000) < chances).astype(float)
+    metric = METRICS["calibration_error"]
+    assert metric.value(came, np.column_stack([1 - chances, chances])) < 0.02
+    sure = (chances > 0.5).astype(float)
+    assert metric.value(came, np.column_stack([1 - sure, sure])) == pytest.approx(0.25, abs=0.02)
+    assert all(name in THEIRS or name == "calibration_error" for name in METRICS)
+
+
+def test_a_threshold_moves_answers_and_nothing_else():
+    for threshold in (0.1, 0.37, 0.8):
+        said = (threshold < P).astype(int)
+        assert METRICS["f1"].at(threshold).value(YES, BINARY) == pytest.approx(sk.f1_score(YES, said))
+        assert METRICS["accuracy"].at(threshold).value(YES, BINARY) == pytest.approx(sk.accuracy_score(YES, said))
+        assert METRICS["roc_auc"].at(threshold) is METRICS["roc_auc"]

@@ -36,6 +36,11 @@ def describe(model: Any) -> dict[str, Any]:
             "type": "object",
             "properties": {name: {"type": "number", "minimum": 0, "maximum": 1} for name in model.labels.names},
         }
+    elif model.interval is not None:
+        answer["interval"] = {
+            "description": f"holds the truth in {100 * float(model.interval):g} % of cases",
+            "type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}], "minItems": 2, "maxItems": 2,
+        }  # fmt: skip
     problem = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
     return {
         "openapi": "3.1.0",

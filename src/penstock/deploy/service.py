@@ -39,6 +39,11 @@ class Answer(Protocol):
         """Class to probability; None for a regression."""
         ...
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of a number, between which the truth is expected."""
+        ...
+
 
 class Served(Protocol):
     """A model that answers."""
@@ -106,6 +111,7 @@ class _Prediction(msgspec.Struct):
     id: str
     prediction: Any
     probabilities: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    interval: tuple[float, float] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Predictions(msgspec.Struct):
@@ -261,6 +267,7 @@ class Service:
                 id_,
                 answer.prediction,
                 msgspec.UNSET if answer.probabilities is None else answer.probabilities,
+                msgspec.UNSET if answer.interval is None else answer.interval,
             )
             for id_, _, answer in kept
         ]

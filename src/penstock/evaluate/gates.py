@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from penstock.errors import InputError
+from penstock.evaluate.fairness import Fairness
+from penstock.evaluate.paired import Gain
+from penstock.types.durations import bytes_of, seconds_of
 from penstock.types.metrics import METRICS
 
 
@@ -20,6 +23,15 @@ class Gate:
     baseline: Literal["auto", "prior", "last value"] = "auto"
     min_gain: float = 0.0
     slices: tuple[str, ...] | None = None
+    confidence: float | None = None
+    max_slice_loss: float | None = None
+    fairness: tuple[tuple[str, float], ...] = ()
+    max_latency: float | str | None = None
+    max_size: int | str | None = None
+
+
+Check = tuple[bool, str]
+"""Whether a condition holds, and both figures in words."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,11 @@ def gate(
     baseline: Literal["auto", "prior", "last value"] = "auto",
     min_gain: float = 0.0,
     slices: Sequence[str] | None = None,
+    confidence: float | None = None,
+    max_slice_loss: float | None = None,
+    fairness: Mapping[str, float] | None = None,
+    max_latency: float | str | None = None,
+    max_size: int | str | None = None,
     **bounds: float,
 ) -> Gate:
     """State what a challenger must show on the test rows.
@@ -66,13 +83,26 @@ def gate(
         By how much it must be better than the champion; 0 lets an equal one pass.
     slices : sequence of str, optional
         Columns whose groups are reported; chosen when left out.
+    confidence : float, optional
+        How sure it must be that the gain over the champion is more than `min_gain`, such as 0.95: by the paired
+        bootstrap, on the same rows. Without it the gain itself decides, luck included.
+    max_slice_loss : float, optional
+        By how much the challenger may be worse than the champion within any group of `slices`, in units of the
+        metric; a group counts where its 95 % interval lies wholly below 0.
+    fairness : mapping of str to float, optional
+        Columns, and by how much their groups may differ in the shares of true and of false positives (equalized
+        odds); for targets of two classes, by Fairlearn.
+    max_latency : float or str, optional
+        Most seconds, or such as ``"200us"``, in which the learner answers one encoded row on this machine.
+    max_size : int or str, optional
+        Most bytes of the learner, or such as ``"5MB"``.
     **bounds : float
         A metric's name to its bound: a least value, or a greatest for losses and errors.
 
     Raises
     ------
     InputError
-        For a metric that is not known.
+        For a metric that is not known, or a number out of range.
 
     Examples
     --------
@@ -84,14 +114,19 @@ def gate(
             raise InputError(f"ps.evaluate.gate: {name!r} is not a metric; known are {', '.join(METRICS)}")
     if baseline not in ("auto", "prior", "last value"):
         raise InputError(f'ps.evaluate.gate: baseline={baseline!r}; give "auto", "prior" or "last value"')
+    if confidence is not None and not 0.5 <= confidence < 1:
+        raise InputError(f"ps.evaluate.gate: confidence={confidence!r} must be at least 0.5 and below 1, such as 0.95")
+    for name, number in {"max_slice_loss": max_slice_loss, **{f"fairness: {key}": at for key, at in (fairness or {}).items()}}.items():  # fmt: skip
+        if number is not None and not number >= 0:
+            raise InputError(f"ps.evaluate.gate: {name}={number!r} must not be negative")
+    if max_latency is not None:
+        seconds_of(max_latency)
+    if max_size is not None:
+        bytes_of(max_size)
     return Gate(
-        tuple(bounds.items()),
-        metric,
-        beat_baseline,
-        baseline,
-        min_gain,
-        None if slices is None else tuple(slices),
-    )
+        tuple(bounds.items()), metric, beat_baseline, baseline, min_gain, None if slices is None else tuple(slices),
+        confidence, max_slice_loss, tuple((fairness or {}).items()), max_latency, max_size,
+    )  # fmt: skip
 
 
 def judge(
@@ -100,7 +135,8 @@ def judge(
     found: dict[str, dict[str, float]],
     baseline: dict[str, float],
     champion: dict[str, float] | None,
-    against: str | None = None,
+    gain: Gain | None = None,
+    more: Sequence[Check] = (),
 ) -> Verdict:
     """Compare a challenger's metrics with bounds, baseline and champion.
 
@@ -112,15 +148,17 @@ def judge(
         Metric to ``{"value", "low", "high"}``.
     baseline, champion : dict
         Metric to value, on the same rows.
-    against : str, optional
-        What the champion is called.
+    gain : Gain, optional
+        Over the champion.
+    more : sequence of (bool, str)
+        Conditions that were looked at elsewhere.
 
     Examples
     --------
     >>> judge(Gate((("rmse", 3.0),)), "rmse", {"rmse": {"value": 2.0}}, {"rmse": 5.0}, None).passed
     True
     """
-    checks: list[tuple[bool, str]] = []
+    checks: list[Check] = []
     for name, bound in how.bounds:
         if name not in found:
             raise InputError(
@@ -132,21 +170,74 @@ def judge(
         checks.append((good, f"{name} {value:.4g} {'reaches' if good else 'misses'} the bound {bound:g}"))
     value, better = found[metric]["value"], METRICS[metric]
     if how.beat_baseline:
-        gain = better.gain(value, baseline[metric])
-        checks.append((gain > 0, f"{metric} {value:.4g} {_than(gain)} the baseline's {baseline[metric]:.4g}"))
-    if champion is not None:
-        gain = better.gain(value, champion[metric])
-        enough = gain >= how.min_gain
-        wanted = f" (wanted: better by {how.min_gain:g})" if how.min_gain and not enough else ""
+        above = better.gain(value, baseline[metric])
+        checks.append((above > 0, f"{metric} {value:.4g} {_than(above)} the baseline's {baseline[metric]:.4g}"))
+    checks += more
+    if champion is None:
+        checks.append((True, "no champion to compare with"))
+    else:
+        checks.append(_against(how, metric, value, champion[metric], gain))
+    return Verdict(all(good for good, _ in checks), [text for _, text in checks], champion or {})
+
+
+def _against(how: Gate, metric: str, value: float, other: float, gain: Gain | None) -> Check:
+    above = METRICS[metric].gain(value, other)
+    text = f"{metric} {value:.4g} {_than(above)} the champion's {other:.4g} on the same rows"
+    if gain is not None:
+        text += f": a gain of {gain.value:+.3g} (95 % interval {gain.low:+.3g} to {gain.high:+.3g})"
+    enough = above >= how.min_gain
+    if how.min_gain and not enough:
+        text += f"; wanted: better by {how.min_gain:g}"
+    if how.confidence is not None and gain is not None:
+        least = gain.sure(how.confidence)
+        enough = enough and least > how.min_gain
+        says = "surely" if least > how.min_gain else "not surely"
+        text += (
+            f"; {says} more than {how.min_gain:g}: at {100 * how.confidence:g} % confidence it is at least {least:+.3g}"
+        )
+    return enough, text
+
+
+def slice_checks(how: Gate, metric: str, gains: Sequence[tuple[str, str, Gain]]) -> list[Check]:
+    """Say of each group in which the challenger is surely worse than the champion whether it may be."""
+    if how.max_slice_loss is None:
+        return []
+    worse = [item for item in gains if item[2].high < 0 and -item[2].value > how.max_slice_loss]
+    if not worse:
+        return [(True, f"no slice loses more than {how.max_slice_loss:g} of {metric} against the champion")]
+    return [
+        (False, f"{metric} of {column} = {value} is worse than the champion's by {-gain.value:.3g} (95 % interval {-gain.high:.3g} to {-gain.low:.3g}); at most {how.max_slice_loss:g} may be lost")
+        for column, value, gain in worse
+    ]  # fmt: skip
+
+
+def fairness_checks(found: Sequence[Fairness]) -> list[Check]:
+    """Say of each column whether its groups are treated alike enough."""
+    checks = []
+    for item in found:
+        good = item.odds <= item.limit
+        than = "at most" if good else "more than"
         checks.append(
             (
-                enough,
-                f"{metric} {value:.4g} {_than(gain)} the champion's {champion[metric]:.4g} on the same rows{wanted}",
+                good,
+                f"groups of {item.column} differ by {item.odds:.3g} in true or false positives, {than} the {item.limit:g} allowed",
             )
         )
-    else:
-        checks.append((True, "no champion to compare with"))
-    return Verdict(all(good for good, _ in checks), [text for _, text in checks], champion or {}, against)
+    return checks  # fmt: skip
+
+
+def cost_checks(how: Gate, latency: float, size: int) -> list[Check]:
+    """Say whether the learner is fast and small enough; a latency within its limit is not told: it is another each time."""
+    checks = []
+    if how.max_latency is not None:
+        most = seconds_of(how.max_latency)
+        good = latency <= most
+        text = f"a row is answered within {how.max_latency}" if good else f"a row takes {1e6 * latency:.0f} us; at most {how.max_latency} are allowed"  # fmt: skip
+        checks.append((good, text))
+    if how.max_size is not None:
+        good = size <= bytes_of(how.max_size)
+        checks.append((good, f"the learner takes {size / 1e6:.3g} MB, {'at most' if good else 'more than'} the {how.max_size} allowed"))  # fmt: skip
+    return checks
 
 
 def _than(gain: float) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.evaluate.division import Shared, Shift
+from penstock.evaluate.fairness import Fairness
 from penstock.evaluate.leaks import Leak
 from penstock.types.metrics import METRICS, metrics_for
 
@@ -54,6 +56,25 @@ class Importance:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What the answers cost a test row, on average; and what saying yes, or no, to all would."""
+
+    threshold: float
+    cost: float
+    always: float
+    never: float
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What share of truths the intervals of a level held on the test rows, and how wide they were in the middle."""
+
+    level: str
+    held: float
+    width: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """How a model did on the test rows.
 
@@ -73,6 +94,16 @@ class Evaluation:
         Most important first.
     leaks : list of Leak
         Columns that predict the target too well by themselves.
+    decision : Decision or None
+        Of a binary target, what its answers cost where mistakes have costs.
+    coverage : list of Coverage
+        Of a number, what its intervals held.
+    shared : Shared or None
+        Test rows that are training rows too; None where there are none.
+    shift : Shift or None
+        How unlike training and test rows are.
+    fairness : list of Fairness
+        How alike the groups are treated that the gate names.
     """
 
     metric: str
@@ -83,10 +114,15 @@ class Evaluation:
     slices: list[Slice] = field(default_factory=list)
     importance: list[Importance] = field(default_factory=list)
     leaks: list[Leak] = field(default_factory=list)
+    decision: Decision | None = None
+    coverage: list[Coverage] = field(default_factory=list)
+    shared: Shared | None = None
+    shift: Shift | None = None
+    fairness: list[Fairness] = field(default_factory=list)
 
 
 def intervals(
-    task: str, target: Array, predicted: Array, seed: int, names: Sequence[str] | None = None
+    task: str, target: Array, predicted: Array, seed: int, names: Sequence[str] | None = None, threshold: float = 0.5
 ) -> dict[str, Interval]:
     """Return every metric of a task with its interval.
 
@@ -98,7 +134,7 @@ def intervals(
         Probabilities of shape (n_rows, n_classes), or numbers.
     """
     bound = {
-        metric.name: metric.bind(target, predicted)
+        metric.name: metric.at(threshold).bind(target, predicted)
         for metric in metrics_for(task)  # type: ignore[arg-type]
         if names is None or metric.name in names
     }
@@ -134,9 +170,31 @@ def baseline_predictions(kind: str, task: str, learnt: Array, judged: Array, n_c
     return np.tile(shares, (len(judged), 1))
 
 
-def point_metrics(task: str, target: Array, predicted: Array) -> dict[str, float]:
+def point_metrics(task: str, target: Array, predicted: Array, threshold: float = 0.5) -> dict[str, float]:
     """Return every metric of a task, without intervals."""
-    return {metric.name: metric.value(target, predicted) for metric in metrics_for(task)}  # type: ignore[arg-type]
+    return {metric.name: metric.at(threshold).value(target, predicted) for metric in metrics_for(task)}  # type: ignore[arg-type]
+
+
+def decision_of(costs: tuple[float, float], threshold: float, target: Array, said: Array) -> Decision:
+    """Return what the answers cost.
+
+    Parameters
+    ----------
+    costs : tuple of float
+        Of a yes that was missed, and of a false alarm.
+    target, said : array of bool, shape (n_rows,)
+        Whether each row is yes, and whether the model says so.
+
+    Examples
+    --------
+    >>> yes = np.array([True, True, False, False])
+    >>> decision_of((5.0, 1.0), 1 / 6, yes, np.array([True, False, True, False])).cost
+    1.5
+    """
+    missed, alarm = costs
+    n = len(target)
+    cost = (missed * float((target & ~said).sum()) + alarm * float((~target & said).sum())) / n
+    return Decision(threshold, cost, alarm * float((~target).mean()), missed * float(target.mean()))
 
 
 def slices_of(
@@ -147,21 +205,35 @@ def slices_of(
     target: Array,
     predicted: Array,
     seed: int,
+    threshold: float = 0.5,
 ) -> list[Slice]:
     """Return the metric for the groups of each column, worst first; numbers are cut into four equal groups."""
     found = []
-    for name in columns:
-        groups = _groups(table[name])
-        for value in groups.drop_nulls().unique().sort().to_list():
-            rows = (groups == value).fill_null(value=False).to_numpy()
-            count = int(rows.sum())
-            if count < _SLICE_ROWS:
-                continue
-            one = intervals(task, target[rows], predicted[rows], seed, [metric])[metric]
-            if one.value == one.value:
-                found.append(Slice(name, str(value), count, one))
+    for name, value, rows in groups_of(table, columns):
+        count = int(rows.sum())
+        if count < _SLICE_ROWS:
+            continue
+        one = intervals(task, target[rows], predicted[rows], seed, [metric], threshold)[metric]
+        if one.value == one.value:
+            found.append(Slice(name, value, count, one))
     sign = 1 if METRICS[metric].higher else -1
     return sorted(found, key=lambda item: (sign * item.metric.value, item.column, item.value))
+
+
+def groups_of(table: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, str, Array]]:
+    """Return column, name and rows of every group; numbers are cut into four equal groups.
+
+    Examples
+    --------
+    >>> groups_of(pl.DataFrame({"city": ["Rome", "Oslo", None]}), ["city"])[0]
+    ('city', 'Oslo', array([False,  True, False]))
+    """
+    return [
+        (name, str(value), (groups == value).fill_null(value=False).to_numpy())
+        for name in columns
+        for groups in [_groups(table[name])]
+        for value in groups.drop_nulls().unique().sort().to_list()
+    ]
 
 
 def _groups(values: pl.Series) -> pl.Series:
@@ -199,6 +271,7 @@ def importances(
     metric: str,
     target: Array,
     seed: int,
+    threshold: float = 0.5,
 ) -> list[Importance]:
     """Shuffle one column at a time and see by how much the metric worsens.
 
@@ -216,7 +289,7 @@ def importances(
     if len(matrix) > _PERMUTED_ROWS:
         rows = np.sort(random.choice(len(matrix), _PERMUTED_ROWS, replace=False))
         matrix, target = matrix[rows], target[rows]
-    measure = METRICS[metric]
+    measure = METRICS[metric].at(threshold)
     whole = measure.value(target, predict(matrix))
     found = []
     shuffled = matrix.copy()

@@ -10,7 +10,8 @@ from typing import Any
 import numpy.typing as npt
 
 from penstock.evaluate import plots
-from penstock.types.metrics import METRICS
+from penstock.evaluate.division import TELLING
+from penstock.types.metrics import METRICS, moved
 
 Array = npt.NDArray[Any]
 
@@ -40,6 +41,7 @@ class ReportData:
     champion: Mapping[str, float]
     codes: Array = field(repr=False)
     predicted: Array = field(repr=False)
+    threshold: float = 0.5
 
 
 def write_report(data: ReportData) -> bytes:
@@ -54,9 +56,10 @@ def write_report(data: ReportData) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["share"] = lambda value: f"{100 * value:.3g} %"
     environment.filters["figure"] = lambda value: "–" if value is None or value != value else f"{value:.4g}"
     page = environment.get_template("report.html").render(
-        data=data, evaluation=evaluation, figures=figures, metrics=METRICS, board=_board(data.search),
+        data=data, evaluation=evaluation, telling=TELLING, figures=figures, metrics=METRICS, board=_board(data.search),
         top=[item for item in evaluation["importance"] if item["mean"] > 0][:20],
     )  # fmt: skip
     return page.encode()
@@ -116,6 +119,13 @@ def _figures(data: ReportData) -> list[tuple[str, str, str]]:
                 "Calibration",
                 "Test rows in ten groups by probability: on the line, 30 % means 30 %.",
                 plots.calibration(codes, predicted[:, 1]),
+            )
+        )
+        found.append(
+            (
+                "Confusion",
+                f"True classes in rows, answers in columns; yes is answered above {data.threshold:.3g}.",
+                plots.confusion(codes, moved(predicted, data.threshold), data.classes),
             )
         )
     else:

@@ -1,4 +1,4 @@
-"""From the training set to a judged model: trials, trained, evaluated, gated, report."""
+"""From the training set to a model: selected, trials, trained."""
 
 from __future__ import annotations
 
@@ -8,34 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from penstock.engine.step import LazyPartitions, Partitions
-from penstock.errors import DataError, PenstockError
-from penstock.evaluate.gates import Gate, Verdict, judge
+from penstock.errors import DataError
 from penstock.evaluate.leaks import find_leaks
-from penstock.evaluate.measure import (
-    Evaluation,
-    baseline_predictions,
-    importances,
-    intervals,
-    point_metrics,
-    sliceable,
-    slices_of,
-)
 from penstock.features.columns import Categories, Select, Text
 from penstock.features.definitions import Calendar, Feature, Written, expressions_of
 from penstock.features.encoding import Encoding, fit_learning
 from penstock.features.stored import Stored, compacts, write_past
-from penstock.flow.tables import facts_of, snapshots, stored_features, tables_of
+from penstock.flow.tables import facts_of, other_facts, stored_features, tables_of
 from penstock.inputs import input_columns, table_of
-from penstock.model import FORMAT, Model
+from penstock.model import FORMAT
 from penstock.monitor.profile import profile_of
-from penstock.prepare.operations import Note
-from penstock.prepare.tables import ROW, Facts
-from penstock.prepare.validation import Finding
+from penstock.prepare.tables import ROW
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
 from penstock.train.selection import useless_columns
@@ -60,7 +47,7 @@ def selected(
     featured: pl.DataFrame, divided: Partitions[Any], target: Target, features: Sequence[Feature], seed: int
 ) -> list[Left]:
     """Choose the columns that are left out, as the training rows say: each with the reason."""
-    table, codes, labels = _training(featured, divided, target)
+    table, codes, labels = training_rows(featured, divided, target)
     found: list[Left] = []
     for item in (item for item in features if isinstance(item, Select)):
         for name in item.drop:
@@ -98,8 +85,8 @@ def trials(
     **search: Any,
 ) -> Searched:
     """Try learners by cross-validation on the training rows."""
-    table, codes, labels = _training(featured, divided, target)
-    division = _division(divided)
+    table, codes, labels = training_rows(featured, divided, target)
+    division = division_of(divided)
     times = groups = None
     if division.kind == "time":
         times = table[str(division.column)].to_physical().cast(pl.Float64).to_numpy()
@@ -129,7 +116,7 @@ def trained(
     **others: Parts,
 ) -> Bundle:
     """Fit the best trial, or the given estimator, on all training rows, and write the model."""
-    table, codes, labels = _training(featured, divided, target)
+    table, codes, labels = training_rows(featured, divided, target)
     columns = _usable(table, target, selected)
     fit = _fitting(features, columns, target, labels, seed)
     classes = len(labels.values)
@@ -137,6 +124,8 @@ def trained(
         fitted, learner = fit_given(table, fit, codes, target.task, classes, given)
     else:
         searched = msgspec.convert(trials, Searched)
+        if searched.threshold is not None and target.threshold is None:
+            labels = msgspec.structs.replace(labels, threshold=searched.threshold)
         fitted, learner = fit_searched(table, fit, codes, target.task, classes, searched, seed)
     assert isinstance(fitted, Encoding)
     _need_columns(fitted)
@@ -174,6 +163,8 @@ def trained(
         "learner": learner.written,
         "profile": profile_of(table, watched),
         "metric": metric or PRIMARY[target.task],
+        "spread": None if target.interval is None or given is not None else searched.spread,
+        "level": None if target.interval is None else str(target.interval),
     }
     files = dict(learner.files)
     files |= {f"past/{number}.parquet": write_past(item) for number, item in enumerate(past) if item is not None}
@@ -185,167 +176,17 @@ def _looked_up(stored: Sequence[Stored]) -> set[str]:
     return {name for item in stored if not isinstance(item, Written) for name in item.names}
 
 
-def other_facts(name: str, others: Mapping[str, Parts]) -> Facts:
-    """Return what is known of the preparation of another table."""
-    return facts_of(others[f"inferred_{name}"], others[f"prepared_{name}"])
-
-
-def evaluated(
-    trained: Bundle, featured: pl.DataFrame, divided: Partitions[Any], target: Target, gate: Gate, seed: int
-) -> Partitions[Any]:
-    """Judge the model on the test rows: the ``evaluation``, and ``outcomes`` for plots and comparisons."""
-    model = Model(trained)
-    test, codes = _judging(featured, divided, model.labels)
-    matrix = model.manifest.encoding.matrix(test)
-    predicted = model.predictor.predict(matrix)
-    learnt = _training(featured, divided, target)[1]
-    division = _division(divided)
-    kind = gate.baseline
-    if kind == "auto":
-        kind = "last value" if division.kind == "time" else "prior"
-    metric = gate.metric or model.manifest.metric
-    order = np.arange(test.height)
-    if division.kind == "time":
-        order = np.argsort(test[str(division.column)].to_physical().cast(pl.Float64).to_numpy(), kind="stable")
-    classes = len(model.labels.values)
-    simple = np.empty_like(predicted)
-    simple[order] = baseline_predictions(kind, target.task, learnt, codes[order], classes)
-    columns = [item for item in model.manifest.encoding.columns() if item in test.columns]
-    groups = list(gate.slices) if gate.slices is not None else sliceable(test, columns)
-    missing = [name for name in groups if name not in test.columns]
-    if missing:
-        raise DataError(f'ps.evaluate.gate(slices=...): there is no column "{missing[0]}"')
-    blocks = model.manifest.encoding.blocks()
-    importance = importances(model.predictor.predict, matrix, blocks, metric, codes, seed)
-    important = [item.column for item in importance if item.mean > 0]
-    evaluation = Evaluation(
-        metric=metric,
-        metrics=intervals(target.task, codes, predicted, seed),
-        baseline=point_metrics(target.task, codes, simple),
-        baseline_name=kind if kind == "last value" else "mean" if target.task == "regression" else "class frequencies",
-        rows=test.height,
-        slices=slices_of(test, groups, metric, target.task, codes, predicted, seed),
-        importance=importance,
-        leaks=find_leaks(target.task, matrix, blocks, codes, important, seed),
-    )
-    return Partitions({"evaluation": evaluation, "outcomes": {"target": codes, "predicted": predicted}})
-
-
-def gated(
-    evaluated: Partitions[Any],
-    snapshot: Parts,
-    featured: pl.DataFrame,
-    divided: Partitions[Any],
-    trained: Bundle,
-    champion: Bundle | None,
-    gate: Gate,
-    target: Target,
-    base: str,
-    **others: Parts,
-) -> Verdict:
-    """Hold the model against bounds, baseline and the champion's answers to the same rows, from the same tables."""
-    evaluation = msgspec.convert(evaluated["evaluation"], Evaluation)
-    found = {name: msgspec.to_builtins(item) for name, item in evaluation.metrics.items()}
-    simple = evaluation.baseline
-    if champion is None:
-        return judge(gate, evaluation.metric, found, simple, None)
-    labels = Model(trained).labels
-    test, codes = _judging(featured, divided, labels)
-    try:
-        old = Model(champion)
-        if (old.labels.task, old.labels.names) != (labels.task, labels.names):
-            raise DataError(f"it predicts {old.labels.column} ({', '.join(old.labels.names) or 'a number'})")
-        tables = snapshots(base, snapshot, others)
-        answers = old.predict_table(tables[base].rows(test[ROW].to_list()), tables)
-    except PenstockError as error:
-        verdict = judge(gate, evaluation.metric, found, simple, None)
-        reason = f"the champion cannot answer these rows: {error}. Promote by hand if the change is meant."
-        return Verdict(False, [*verdict.reasons[:-1], reason])
-    return judge(gate, evaluation.metric, found, simple, point_metrics(labels.task, codes, answers))
-
-
-def report(
-    prepared: Parts,
-    inferred: Parts,
-    featured: pl.DataFrame,
-    divided: Partitions[Any],
-    trained: Bundle,
-    evaluated: Partitions[Any],
-    gated: Any,
-    checked: list[Any],
-    trials: Any = None,
-    **others: Parts,
-) -> bytes:
-    """Write the report: one HTML file that needs nothing else."""
-    from penstock.evaluate.report import ReportData, write_report
-
-    model = Model(trained)
-    verdict = msgspec.convert(gated, Verdict)
-    facts = facts_of(inferred, prepared)
-    outcomes = evaluated["outcomes"]
-    raw = {name for name, _ in facts.raw}
-    notes = [
-        *(
-            Note("ingest", f"{item.table}: {item.column or 'rows'}", item.count, f"unlike the schema: {item.text}")
-            for item in (msgspec.convert(entry, Finding) for entry in checked)
-        ),
-        *facts.notes,
-        *(
-            Note(note.stage, f"{name}: {note.column or 'rows'}", note.count, note.text)
-            for name in (item.removeprefix("prepared_") for item in others if item.startswith("prepared_"))
-            for note in other_facts(name, others).notes
-        ),
-        *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored),
-    ]
-    return write_report(
-        ReportData(
-            pipeline=model.manifest.pipeline,
-            task=model.task,
-            target=model.labels.column,
-            classes=model.labels.names,
-            rows_in=facts.rows_in,
-            rows_out=facts.rows_out,
-            without_target=int((~divided["kept"]).sum()),
-            columns=[*facts.raw, *((item, "made") for item in model.manifest.encoding.columns() if item not in raw)],
-            kinds=model.manifest.encoding.kinds(),
-            notes=[(note.stage, note.column or "", note.count, note.text) for note in notes],
-            division=_division(divided).text,
-            n_train=_division(divided).train,
-            n_test=_division(divided).test,
-            learner=model.manifest.learner["kind"],
-            search=trials,
-            evaluation=msgspec.to_builtins(msgspec.convert(evaluated["evaluation"], Evaluation)),
-            passed=verdict.passed,
-            reasons=list(verdict.reasons),
-            champion=verdict.champion,
-            codes=outcomes["target"],
-            predicted=outcomes["predicted"],
-        )
-    )
-
-
-def _training(featured: pl.DataFrame, divided: Partitions[Any], target: Target) -> tuple[pl.DataFrame, Array, Labels]:
+def training_rows(
+    featured: pl.DataFrame, divided: Partitions[Any], target: Target
+) -> tuple[pl.DataFrame, Array, Labels]:
     """Return the training rows, their targets as codes, and the labels; labels are those of the training rows."""
     table = featured.filter(pl.Series(divided["kept"] & ~divided["test"]))
     labels = fit_labels(table[target.column], target)
     return table, labels.codes(table[target.column]), labels
 
 
-def _judging(featured: pl.DataFrame, divided: Partitions[Any], labels: Labels) -> tuple[pl.DataFrame, Array]:
-    """Return the test rows and their targets as codes; a class that training rows never had is an error."""
-    table = featured.filter(pl.Series(divided["test"]))
-    codes = labels.codes(table[labels.column])
-    unknown = np.isnan(codes)
-    if unknown.any():
-        value = table[labels.column][int(np.flatnonzero(unknown)[0])]
-        raise DataError(
-            f'target "{labels.column}": the class {value!r} is in the test rows but in no training row; '
-            "leave such rows out with ps.prepare.filter, or use ps.split.stratified"
-        )
-    return table, codes
-
-
-def _division(divided: Partitions[Any]) -> Division:
+def division_of(divided: Partitions[Any]) -> Division:
+    """Return how the rows were divided."""
     found: Division = msgspec.convert(divided["division"], Division)
     return found
 

@@ -239,3 +239,8 @@ def stored_features(
 ) -> list[Stored]:
     """Return declared features as a model stores them."""
     return resolve(features, base, {name: table.schema for name, table in tables.items()}, times)
+
+
+def other_facts(name: str, others: Mapping[str, Parts]) -> Facts:
+    """Return what is known of the preparation of another table."""
+    return facts_of(others[f"inferred_{name}"], others[f"prepared_{name}"])

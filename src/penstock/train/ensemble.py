@@ -110,3 +110,20 @@ def fitted_sharpness(predicted: Array, target: Array, seed: int) -> float | None
         if loss(judge, best(fit)) > loss(judge, 1.0) * 0.999:
             return None
     return round(best(order), 6)
+
+
+def best_threshold(predicted: Array, target: Array, metric: Metric) -> float:
+    """Return the probability above which yes is best answered, among 99 quantiles of what was said.
+
+    Parameters
+    ----------
+    predicted : array, shape (n_rows, 2)
+        Probabilities of rows that were not learnt from.
+    target : array, shape (n_rows,)
+        Class codes.
+    metric : Metric
+        One that looks at answers, such as F1.
+    """
+    candidates = np.unique(np.clip(np.quantile(predicted[:, 1], np.linspace(0.01, 0.99, 99)), 0.01, 0.99).round(4))
+    scores = [metric.at(float(at)).value(target, predicted) * (1 if metric.higher else -1) for at in candidates]
+    return float(candidates[int(np.argmax(scores))])

@@ -21,12 +21,13 @@ import polars as pl
 
 from penstock.engine.recall import keep, recalled
 from penstock.errors import PenstockError
-from penstock.train.ensemble import MEMBERS, chosen_weights, fitted_sharpness, mixed
+from penstock.train.ensemble import MEMBERS, best_threshold, chosen_weights, fitted_sharpness, mixed
 from penstock.train.folds import LARGE, folds_of
 from penstock.train.learners import Fitted, Sample, installed
-from penstock.train.learners.blend import blend
+from penstock.train.learners.blend import blend, sharpened
 from penstock.train.options import Estimator, Search
 from penstock.train.portfolio import Draws, Parameters, named, portfolio
+from penstock.train.spread import Spread, fitted_spread
 from penstock.train.workers import Done, Fit, Workers
 from penstock.types.metrics import PRIMARY, Metric, metric_named
 from penstock.version import __version__
@@ -139,6 +140,10 @@ class Searched:
         Power that calibrates the probabilities; None where it does not help.
     score : float or None
         Of the weighted trials together, on rows that they did not learn from.
+    threshold : float or None
+        Of two classes, above which probability the answer is yes, where the metric looks at answers.
+    spread : Spread or None
+        Of a number, how far from the answers the truth lay.
     failures : list of Failure
         What was ended or crashed.
     frontier : list of Option
@@ -150,6 +155,8 @@ class Searched:
     trials: list[Trial]
     sharpness: float | None = None
     score: float | None = None
+    threshold: float | None = None
+    spread: Spread | None = None
     failures: list[Failure] = field(default_factory=list)
     frontier: list[Option] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -457,10 +464,18 @@ class _Search:
             told = "; ".join(f"{item.learner}: {item.error}" for item in self.failures[:5])
             raise SearchError(f"no learner could be fitted ({told})")
         weights, score = self.together()
-        sharpness = None
-        if self.targets[0].dtype.kind == "f" and next(iter(self.predicted.values())).ndim == 2:
-            answers = mixed([self.predicted[number] for number in weights], list(weights.values()))
-            sharpness = fitted_sharpness(answers, np.concatenate(self.targets), seed)
+        truth, answers = (
+            np.concatenate(self.targets),
+            mixed([self.predicted[at] for at in weights], list(weights.values())),
+        )
+        sharpness, threshold, spread = None, None, None
+        if answers.ndim == 1:
+            spread = fitted_spread(truth, answers)
+        else:
+            sharpness = fitted_sharpness(answers, truth, seed)
+            if self.metric.decides and answers.shape[1] == 2:
+                calibrated = answers if sharpness is None else sharpened(answers, sharpness)
+                threshold = best_threshold(calibrated, truth, self.metric)
         if len(self.trials) == 1 and self.how.trials != 1:
             slowest = time.monotonic() - self.began
             notes.append(
@@ -471,7 +486,14 @@ class _Search:
             Trial(**{**vars(self.trials[number]), "weight": round(weights.get(number, 0.0), 6)}) for number in ordered
         ]
         return Searched(
-            trials, sharpness, None if score is None else round(score, 10), self.failures, self.frontier(), notes
+            trials,
+            sharpness,
+            None if score is None else round(score, 10),
+            threshold,
+            spread,
+            self.failures,
+            self.frontier(),
+            notes,
         )
 
 

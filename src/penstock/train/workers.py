@@ -23,10 +23,19 @@ from typing import Any
 import numpy as np
 from pebble import ProcessExpired, ProcessPool
 
-from penstock.train.learners import Fitted, Matrix, Predictor, Sample, Watch, fit_learner, read_predictor, trees
+from penstock.train.learners import (
+    TIMED,
+    Fitted,
+    Matrix,
+    Sample,
+    Watch,
+    fit_learner,
+    read_predictor,
+    row_latency,
+    trees,
+)
 from penstock.types.memory import total_memory
 
-_TIMED = 30
 _SPARE = 0.8
 """This share of the memory is divided among the workers."""
 
@@ -173,17 +182,7 @@ def _run(folder: str, task: str, classes: int, fit: Fit) -> Done:
         return Done(error="gave answers that are no numbers")
     seconds = time.monotonic() - began
     size = sum(map(len, fitted.files.values()))
-    return Done(predicted, fitted.rounds, seconds, _latency(predictor, asked[:_TIMED].tolist()), size)
-
-
-def _latency(predictor: Predictor, rows: list[list[float]]) -> float:
-    """Return the median seconds of answering one row."""
-    found = []
-    for row in rows:
-        began = time.perf_counter()
-        predictor.predict_row(row)
-        found.append(time.perf_counter() - began)
-    return float(np.median(found))
+    return Done(predicted, fitted.rounds, seconds, row_latency(predictor, asked[:TIMED].tolist()), size)
 
 
 _starting = threading.Lock()

@@ -28,11 +28,20 @@ class Labels(msgspec.Struct, frozen=True):
         ``binary``, ``multiclass`` or ``regression``.
     values : list
         Class values as they stand in the data; of a binary target the second is the positive one.
+    threshold : float
+        Of a binary target, the probability above which the answer is the positive class.
     """
 
     column: str
     task: str
     values: list[str | int | float | bool]
+    threshold: float = 0.5
+
+    def decided(self, predicted: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+        """Return the code of the answer to each row of probabilities, shape (n_rows, n_classes)."""
+        if self.task == "binary":
+            return (predicted[:, 1] > self.threshold).astype(np.intp)
+        return np.asarray(predicted.argmax(1))
 
     @property
     def names(self) -> list[str]:
@@ -152,7 +161,7 @@ def fit_labels(column: pl.Series, target: Target) -> Labels:
     values = [_value(label, column.dtype) for label in sorted(labels)]
     if target.task == "binary":
         values = _ordered(values, target, labels[-1], name)
-    return Labels(name, target.task, values)
+    return Labels(name, target.task, values, 0.5 if target.threshold is None else target.threshold)
 
 
 def _value(label: str, kind: pl.DataType) -> str | int | float | bool:

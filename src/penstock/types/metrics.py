@@ -7,7 +7,7 @@ depends on the rows alone, such as the order of the scores, is worked out once f
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,14 @@ class Metric:
     tasks: tuple[Task, ...]
     higher: bool
     bind: Callable[[Array, Array], Weighted]
+    decides: bool = False
+    """Whether it looks at the class that is answered, not at the probability."""
+
+    def at(self, threshold: float) -> Metric:
+        """Return the metric for answers of yes above a threshold."""
+        if not self.decides or threshold == 0.5:
+            return self
+        return replace(self, bind=lambda target, predicted: self.bind(target, moved(predicted, threshold)))
 
     def value(self, target: Array, predicted: Array) -> float:
         """Return the metric with equal weights."""
@@ -52,6 +60,23 @@ class Metric:
     def gain(self, one: float, other: float) -> float:
         """Return by how much `one` is better than `other`."""
         return one - other if self.higher else other - one
+
+
+def moved(predicted: Array, threshold: float) -> Array:
+    """Move probabilities, shape (n_rows, 2), so that the threshold comes to lie at one half; their order stays.
+
+    Examples
+    --------
+    >>> moved(np.array([[0.8, 0.2], [0.7, 0.3]]), 0.2).argmax(1)
+    array([0, 1])
+    """
+    if predicted.ndim == 1 or predicted.shape[1] != 2:
+        return predicted
+    yes, no = predicted[:, 1] * (1 - threshold), predicted[:, 0] * threshold
+    above = predicted[:, 1] > threshold  # said by comparison: rounding must not change an answer
+    share = np.divide(yes, yes + no, out=np.full(len(yes), 0.5), where=yes + no > 0)
+    share = np.where(above, np.maximum(share, np.nextafter(0.5, 1)), np.minimum(share, 0.5))
+    return np.column_stack([1 - share, share])
 
 
 def _mean(losses: Array) -> Weighted:
@@ -105,6 +130,24 @@ def _log_loss(target: Array, predicted: Array) -> Weighted:
 
 def _brier(target: Array, predicted: Array) -> Weighted:
     return _mean((predicted[:, 1] - (target == 1)) ** 2)
+
+
+def _calibration_error(target: Array, predicted: Array) -> Weighted:
+    """Mean distance of what was said from what happened, over ten groups of equal size by what was said.
+
+    The expected calibration error (Naeini, Cooper and Hauskrecht 2015): of the second of two classes, or of the likeliest.
+    """
+    two = predicted.shape[1] == 2
+    said = predicted[:, 1] if two else predicted.max(1)
+    came = ((target == 1) if two else (predicted.argmax(1) == target)).astype(np.float64)
+    order = np.argsort(said, kind="stable")
+    starts = np.unique(np.linspace(0, len(said), 11).astype(np.int64)[:-1])
+    apart = (said - came)[order]
+
+    def value(weights: Array) -> float:
+        return float(np.abs(np.add.reduceat(weights[order] * apart, starts)).sum() / weights.sum())
+
+    return value
 
 
 def _accuracy(target: Array, predicted: Array) -> Weighted:
@@ -196,11 +239,12 @@ METRICS: dict[str, Metric] = {
         Metric("average_precision", ("binary",), True, _average_precision),
         Metric("log_loss", ("binary", "multiclass"), False, _log_loss),
         Metric("brier", ("binary",), False, _brier),
-        Metric("accuracy", ("binary", "multiclass"), True, _accuracy),
-        Metric("f1", ("binary",), True, _f1),
-        Metric("precision", ("binary",), True, _precision),
-        Metric("recall", ("binary",), True, _recall),
-        Metric("f1_macro", ("multiclass",), True, _f1_macro),
+        Metric("calibration_error", ("binary", "multiclass"), False, _calibration_error),
+        Metric("accuracy", ("binary", "multiclass"), True, _accuracy, True),
+        Metric("f1", ("binary",), True, _f1, True),
+        Metric("precision", ("binary",), True, _precision, True),
+        Metric("recall", ("binary",), True, _recall, True),
+        Metric("f1_macro", ("multiclass",), True, _f1_macro, True),
         Metric("roc_auc_ovr", ("multiclass",), True, _roc_auc_ovr),
         Metric("rmse", ("regression",), False, _rmse),
         Metric("mae", ("regression",), False, _mae),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -153,3 +154,17 @@ def read_predictor(written: Mapping[str, Any], files: Mapping[str, bytes]) -> Pr
     raise StoreError(
         f"the model's learner is of the kind {kind!r}, which this version does not know. Upgrade penstock."
     )
+
+
+TIMED = 30
+"""So many rows are enough for a latency."""
+
+
+def row_latency(predictor: Predictor, rows: list[list[float]]) -> float:
+    """Return the median seconds of answering one encoded row."""
+    found = []
+    for row in rows:
+        began = time.perf_counter()
+        predictor.predict_row(row)
+        found.append(time.perf_counter() - began)
+    return float(np.median(found))

@@ -1,0 +1,102 @@
+"""Whether the division is honest: rows that stand on both sides, and how unlike the two sides are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Array = npt.NDArray[Any]
+TELLING = 0.65
+"""ROC AUC from which training and test rows are named as unlike."""
+_MOST_ROWS, _LEAST_ROWS, _TREES = 10_000, 100, 60
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Test rows that are, inputs and answer, also training rows.
+
+    Attributes
+    ----------
+    rows : int
+        How many.
+    of : int
+        Test rows in all.
+    without : float or None
+        The metric on the other test rows; None where it is not defined.
+    """
+
+    rows: int
+    of: int
+    without: float | None = None
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How well a model tells test rows from training rows: 0.5 where they are alike.
+
+    Attributes
+    ----------
+    score : float
+        ROC AUC, cross-validated (adversarial validation).
+    columns : list of (str, float)
+        What tells them apart, and each one's share in that, the largest first; at most five.
+    """
+
+    score: float
+    columns: list[tuple[str, float]] = field(default_factory=list)
+
+
+def shared_rows(train: pl.DataFrame, test: pl.DataFrame, columns: Sequence[str]) -> Array:
+    """Return which test rows equal a training row in all of `columns`.
+
+    Examples
+    --------
+    >>> shared_rows(pl.DataFrame({"a": [1, 2]}), pl.DataFrame({"a": [2, 3]}), ["a"])
+    array([ True, False])
+    """
+    if not columns:
+        return np.zeros(test.height, dtype=bool)
+    known = train.select(columns).unique().with_columns(pl.lit(value=True).alias("\0known"))
+    met = test.select(columns).join(known, on=list(columns), how="left", nulls_equal=True, maintain_order="left")
+    return met["\0known"].fill_null(value=False).to_numpy()
+
+
+def shift_between(train: Array, test: Array, blocks: Sequence[tuple[str, slice]], seed: int) -> Shift | None:
+    """Train trees to tell the two sides apart, on at most 10,000 rows; None with fewer than 100 on a side.
+
+    Parameters
+    ----------
+    train, test : array, shape (n_rows, n_matrix_columns)
+        Encoded rows; NaN where missing.
+    blocks : sequence of (str, slice)
+        Columns, and where each stands in the matrix.
+    """
+    if min(len(train), len(test)) < _LEAST_ROWS:
+        return None
+    import lightgbm
+
+    from penstock.types.metrics import METRICS
+
+    random = np.random.default_rng(seed)
+    each = _MOST_ROWS // 2
+    parts = [side[np.sort(random.permutation(len(side))[:each])] for side in (train, test)]
+    matrix, side = np.vstack(parts), np.repeat([0.0, 1.0], [len(part) for part in parts])
+    options = {
+        "objective": "binary", "num_leaves": 15, "learning_rate": 0.1, "verbose": -1, "num_threads": 1, "seed": seed,
+        "deterministic": True,
+    }  # fmt: skip
+    folds, told, gains = random.integers(0, 3, len(matrix)), np.empty(len(matrix)), np.zeros(matrix.shape[1])
+    for fold in range(3):
+        learn = folds != fold
+        trees = lightgbm.train(options, lightgbm.Dataset(matrix[learn], side[learn]), _TREES)
+        told[~learn] = trees.predict(matrix[~learn], num_threads=1)
+        gains += trees.feature_importance("gain")
+    score = METRICS["roc_auc"].value(side, np.column_stack([1 - told, told]))
+    total = gains.sum() or 1.0
+    shares = sorted(((name, float(gains[block].sum() / total)) for name, block in blocks), key=lambda item: -item[1])
+    return Shift(round(score, 6), [(name, round(share, 6)) for name, share in shares[:5] if share > 0.05])

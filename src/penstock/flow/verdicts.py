@@ -1,0 +1,250 @@
+"""From a model to its verdict: evaluated, gated, report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from penstock.engine.step import LazyPartitions, Partitions
+from penstock.errors import DataError, PenstockError
+from penstock.evaluate.division import Shared, shared_rows, shift_between
+from penstock.evaluate.fairness import fairness_of
+from penstock.evaluate.gates import Gate, Verdict, cost_checks, fairness_checks, judge, slice_checks
+from penstock.evaluate.leaks import find_leaks
+from penstock.evaluate.measure import (
+    Coverage,
+    Evaluation,
+    baseline_predictions,
+    decision_of,
+    groups_of,
+    importances,
+    intervals,
+    point_metrics,
+    sliceable,
+    slices_of,
+)
+from penstock.evaluate.paired import paired_gain, slice_gains
+from penstock.flow.models import division_of, training_rows
+from penstock.flow.tables import facts_of, other_facts, snapshots
+from penstock.model import Model
+from penstock.prepare.operations import Note
+from penstock.prepare.tables import ROW
+from penstock.prepare.validation import Finding
+from penstock.store.formats import Bundle
+from penstock.train.learners import TIMED, row_latency
+from penstock.types.labels import Labels
+from penstock.types.metrics import METRICS, Metric
+from penstock.types.target import Target
+
+Parts = LazyPartitions[Any]
+Array = npt.NDArray[Any]
+
+
+def evaluated(
+    trained: Bundle, featured: pl.DataFrame, divided: Partitions[Any], target: Target, gate: Gate, seed: int
+) -> Partitions[Any]:
+    """Judge the model on the test rows: the ``evaluation``, and ``outcomes`` for plots and comparisons."""
+    model = Model(trained)
+    test, codes = _judging(featured, divided, model.labels)
+    matrix = model.manifest.encoding.matrix(test)
+    predicted = model.predictor.predict(matrix)
+    train, learnt, _ = training_rows(featured, divided, target)
+    division = division_of(divided)
+    kind = gate.baseline
+    if kind == "auto":
+        kind = "last value" if division.kind == "time" else "prior"
+    metric, threshold = gate.metric or model.manifest.metric, model.labels.threshold
+    order = np.arange(test.height)
+    if division.kind == "time":
+        order = np.argsort(test[str(division.column)].to_physical().cast(pl.Float64).to_numpy(), kind="stable")
+    classes = len(model.labels.values)
+    simple = np.empty_like(predicted)
+    simple[order] = baseline_predictions(kind, target.task, learnt, codes[order], classes)
+    columns = [item for item in model.manifest.encoding.columns() if item in test.columns]
+    groups = _sliced(gate, model, test)
+    blocks = model.manifest.encoding.blocks()
+    importance = importances(model.predictor.predict, matrix, blocks, metric, codes, seed, threshold)
+    important = [item.column for item in importance if item.mean > 0]
+    twice = shared_rows(train, test, [*columns, target.column])
+    evaluation = Evaluation(
+        metric=metric,
+        metrics=intervals(target.task, codes, predicted, seed, None, threshold),
+        baseline=point_metrics(target.task, codes, simple),
+        baseline_name=kind if kind == "last value" else "mean" if target.task == "regression" else "class frequencies",
+        rows=test.height,
+        slices=slices_of(test, groups, metric, target.task, codes, predicted, seed, threshold),
+        importance=importance,
+        leaks=find_leaks(target.task, matrix, blocks, codes, important, seed),
+        decision=None
+        if target.costs is None
+        else decision_of(target.costs, threshold, codes == 1, _said(model, predicted) == 1),
+        coverage=_coverage(model, codes, predicted),
+        shared=_shared(twice, METRICS[metric].at(threshold), codes, predicted),
+        shift=shift_between(_encoded_sample(model, train), matrix, blocks, seed),
+        fairness=fairness_of(target.task, test, dict(gate.fairness), codes == 1, _said(model, predicted) == 1),
+    )
+    return Partitions({"evaluation": evaluation, "outcomes": {"target": codes, "predicted": predicted}})
+
+
+_COMPARED = 20_000
+
+
+def _encoded_sample(model: Model, train: pl.DataFrame) -> Array:
+    """Encode some of the training rows, to hold the test rows against."""
+    return model.manifest.encoding.matrix(train[:: -(-train.height // _COMPARED) or 1])
+
+
+def _coverage(model: Model, codes: Array, predicted: Array) -> list[Coverage]:
+    spread = model.manifest.spread
+    if spread is None:
+        return []
+    widths = {level: spread.around(float(np.median(predicted)), level) for level in spread.radius}
+    return [
+        Coverage(level, spread.covered(codes, predicted, level), high - low) for level, (low, high) in widths.items()
+    ]
+
+
+def _shared(twice: Array, metric: Metric, codes: Array, predicted: Array) -> Shared | None:
+    if not twice.any():
+        return None
+    without = metric.value(codes[~twice], predicted[~twice]) if not twice.all() else float("nan")
+    return Shared(int(twice.sum()), len(twice), without if without == without else None)
+
+
+def _said(model: Model, predicted: Array) -> Array:
+    """Return the class that the model answers with for each row; numbers stay numbers."""
+    return predicted if predicted.ndim == 1 else model.labels.decided(predicted)
+
+
+def _sliced(gate: Gate, model: Model, test: pl.DataFrame) -> list[str]:
+    """Return the columns whose groups are looked at."""
+    if gate.slices is None:
+        return sliceable(test, [item for item in model.manifest.encoding.columns() if item in test.columns])
+    missing = [name for name in gate.slices if name not in test.columns]
+    if missing:
+        raise DataError(f'ps.evaluate.gate(slices=...): there is no column "{missing[0]}"')
+    return list(gate.slices)
+
+
+def gated(
+    evaluated: Partitions[Any],
+    snapshot: Parts,
+    featured: pl.DataFrame,
+    divided: Partitions[Any],
+    trained: Bundle,
+    champion: Bundle | None,
+    gate: Gate,
+    target: Target,
+    base: str,
+    seed: int,
+    **others: Parts,
+) -> Verdict:
+    """Hold the model against bounds, baseline and the champion's answers to the same rows, from the same tables."""
+    evaluation = msgspec.convert(evaluated["evaluation"], Evaluation)
+    found = {name: msgspec.to_builtins(item) for name, item in evaluation.metrics.items()}
+    simple, metric, mine = evaluation.baseline, evaluation.metric, evaluated["outcomes"]["predicted"]
+    model = Model(trained)
+    test, codes = _judging(featured, divided, model.labels)
+    more = fairness_checks(evaluation.fairness)
+    if gate.max_latency is not None or gate.max_size is not None:
+        asked = model.manifest.encoding.matrix(test[:TIMED]).tolist()
+        size = sum(len(data) for name, data in trained.files.items() if not name.startswith("past/"))
+        more += cost_checks(gate, row_latency(model.predictor, asked), size)
+    if champion is None:
+        return judge(gate, metric, found, simple, None, None, more)
+    labels = model.labels
+    try:
+        old = Model(champion)
+        if (old.labels.task, old.labels.names) != (labels.task, labels.names):
+            raise DataError(f"it predicts {old.labels.column} ({', '.join(old.labels.names) or 'a number'})")
+        tables = snapshots(base, snapshot, others)
+        answers = old.predict_table(tables[base].rows(test[ROW].to_list()), tables)
+    except PenstockError as error:
+        verdict = judge(gate, metric, found, simple, None, None, more)
+        reason = f"the champion cannot answer these rows: {error}. Promote by hand if the change is meant."
+        return Verdict(False, [*verdict.reasons[:-1], reason])
+    both = labels.threshold, old.labels.threshold
+    if gate.max_slice_loss is not None:
+        groups = groups_of(test, _sliced(gate, model, test))
+        more += slice_checks(gate, metric, slice_gains(metric, codes, mine, answers, groups, seed, both))
+    gain = paired_gain(metric, codes, mine, answers, seed, both)
+    return judge(gate, metric, found, simple, point_metrics(labels.task, codes, answers, both[1]), gain, more)
+
+
+def report(
+    prepared: Parts,
+    inferred: Parts,
+    featured: pl.DataFrame,
+    divided: Partitions[Any],
+    trained: Bundle,
+    evaluated: Partitions[Any],
+    gated: Any,
+    checked: list[Any],
+    trials: Any = None,
+    **others: Parts,
+) -> bytes:
+    """Write the report: one HTML file that needs nothing else."""
+    from penstock.evaluate.report import ReportData, write_report
+
+    model = Model(trained)
+    verdict = msgspec.convert(gated, Verdict)
+    facts = facts_of(inferred, prepared)
+    outcomes = evaluated["outcomes"]
+    raw = {name for name, _ in facts.raw}
+    notes = [
+        *(
+            Note("ingest", f"{item.table}: {item.column or 'rows'}", item.count, f"unlike the schema: {item.text}")
+            for item in (msgspec.convert(entry, Finding) for entry in checked)
+        ),
+        *facts.notes,
+        *(
+            Note(note.stage, f"{name}: {note.column or 'rows'}", note.count, note.text)
+            for name in (item.removeprefix("prepared_") for item in others if item.startswith("prepared_"))
+            for note in other_facts(name, others).notes
+        ),
+        *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored),
+    ]
+    return write_report(
+        ReportData(
+            pipeline=model.manifest.pipeline,
+            task=model.task,
+            target=model.labels.column,
+            classes=model.labels.names,
+            rows_in=facts.rows_in,
+            rows_out=facts.rows_out,
+            without_target=int((~divided["kept"]).sum()),
+            columns=[*facts.raw, *((item, "made") for item in model.manifest.encoding.columns() if item not in raw)],
+            kinds=model.manifest.encoding.kinds(),
+            notes=[(note.stage, note.column or "", note.count, note.text) for note in notes],
+            division=division_of(divided).text,
+            n_train=division_of(divided).train,
+            n_test=division_of(divided).test,
+            learner=model.manifest.learner["kind"],
+            search=trials,
+            evaluation=msgspec.to_builtins(msgspec.convert(evaluated["evaluation"], Evaluation)),
+            passed=verdict.passed,
+            reasons=list(verdict.reasons),
+            champion=verdict.champion,
+            codes=outcomes["target"],
+            predicted=outcomes["predicted"],
+            threshold=model.labels.threshold,
+        )
+    )
+
+
+def _judging(featured: pl.DataFrame, divided: Partitions[Any], labels: Labels) -> tuple[pl.DataFrame, Array]:
+    """Return the test rows and their targets as codes; a class that training rows never had is an error."""
+    table = featured.filter(pl.Series(divided["test"]))
+    codes = labels.codes(table[labels.column])
+    unknown = np.isnan(codes)
+    if unknown.any():
+        value = table[labels.column][int(np.flatnonzero(unknown)[0])]
+        raise DataError(
+            f'target "{labels.column}": the class {value!r} is in the test rows but in no training row; '
+            "leave such rows out with ps.prepare.filter, or use ps.split.stratified"
+        )
+    return table, codes

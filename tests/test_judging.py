@@ -1,0 +1,121 @@
+"""What an author may ask of a model's answers: costs, intervals, fairness, a sure gain; through whole runs."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import penstock as ps
+from penstock.errors import InputError
+from penstock.outcome import load
+from penstock.store.store import open_store
+from tests.conftest import customers, make_pipeline
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a function that runs the pipeline of the customers with changes, in a store of this test."""
+    store = open_store(tmp_path / "s")
+
+    def go(table=None, **changes):
+        (customers(900) if table is None else table).write_csv(tmp_path / "customers.csv")
+        result = make_pipeline(tmp_path, **changes).run(store)
+        result.raise_for_status()
+        return result, load("customers", result.model.version, store=store)
+
+    yield go
+    store.close()
+
+
+def test_costs_move_the_answer_and_the_report_says_what_they_come_to(run):
+    result, model = run(target=ps.binary("left", positive="gone", costs={"missed": 9, "false_alarm": 1}))
+    rows = customers(200, seed=5).drop("left").with_columns(pl.col("birthday").cast(pl.String)).to_dicts()
+    answers = model.predict(rows)
+    assert all((item.prediction == "gone") == (item.probabilities["gone"] > 0.1) for item in answers)
+    assert any(0.1 < item.probabilities["gone"] < 0.5 for item in answers)
+    one = [model.predict([row])[0].prediction for row in rows[:20]]
+    assert one == [item.prediction for item in answers[:20]]
+    decision = result["evaluated"]["evaluation"]["decision"]
+    assert decision["cost"] < min(decision["always"], decision["never"])
+    assert "What its answers cost" in Path(result.report).read_text()
+
+
+def test_a_metric_that_looks_at_answers_gets_its_own_threshold(run):
+    table = customers(1500).filter((pl.col("left") != "gone") | (pl.int_range(pl.len()) % 4 == 0))
+    result, model = run(table, evaluate=ps.evaluate.gate(metric="f1"))
+    assert 0.05 < model.labels.threshold < 0.5
+    outcomes = result["evaluated"]["outcomes"]
+    said = outcomes["predicted"][:, 1] > model.labels.threshold
+    both = (said & (outcomes["target"] == 1)).sum()
+    assert result.metrics["f1"].value == pytest.approx(2 * both / (said.sum() + (outcomes["target"] == 1).sum()))
+
+
+def test_numbers_come_with_intervals_that_hold_what_they_say(run):
+    result, model = run(customers(1500), target=ps.regression("age"))
+    assert model.interval == "0.9"
+    held = {item["level"]: item["held"] for item in result["evaluated"]["evaluation"]["coverage"]}
+    assert held["0.9"] == pytest.approx(0.9, abs=0.06)
+    answer = model.predict(customers(5, seed=8).drop("age"))[0]
+    assert answer.interval[0] < answer.prediction < answer.interval[1]
+    assert "How sure it is" in Path(result.report).read_text()
+    result, model = run(target=ps.regression("age", interval=None))
+    assert model.predict(customers(5, seed=8).drop("age"))[0].interval is None
+
+
+def test_a_gate_on_fairness_refuses_a_model_that_treats_groups_unlike(run):
+    result, _ = run(evaluate=ps.evaluate.gate(fairness={"city": 0.01}))
+    assert not result.gate.passed
+    assert "groups of city differ by" in " ".join(result.gate.reasons)
+    assert "Fairness by city" in Path(result.report).read_text()
+
+
+def test_size_and_latency_limits_are_looked_at(run):
+    result, _ = run(evaluate=ps.evaluate.gate(max_size="1kB", max_latency="1s"))
+    assert not result.gate.passed
+    said = " ".join(result.gate.reasons)
+    assert "more than the 1kB allowed" in said
+    assert "a row is answered within 1s" in said
+
+
+def test_a_challenger_must_be_surely_better_where_that_is_asked(run):
+    first, _ = run()
+    assert first.gate.passed
+    table = customers(900).with_columns(age=pl.col("age") + 0.1)
+    second, _ = run(table, evaluate=ps.evaluate.gate(confidence=0.95, max_slice_loss=0.2))
+    assert not second.gate.passed
+    said = " ".join(second.gate.reasons)
+    assert "95 % interval" in said
+    assert "not surely more than 0" in said
+    assert "no slice loses more than 0.2" in said
+
+
+def test_rows_on_both_sides_are_reported(run):
+    once = customers(500)
+    again = once[:250].with_columns(key=pl.col("key") + "-again")  # told apart by nothing that a model looks at
+    result, _ = run(pl.concat([once, again]))
+    shared = result["evaluated"]["evaluation"]["shared"]
+    assert shared["rows"] > 10
+    assert "test rows are training rows too" in Path(result.report).read_text()
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: ps.binary("x", threshold=0), "threshold"),
+        (lambda: ps.binary("x", costs={"missed": 1}), "false_alarm"),
+        (lambda: ps.binary("x", costs={"missed": 1, "false_alarm": -1}), "above 0"),
+        (lambda: ps.binary("x", threshold=0.2, costs={"missed": 1, "false_alarm": 1}), "not both"),
+        (lambda: ps.regression("x", interval=0.3), "interval"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(make, says):
+    with pytest.raises(InputError, match=says):
+        make()
+
+
+def test_thresholds_of_half_are_those_of_the_likeliest_class():
+    from penstock.types.labels import Labels
+
+    predicted = np.array([[0.5, 0.5], [0.4, 0.6], [0.7, 0.3]])
+    assert Labels("x", "binary", ["no", "yes"]).decided(predicted).tolist() == predicted.argmax(1).tolist()
