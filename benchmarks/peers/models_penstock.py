@@ -15,6 +15,7 @@ import polars as pl
 def main() -> None:
     """Train, answer, print."""
     import penstock as ps
+    from penstock.store.formats import encode
     from penstock.store.store import open_store
 
     place = Path(sys.argv[1])
@@ -47,8 +48,7 @@ def main() -> None:
         at = time.perf_counter()
         model.predict([row])
         times.append(time.perf_counter() - at)
-    bundle = done["trained"]
-    size = sum(map(len, bundle.files.values())) + len(json.dumps(bundle.manifest, default=str))
+    size = len(encode("bundle", done["trained"]).data)  # as it lies in the store
     searched = done["trials"]
     members = {}
     for trial in searched["trials"]:

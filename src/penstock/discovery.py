@@ -34,8 +34,9 @@ from penstock.prepare.tables import ROW
 from penstock.store.store import Store
 from penstock.train.learners import read_predictor
 from penstock.train.options import Search
+from penstock.train.searched import Searched, fit_searched
 from penstock.train.split import Division
-from penstock.train.trials import Searched, fit_searched, run_trials
+from penstock.train.trials import run_trials
 from penstock.types.labels import fit_labels
 from penstock.types.metrics import METRICS
 from penstock.types.table import Table

@@ -239,3 +239,30 @@ def test_nothing_heavy_is_imported_to_plan_or_to_find_everything_cached(place):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_an_option_is_changed_for_one_run(place):
+    before = call_json("plan", "pipeline.py", folder=place)
+    assert all(step["status"] == "cached" for step in before["steps"])
+    plan = call_json("plan", "pipeline.py", "--set", "train.trials=1", folder=place)
+    assert {step["name"] for step in plan["steps"] if step["status"] != "cached"} >= {"trials", "trained"}
+    assert "trials" not in {
+        step["name"]
+        for step in call_json("plan", "pipeline.py", "--set", "evaluate.min_gain=0.5", folder=place)["steps"]
+        if step["status"] != "cached"
+    }
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("budget=3", "write stage.field=value"),
+        ("train.buget=3", 'did you mean "budget"'),
+        ("train.budget=soon", "is not a length of time"),
+        ("train.trials=0", "at least 1"),
+        ("seed=x", "whole number"),
+        ("ingest.path=x", "stages are"),
+    ],
+)
+def test_an_option_that_is_none_is_refused(place, setting, says):
+    assert says in call("run", "pipeline.py", "--set", setting, folder=place, code=2).stderr

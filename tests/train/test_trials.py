@@ -21,7 +21,8 @@ from penstock.train.folds import folds_of
 from penstock.train.learners import Sample, read_predictor
 from penstock.train.learners.estimator import fit_estimator
 from penstock.train.options import Estimator, Search, estimator, search
-from penstock.train.trials import SearchError, fit_searched, run_trials
+from penstock.train.searched import SearchError, fit_searched
+from penstock.train.trials import run_trials
 from penstock.train.workers import Fit, Workers
 
 random = np.random.default_rng(0)

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from penstock.cli.common import echo_json, folder_of, json_option, load_pipeline, seconds, store_option
+from penstock.cli.settings import set_option, with_settings
+from penstock.engine.telling import listening
 from penstock.errors import InputError
 from penstock.store.store import open_store
 
@@ -17,8 +19,9 @@ from penstock.store.store import open_store
 @click.command()
 @click.argument("pipeline", metavar="PIPELINE")
 @store_option
+@set_option
 @json_option
-def plan(pipeline: str, store: str | None, as_json: bool) -> None:
+def plan(pipeline: str, store: str | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Say what a run would do, and why, without running anything.
 
     \b
@@ -26,7 +29,7 @@ def plan(pipeline: str, store: str | None, as_json: bool) -> None:
     """
     from penstock.engine.plan import make_plan
 
-    made = load_pipeline(pipeline)
+    made = with_settings(load_pipeline(pipeline), settings)
     graph = made if not hasattr(made, "graph") else made.graph()
     found = make_plan(graph, open_store(store, folder_of(pipeline)))
     if as_json:
@@ -82,6 +85,7 @@ def _tree(found: Any) -> None:
 )
 @click.option("--workers", type=click.IntRange(1), help="Steps at once. [default: the machine's cores]")
 @click.option("--force", metavar="PATTERN", multiple=True, help="Run these steps whatever is known; * for all.")
+@set_option
 @json_option
 def run(
     pipeline: str,
@@ -89,17 +93,18 @@ def run(
     executor: str,
     workers: int | None,
     force: tuple[str, ...],
+    settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Run what is stale; judge the model and, if the gate lets it, make it the champion.
 
     \b
-    Example:  penstock run churn.py
+    Example:  penstock run churn.py --set train.budget=10m
     Exit codes: 0 fine, 1 a step failed, 2 the input cannot be used, 3 the gate said no.
     """
     from penstock.engine.run import run_graph
 
-    made = load_pipeline(pipeline)
+    made = with_settings(load_pipeline(pipeline), settings)
     opened = open_store(store, folder_of(pipeline))
     is_graph = not hasattr(made, "graph")
     graph = made if is_graph else made.graph()
@@ -195,6 +200,7 @@ class progress:  # noqa: N801 - used like a function
         self.live: Any = None
         self.running: dict[str, Any] = {}
         self.begun = False
+        self.listening: Any = None
 
     def __enter__(self) -> Any:
         if not self.quiet and sys.stderr.isatty():
@@ -204,11 +210,21 @@ class progress:  # noqa: N801 - used like a function
             columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
             self.live = Progress(*columns, console=Console(stderr=True), transient=True)
             self.live.start()
+            self.listening = listening(self.told)
+            self.listening.__enter__()
         return self.observe
 
     def __exit__(self, *_: object) -> None:
+        if self.listening is not None:
+            self.listening.__exit__(None, None, None)
         if self.live is not None:
             self.live.stop()
+
+    def told(self, text: str) -> None:
+        """Show what the search says of itself under its step."""
+        task = self.running.get("trials")
+        if task is not None:
+            self.live.update(task, description="train · trials\n" + text)
 
     def observe(self, event: str, step: Any, result: Any) -> None:
         """Take one event of a run."""

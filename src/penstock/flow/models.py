@@ -25,9 +25,10 @@ from penstock.monitor.profile import profile_of
 from penstock.prepare.tables import ROW
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
+from penstock.train.searched import Searched, fit_given, fit_searched
 from penstock.train.selection import useless_columns
 from penstock.train.split import Division
-from penstock.train.trials import Searched, fit_given, fit_searched, run_trials
+from penstock.train.trials import run_trials
 from penstock.types.labels import Labels, fit_labels
 from penstock.types.metrics import PRIMARY
 from penstock.types.target import Target

@@ -9,25 +9,25 @@ from __future__ import annotations
 import concurrent.futures
 import hashlib
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from penstock.engine.recall import keep, recalled
-from penstock.errors import PenstockError
+from penstock.engine.telling import tell
 from penstock.train.ensemble import MEMBERS, best_threshold, chosen_weights, fitted_sharpness, mixed
-from penstock.train.folds import LARGE, folds_of
-from penstock.train.learners import Fitted, Sample, installed
-from penstock.train.learners.blend import blend, sharpened
-from penstock.train.options import Estimator, Search
+from penstock.train.folds import folds_of
+from penstock.train.learners import Sample, installed
+from penstock.train.learners.blend import sharpened
+from penstock.train.options import Search
 from penstock.train.portfolio import Draws, Parameters, named, portfolio
-from penstock.train.spread import Spread, fitted_spread
+from penstock.train.searched import Failure, FitEncoding, Option, Searched, SearchError, Trial, cores, libraries
+from penstock.train.spread import fitted_spread
 from penstock.train.workers import Done, Fit, Workers
 from penstock.types.metrics import PRIMARY, Metric, metric_named
 from penstock.version import __version__
@@ -47,119 +47,6 @@ _SHARE = 0.6
 _BOOSTED = ("lightgbm", "xgboost", "catboost")
 _COPIES = {"linear": 4, "lightgbm": 3, "xgboost": 3, "catboost": 3, "extra_trees": 3, "neighbours": 3, "network": 4}
 """Of each learner, how many times the size of its matrix a fit takes, roughly."""
-
-
-class Encoding(Protocol):
-    """Fitted on some rows; makes numbers of any."""
-
-    def matrix(self, frame: pl.DataFrame) -> Array:
-        """Encode a table: shape (n_rows, n_columns), NaN where missing."""
-        ...
-
-    def categories(self) -> list[int]:
-        """Of each matrix column the number of codes; 0 for a number."""
-        ...
-
-
-FitEncoding = Callable[[pl.DataFrame, Array], tuple[Encoding, Array]]
-"""From rows and their targets to their fitted encoding, and these rows encoded to learn from."""
-
-
-class SearchError(PenstockError):
-    """No learner could be fitted."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One combination that was tried.
-
-    Attributes
-    ----------
-    learner : str
-        One of :data:`~penstock.train.learners.LEARNERS`, or ``estimator``.
-    parameters : dict
-        Of the learner; ``rounds`` is the number of trees that early stopping found.
-    metric : str
-        What was measured.
-    score : float
-        Its mean over the folds.
-    folds : list of float
-        One a fold.
-    weight : float
-        Its part in the model's answers; 0 for most.
-    size : int
-        Bytes of the fitted learner. How long it took is in the log of the step: a clock would make two runs differ.
-    """
-
-    learner: str
-    parameters: Parameters
-    metric: str
-    score: float
-    folds: list[float] = field(default_factory=list)
-    weight: float = 0.0
-    size: int = 0
-
-
-@dataclass(frozen=True)
-class Option:
-    """A number of trials together: what they are worth, and how large they are.
-
-    Attributes
-    ----------
-    members : int
-        How many.
-    score : float
-        On rows that they did not learn from.
-    size : int
-        Bytes, about.
-    """
-
-    members: int
-    score: float
-    size: int
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A trial that came to nothing, and why."""
-
-    learner: str
-    parameters: Parameters
-    error: str
-
-
-@dataclass(frozen=True)
-class Searched:
-    """What a search found.
-
-    Attributes
-    ----------
-    trials : list of Trial
-        In the order in which they were begun.
-    sharpness : float or None
-        Power that calibrates the probabilities; None where it does not help.
-    score : float or None
-        Of the weighted trials together, on rows that they did not learn from.
-    threshold : float or None
-        Of two classes, above which probability the answer is yes, where the metric looks at answers.
-    spread : Spread or None
-        Of a number, how far from the answers the truth lay.
-    failures : list of Failure
-        What was ended or crashed.
-    frontier : list of Option
-        What more or fewer trials together would give.
-    notes : list of str
-        In words, why it ended and what was left out.
-    """
-
-    trials: list[Trial]
-    sharpness: float | None = None
-    score: float | None = None
-    threshold: float | None = None
-    spread: Spread | None = None
-    failures: list[Failure] = field(default_factory=list)
-    frontier: list[Option] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 def run_trials(
@@ -203,7 +90,9 @@ def run_trials(
     there = [learner for learner in how.learners if installed(learner)]
     planned = portfolio(task, table.height, skewed, there)
     divided = folds_of(target, task, how.folds, seed, groups, times)
-    with Workers(min(_cores(), len(divided)), task, n_classes, _packages(planned, how.trials)) as workers:
+    with Workers(
+        min(cores(), len(divided)), task, n_classes, libraries(learner for learner, _ in planned[: how.trials])
+    ) as workers:
         search = _Search(workers, metric, how, seed, began, whole / table.height)
         for number, (learn, judge) in enumerate(divided):
             encoding, matrix = fit_encoding(table[learn], target[learn])
@@ -219,12 +108,6 @@ def _skewness(target: Array) -> float:
     centred = target - target.mean()
     spread = float(target.std())
     return float((centred**3).mean() / spread**3) if spread else 0.0
-
-
-def _packages(planned: list[tuple[str, Parameters]], most: int | None) -> list[str]:
-    """Libraries that the workers import before the first fit: only those that will be used."""
-    names = {"linear": "sklearn.linear_model", "extra_trees": "sklearn.ensemble", "network": "sklearn.neural_network"}
-    return [names.get(learner, learner) for learner in dict.fromkeys(item for item, _ in planned[:most])]
 
 
 @dataclass
@@ -422,6 +305,18 @@ class _Search:
             f"trial {trial.number + 1}: {trial.learner} {self.metric.name} {score:.5f} ({sum(seconds):.1f} s) {named(parameters)}",
             flush=True,
         )
+        self._tell()
+
+    def _tell(self) -> None:
+        """Show the leaderboard to whoever watches."""
+        left = max(0.0, self.left())
+        lines = [f"  {len(self.trials)} trials, about {left:.0f} s left"]
+        for place, number in enumerate(self._best(5), 1):
+            trial = self.trials[number]
+            lines.append(
+                f"  {place}. {trial.learner:<12} {trial.metric} {trial.score:.5f}  {named(trial.parameters)[:60]}"
+            )
+        tell("\n".join(lines))
 
     def together(self, members: int | None = None) -> tuple[dict[int, float], float | None]:
         """Return the weights of the trials, and the score of all together."""
@@ -495,61 +390,3 @@ class _Search:
             self.frontier(),
             notes,
         )
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
-
-
-def fit_searched(
-    table: pl.DataFrame,
-    fit_encoding: FitEncoding,
-    target: Array,
-    task: str,
-    n_classes: int,
-    searched: Searched,
-    seed: int,
-) -> tuple[Encoding, Fitted]:
-    """Fit the trials that answer together on all training rows: the same bytes each time.
-
-    Raises
-    ------
-    SearchError
-        When one of them cannot be fitted.
-    """
-    encoding, matrix = fit_encoding(table, target)
-    members = [trial for trial in searched.trials if trial.weight] or [searched.trials[0]]
-    packages = _packages([(trial.learner, {}) for trial in members], None)
-    count = min(_cores(), len(members))
-    with Workers(count, task, n_classes, packages) as workers:
-        workers.put(0, Sample(matrix, target, task, n_classes, encoding.categories()))
-        # Only LightGBM gives the same bytes with any number of threads.
-        threads = max(1, _cores() // count) if len(matrix) > LARGE else 1
-        started = [
-            workers.start(
-                Fit(0, item.learner, item.parameters, seed, None, threads if item.learner == "lightgbm" else 1)
-            )
-            for item in members
-        ]
-        fitted: list[Fitted] = []
-        for item, future in zip(members, started, strict=True):
-            done = future.result()
-            if done.fitted is None:
-                raise SearchError(
-                    f"{item.learner} ({named(item.parameters)}) on all {len(matrix):,} rows: {done.error}"
-                )
-            fitted.append(done.fitted)
-    total = sum(item.weight for item in members) or 1.0
-    weights = [item.weight / total if item.weight else 1.0 for item in members]
-    return encoding, blend(fitted, weights, task, searched.sharpness)
-
-
-def fit_given(
-    table: pl.DataFrame, fit_encoding: FitEncoding, target: Array, task: str, n_classes: int, given: Estimator
-) -> tuple[Encoding, Fitted]:
-    """Fit the learner that the author gave."""
-    from penstock.train.learners.estimator import fit_estimator
-
-    encoding, matrix = fit_encoding(table, target)
-    written, files = fit_estimator(matrix, target, task, encoding.categories(), given.estimator, given.trusted)
-    return encoding, Fitted(written, files)

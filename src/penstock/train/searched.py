@@ -1,0 +1,200 @@
+"""What a search found, and the model that comes of it: the trials that answer together, fitted on all training rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy.typing as npt
+import polars as pl
+
+from penstock.errors import PenstockError
+from penstock.train.folds import LARGE
+from penstock.train.learners import Fitted, Sample
+from penstock.train.learners.blend import blend
+from penstock.train.options import Estimator
+from penstock.train.portfolio import Parameters, named
+from penstock.train.spread import Spread
+from penstock.train.workers import Fit, Workers
+
+Array = npt.NDArray[Any]
+
+
+class Encoding(Protocol):
+    """Fitted on some rows; makes numbers of any."""
+
+    def matrix(self, frame: pl.DataFrame) -> Array:
+        """Encode a table: shape (n_rows, n_columns), NaN where missing."""
+        ...
+
+    def categories(self) -> list[int]:
+        """Of each matrix column the number of codes; 0 for a number."""
+        ...
+
+
+FitEncoding = Callable[[pl.DataFrame, Array], tuple[Encoding, Array]]
+"""From rows and their targets to their fitted encoding, and these rows encoded to learn from."""
+
+
+class SearchError(PenstockError):
+    """No learner could be fitted."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One combination that was tried.
+
+    Attributes
+    ----------
+    learner : str
+        One of :data:`~penstock.train.learners.LEARNERS`, or ``estimator``.
+    parameters : dict
+        Of the learner; ``rounds`` is the number of trees that early stopping found.
+    metric : str
+        What was measured.
+    score : float
+        Its mean over the folds.
+    folds : list of float
+        One a fold.
+    weight : float
+        Its part in the model's answers; 0 for most.
+    size : int
+        Bytes of the fitted learner. How long it took is in the log of the step: a clock would make two runs differ.
+    """
+
+    learner: str
+    parameters: Parameters
+    metric: str
+    score: float
+    folds: list[float] = field(default_factory=list)
+    weight: float = 0.0
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Option:
+    """A number of trials together: what they are worth, and how large they are.
+
+    Attributes
+    ----------
+    members : int
+        How many.
+    score : float
+        On rows that they did not learn from.
+    size : int
+        Bytes, about.
+    """
+
+    members: int
+    score: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial that came to nothing, and why."""
+
+    learner: str
+    parameters: Parameters
+    error: str
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search found.
+
+    Attributes
+    ----------
+    trials : list of Trial
+        In the order in which they were begun.
+    sharpness : float or None
+        Power that calibrates the probabilities; None where it does not help.
+    score : float or None
+        Of the weighted trials together, on rows that they did not learn from.
+    threshold : float or None
+        Of two classes, above which probability the answer is yes, where the metric looks at answers.
+    spread : Spread or None
+        Of a number, how far from the answers the truth lay.
+    failures : list of Failure
+        What was ended or crashed.
+    frontier : list of Option
+        What more or fewer trials together would give.
+    notes : list of str
+        In words, why it ended and what was left out.
+    """
+
+    trials: list[Trial]
+    sharpness: float | None = None
+    score: float | None = None
+    threshold: float | None = None
+    spread: Spread | None = None
+    failures: list[Failure] = field(default_factory=list)
+    frontier: list[Option] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def libraries(learners: Iterable[str]) -> list[str]:
+    """Libraries that the workers import before the first fit: only those that will be used."""
+    names = {"linear": "sklearn.linear_model", "extra_trees": "sklearn.ensemble", "network": "sklearn.neural_network"}
+    return [names.get(learner, learner) for learner in dict.fromkeys(learners)]
+
+
+def cores() -> int:
+    """Return how many there are."""
+    return os.cpu_count() or 1
+
+
+def fit_searched(
+    table: pl.DataFrame,
+    fit_encoding: FitEncoding,
+    target: Array,
+    task: str,
+    n_classes: int,
+    searched: Searched,
+    seed: int,
+) -> tuple[Encoding, Fitted]:
+    """Fit the trials that answer together on all training rows: the same bytes each time.
+
+    Raises
+    ------
+    SearchError
+        When one of them cannot be fitted.
+    """
+    encoding, matrix = fit_encoding(table, target)
+    members = [trial for trial in searched.trials if trial.weight] or [searched.trials[0]]
+    packages = libraries(trial.learner for trial in members)
+    count = min(cores(), len(members))
+    with Workers(count, task, n_classes, packages) as workers:
+        workers.put(0, Sample(matrix, target, task, n_classes, encoding.categories()))
+        # Only LightGBM gives the same bytes with any number of threads.
+        threads = max(1, cores() // count) if len(matrix) > LARGE else 1
+        started = [
+            workers.start(
+                Fit(0, item.learner, item.parameters, seed, None, threads if item.learner == "lightgbm" else 1)
+            )
+            for item in members
+        ]
+        fitted: list[Fitted] = []
+        for item, future in zip(members, started, strict=True):
+            done = future.result()
+            if done.fitted is None:
+                raise SearchError(
+                    f"{item.learner} ({named(item.parameters)}) on all {len(matrix):,} rows: {done.error}"
+                )
+            fitted.append(done.fitted)
+    total = sum(item.weight for item in members) or 1.0
+    weights = [item.weight / total if item.weight else 1.0 for item in members]
+    return encoding, blend(fitted, weights, task, searched.sharpness)
+
+
+def fit_given(
+    table: pl.DataFrame, fit_encoding: FitEncoding, target: Array, task: str, n_classes: int, given: Estimator
+) -> tuple[Encoding, Fitted]:
+    """Fit the learner that the author gave."""
+    from penstock.train.learners.estimator import fit_estimator
+
+    encoding, matrix = fit_encoding(table, target)
+    written, files = fit_estimator(matrix, target, task, encoding.categories(), given.estimator, given.trusted)
+    return encoding, Fitted(written, files)
