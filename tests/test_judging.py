@@ -119,3 +119,12 @@ def test_thresholds_of_half_are_those_of_the_likeliest_class():
 
     predicted = np.array([[0.5, 0.5], [0.4, 0.6], [0.7, 0.3]])
     assert Labels("x", "binary", ["no", "yes"]).decided(predicted).tolist() == predicted.argmax(1).tolist()
+
+
+def test_the_card_tells_what_the_report_tells(run):
+    result, _ = run()
+    card = Path(result.report).with_suffix(".md").read_text()
+    assert f"| roc_auc | {result.metrics['roc_auc'].value:.4g} |" in card
+    assert "The last doubling of the rows" in card
+    assert "| None" not in card
+    assert "{{" not in card

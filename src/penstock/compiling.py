@@ -119,6 +119,10 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         add("train", "models.trials", ["featured", "divided", *chosen], parameters, cpus=2 if _cores() > 1 else 1)
         trained["metric"] = search["metric"]
         tried = ["trials"]
+        curved = {name: parameters[name] for name in ("target", "features", "seed")} | {
+            "metric": gate.metric or search["metric"]
+        }
+        add("evaluate", "verdicts.curve", ["featured", "divided", "trials", *chosen], curved)
     else:
         trained |= {"given": pipeline.train, "metric": gate.metric}
     known = {name: name for name in ("featured", "divided", *tried)}
@@ -143,12 +147,10 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         ],
         {"gate": gate, "target": target, "base": base, "seed": seed},
     )
-    add(
-        "evaluate",
-        "verdicts.report",
-        {**ready, **facts, **known, **{name: name for name in ("trained", "evaluated", "gated", "checked")}, **looked},
-        {},
-    )
+    told = ("trained", "evaluated", "gated", "checked", *(["curve"] if tried else []))
+    everything = {**ready, **facts, **known, **{name: name for name in told}, **looked}
+    add("evaluate", "verdicts.report", everything, {})
+    add("evaluate", "verdicts.card", everything, {})
     place = f"pipeline {pipeline.name}"
     sources = [
         *(

@@ -114,6 +114,7 @@ def run_pipeline(pipeline: Pipeline, store: Store, **options: Any) -> PipelineRu
     path = store.folder / "reports" / f"{pipeline.name}-{done.run}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(done["report"])
+    path.with_suffix(".md").write_bytes(done["card"])
     registry = Registry(store, pipeline.name)
     champion = registry.champion()
     digest = done.refs["trained"].digest

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.evaluate.dependence import Dependence
 from penstock.evaluate.division import Shared, Shift
 from penstock.evaluate.fairness import Fairness
 from penstock.evaluate.leaks import Leak
@@ -104,6 +105,8 @@ class Evaluation:
         How unlike training and test rows are.
     fairness : list of Fairness
         How alike the groups are treated that the gate names.
+    dependence : list of Dependence
+        What the answer does as one of the most important columns moves.
     """
 
     metric: str
@@ -119,6 +122,7 @@ class Evaluation:
     shared: Shared | None = None
     shift: Shift | None = None
     fairness: list[Fairness] = field(default_factory=list)
+    dependence: list[Dependence] = field(default_factory=list)
 
 
 def intervals(

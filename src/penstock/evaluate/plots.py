@@ -160,6 +160,26 @@ def ranges(rows: Sequence[tuple[str, float, float, float]], whole: float) -> str
     return _svg(figure)
 
 
+def dependence(
+    values: Sequence[float | str], means: Sequence[Sequence[float]], names: Sequence[str], answer: str
+) -> str:
+    """Mean answer over the values of a column: a line for numbers, bars for texts; one a class."""
+    figure, axes = _figure()
+    numbers = isinstance(values[0], float)
+    for number, (line, name) in enumerate(zip(means, names, strict=True)):
+        colour = (BLUE, RED, "#2a7d4f", GREY)[number % 4]
+        if numbers:
+            axes.plot(values, line, color=colour, linewidth=1.8, label=name)
+        else:
+            axes.plot(line, range(len(values)), marker="o", markersize=5, linewidth=0, color=colour, label=name)
+    if not numbers:
+        axes.set_yticks(range(len(values)), [_short(str(value)) for value in values])
+    if len(means) > 1:
+        axes.legend(fontsize=7, frameon=False)
+    _label(axes, "" if numbers else answer, answer if numbers else "")
+    return _svg(figure)
+
+
 def _short(text: str) -> str:
     # A dollar sign would begin mathematics in a label.
     return (text if len(text) <= 34 else f"{text[:33]}…").replace("$", r"\$")

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from penstock.evaluate import plots
+from penstock.evaluate.curve import Curve, drawn
 from penstock.evaluate.division import TELLING
 from penstock.types.metrics import METRICS, moved
+
+if TYPE_CHECKING:
+    import jinja2
 
 Array = npt.NDArray[Any]
 
@@ -42,27 +46,33 @@ class ReportData:
     codes: Array = field(repr=False)
     predicted: Array = field(repr=False)
     threshold: float = 0.5
+    curve: Curve | None = None
 
 
 def write_report(data: ReportData) -> bytes:
     """Fill the template; plots are drawn as SVG inside the page."""
-    import jinja2
-
     evaluation = data.evaluation
     figures = _figures(data)
+    page = templates().get_template("report.html").render(
+        data=data, evaluation=evaluation, telling=TELLING, figures=figures, metrics=METRICS, board=_board(data.search),
+        top=[item for item in evaluation["importance"] if item["mean"] > 0][:20],
+    )  # fmt: skip
+    return page.encode()
+
+
+def templates() -> jinja2.Environment:
+    """Return the templates of this folder, and the ways in which they write numbers."""
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
+        autoescape=jinja2.select_autoescape(),
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["share"] = lambda value: f"{100 * value:.3g} %"
     environment.filters["figure"] = lambda value: "–" if value is None or value != value else f"{value:.4g}"
-    page = environment.get_template("report.html").render(
-        data=data, evaluation=evaluation, telling=TELLING, figures=figures, metrics=METRICS, board=_board(data.search),
-        top=[item for item in evaluation["importance"] if item["mean"] > 0][:20],
-    )  # fmt: skip
-    return page.encode()
+    return environment
 
 
 def _board(search: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
@@ -143,6 +153,16 @@ def _figures(data: ReportData) -> list[tuple[str, str, str]]:
                 plots.calibration((predicted.argmax(1) == codes).astype(float), predicted.max(1)),
             )
         )
+    if data.curve is not None and len(data.curve.points) > 1:
+        last = data.curve.points[-1].metric.value
+        words = data.curve.words(data.evaluation["metric"])
+        found.append(
+            (
+                "More rows",
+                f"{words} Learner: a small {data.curve.learner}.",
+                plots.ranges(drawn(data.curve.points), last),
+            )
+        )
     top = [(item["column"], item["mean"], item["deviation"]) for item in data.evaluation["importance"][:15]]
     if top:
         found.append(
@@ -150,6 +170,22 @@ def _figures(data: ReportData) -> list[tuple[str, str, str]]:
                 "Importance",
                 f"How much {data.evaluation['metric']} worsens when a column is shuffled.",
                 plots.bars(top),
+            )
+        )
+    for item in data.evaluation["dependence"]:
+        answer = (
+            data.target
+            if data.task == "regression"
+            else f"probability of {data.classes[1]}"
+            if len(data.classes) == 2
+            else "probability"
+        )
+        names = [""] if len(item["means"]) == 1 else data.classes[: len(item["means"])]
+        found.append(
+            (
+                item["column"],
+                f"Mean {answer} as {item['column']} moves and all else stays.",
+                plots.dependence(item["values"], item["means"], names, answer),
             )
         )
     groups = [

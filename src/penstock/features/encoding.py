@@ -89,6 +89,11 @@ class Encoding(msgspec.Struct, frozen=True):
             return np.zeros((frame.height, 0))
         return np.column_stack(parts)
 
+    def part(self, values: pl.Series) -> Matrix:
+        """Encode values of one column: its part of the matrix."""
+        parts = [array for encoder in self.encoders if encoder.column == values.name for array in encoder.table(values)]
+        return np.column_stack(parts)
+
     def row(self) -> Callable[[dict[str, Any]], list[float]]:
         """Return what encodes one prepared row."""
         plan = [(encoder.column, encoder.row()) for encoder in self.encoders]

@@ -58,15 +58,15 @@ def selected(
                 raise DataError(f'ps.features.select: there is no column "{name}".{hint}')
             found.append((name, "left out by name"))
         if item.leaking:
-            columns = _usable(table, target, found)
-            encoding, matrix = _fitting(features, columns, target, labels, seed)(table, codes)
+            columns = usable(table, target, found)
+            encoding, matrix = learning_of(features, columns, target, labels, seed)(table, codes)
             blocks = encoding.blocks()
             leaks = find_leaks(target.task, matrix[:_LEAKS], blocks, codes[:_LEAKS], [name for name, _ in blocks], seed)
             found += [(leak.column, f"knows the answer: alone it has {leak.metric} {leak.score:.3f}") for leak in leaks]
         if item.useless:
             # Beside a column that knows the answer no other one helps.
-            columns = _usable(table, target, found)
-            encoding, matrix = _fitting(features, columns, target, labels, seed)(table, codes)
+            columns = usable(table, target, found)
+            encoding, matrix = learning_of(features, columns, target, labels, seed)(table, codes)
             useless = useless_columns(matrix, encoding.blocks(), codes, target.task, len(labels.values), seed)
             found += [(name, "helps no more than noise") for name in useless]
     return found
@@ -93,7 +93,7 @@ def trials(
         times = table[str(division.column)].to_physical().cast(pl.Float64).to_numpy()
     if group is not None:
         groups = table[group].cast(pl.String).fill_null("").to_numpy().astype(str)
-    fit = _fitting(features, _usable(table, target, selected), target, labels, seed)
+    fit = learning_of(features, usable(table, target, selected), target, labels, seed)
     if not fit(table[:_PROBED], codes[:_PROBED])[0].encoders:
         _need_columns(fit(table, codes)[0])
     return run_trials(table, fit, codes, target.task, len(labels.values), Search(**search), seed, groups, times)
@@ -118,8 +118,8 @@ def trained(
 ) -> Bundle:
     """Fit the best trial, or the given estimator, on all training rows, and write the model."""
     table, codes, labels = training_rows(featured, divided, target)
-    columns = _usable(table, target, selected)
-    fit = _fitting(features, columns, target, labels, seed)
+    columns = usable(table, target, selected)
+    fit = learning_of(features, columns, target, labels, seed)
     classes = len(labels.values)
     if given is not None:
         fitted, learner = fit_given(table, fit, codes, target.task, classes, given)
@@ -198,12 +198,13 @@ def _need_columns(fitted: Encoding) -> None:
         raise DataError(f"no column is left to learn from ({reasons or 'there is only the target'})")
 
 
-def _usable(table: pl.DataFrame, target: Target, selected: list[Left] | None = None) -> list[str]:
+def usable(table: pl.DataFrame, target: Target, selected: list[Left] | None = None) -> list[str]:
+    """Return the columns that may be learnt from."""
     out = {target.column, ROW, *(name for name, _ in selected or [])}
     return [name for name in table.columns if name not in out]
 
 
-def _fitting(
+def learning_of(
     features: Sequence[Feature], columns: Sequence[str], target: Target, labels: Labels, seed: int
 ) -> Callable[[pl.DataFrame, Array], tuple[Encoding, Array]]:
     """Return what fits the encoding of training rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ import polars as pl
 
 from penstock.engine.step import LazyPartitions, Partitions
 from penstock.errors import DataError, PenstockError
+from penstock.evaluate.curve import Curve, learning_curve
+from penstock.evaluate.dependence import dependence_of
 from penstock.evaluate.division import Shared, shared_rows, shift_between
 from penstock.evaluate.fairness import fairness_of
 from penstock.evaluate.gates import Gate, Verdict, cost_checks, fairness_checks, judge, slice_checks
@@ -28,16 +31,19 @@ from penstock.evaluate.measure import (
     slices_of,
 )
 from penstock.evaluate.paired import paired_gain, slice_gains
-from penstock.flow.models import division_of, training_rows
+from penstock.evaluate.report import ReportData
+from penstock.features.definitions import Feature
+from penstock.flow.models import Left, division_of, learning_of, training_rows, usable
 from penstock.flow.tables import facts_of, other_facts, snapshots
 from penstock.model import Model
 from penstock.prepare.operations import Note
 from penstock.prepare.tables import ROW
 from penstock.prepare.validation import Finding
 from penstock.store.formats import Bundle
-from penstock.train.learners import TIMED, row_latency
+from penstock.train.learners import TIMED, read_predictor, row_latency
+from penstock.train.searched import Searched, fit_small
 from penstock.types.labels import Labels
-from penstock.types.metrics import METRICS, Metric
+from penstock.types.metrics import METRICS, PRIMARY, Metric
 from penstock.types.target import Target
 
 Parts = LazyPartitions[Any]
@@ -69,6 +75,13 @@ def evaluated(
     blocks = model.manifest.encoding.blocks()
     importance = importances(model.predictor.predict, matrix, blocks, metric, codes, seed, threshold)
     important = [item.column for item in importance if item.mean > 0]
+    encoding = model.manifest.encoding
+    where = dict(blocks)
+    moves = [
+        dependence_of(name, test, matrix, where[name], encoding.part, model.predictor.predict)
+        for name in important[:_SHOWN]
+        if name in test.columns
+    ]
     twice = shared_rows(train, test, [*columns, target.column])
     evaluation = Evaluation(
         metric=metric,
@@ -85,12 +98,49 @@ def evaluated(
         coverage=_coverage(model, codes, predicted),
         shared=_shared(twice, METRICS[metric].at(threshold), codes, predicted),
         shift=shift_between(_encoded_sample(model, train), matrix, blocks, seed),
+        dependence=[item for item in moves if item is not None],
         fairness=fairness_of(target.task, test, dict(gate.fairness), codes == 1, _said(model, predicted) == 1),
     )
     return Partitions({"evaluation": evaluation, "outcomes": {"target": codes, "predicted": predicted}})
 
 
 _COMPARED = 20_000
+_SHOWN = 6
+_CURVED = 20_000
+
+
+def curve(
+    featured: pl.DataFrame,
+    divided: Partitions[Any],
+    trials: Any,
+    target: Target,
+    features: Sequence[Feature],
+    metric: str | None,
+    seed: int,
+    selected: list[Left] | None = None,
+) -> Curve:
+    """Learn from growing parts of the training rows, at most 20,000 of them, and judge each on the same test rows."""
+    train, learnt, labels = training_rows(featured, divided, target)
+    test, codes = _judging(featured, divided, labels)
+    some, asked = slice(None, None, -(-train.height // _CURVED)), slice(None, None, -(-test.height // _CURVED))
+    train, learnt, test, codes = train[some], learnt[some], test[asked], codes[asked]
+    searched = msgspec.convert(trials, Searched)
+    fitting = learning_of(features, usable(train, target, selected), target, labels, seed)
+
+    def fit(rows: Array) -> Callable[[], Array]:
+        _, encoding, fitted = fit_small(
+            train[rows], fitting, learnt[rows], target.task, len(labels.values), searched, seed
+        )
+        return lambda: np.asarray(read_predictor(fitted.written, fitted.files).predict(encoding.matrix(test)))
+
+    ordered = division_of(divided).kind == "time"
+    if ordered:
+        order = train[str(division_of(divided).column)].to_physical().cast(pl.Float64).arg_sort()
+        train, learnt = train[order], learnt[order.to_numpy()]
+    threshold = searched.threshold if target.threshold is None else target.threshold
+    decides = metric or PRIMARY[target.task]
+    name = min(searched.trials, key=lambda item: (item.learner != "lightgbm", item.size)).learner
+    return learning_curve(name, fit, train.height, target.task, decides, codes, seed, ordered, threshold or 0.5)
 
 
 def _encoded_sample(model: Model, train: pl.DataFrame) -> Array:
@@ -175,7 +225,21 @@ def gated(
     return judge(gate, metric, found, simple, point_metrics(labels.task, codes, answers, both[1]), gain, more)
 
 
-def report(
+def report(**inputs: Any) -> bytes:
+    """Write the report: one HTML file that needs nothing else."""
+    from penstock.evaluate.report import write_report
+
+    return write_report(_told(**inputs))
+
+
+def card(**inputs: Any) -> bytes:
+    """Write the model card: Markdown, to keep beside the code."""
+    from penstock.evaluate.card import write_card
+
+    return write_card(_told(**inputs))
+
+
+def _told(
     prepared: Parts,
     inferred: Parts,
     featured: pl.DataFrame,
@@ -185,11 +249,10 @@ def report(
     gated: Any,
     checked: list[Any],
     trials: Any = None,
+    curve: Any = None,
     **others: Parts,
-) -> bytes:
-    """Write the report: one HTML file that needs nothing else."""
-    from penstock.evaluate.report import ReportData, write_report
-
+) -> ReportData:
+    """Gather what report and card tell."""
     model = Model(trained)
     verdict = msgspec.convert(gated, Verdict)
     facts = facts_of(inferred, prepared)
@@ -208,31 +271,30 @@ def report(
         ),
         *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored),
     ]
-    return write_report(
-        ReportData(
-            pipeline=model.manifest.pipeline,
-            task=model.task,
-            target=model.labels.column,
-            classes=model.labels.names,
-            rows_in=facts.rows_in,
-            rows_out=facts.rows_out,
-            without_target=int((~divided["kept"]).sum()),
-            columns=[*facts.raw, *((item, "made") for item in model.manifest.encoding.columns() if item not in raw)],
-            kinds=model.manifest.encoding.kinds(),
-            notes=[(note.stage, note.column or "", note.count, note.text) for note in notes],
-            division=division_of(divided).text,
-            n_train=division_of(divided).train,
-            n_test=division_of(divided).test,
-            learner=model.manifest.learner["kind"],
-            search=trials,
-            evaluation=msgspec.to_builtins(msgspec.convert(evaluated["evaluation"], Evaluation)),
-            passed=verdict.passed,
-            reasons=list(verdict.reasons),
-            champion=verdict.champion,
-            codes=outcomes["target"],
-            predicted=outcomes["predicted"],
-            threshold=model.labels.threshold,
-        )
+    return ReportData(
+        pipeline=model.manifest.pipeline,
+        task=model.task,
+        target=model.labels.column,
+        classes=model.labels.names,
+        rows_in=facts.rows_in,
+        rows_out=facts.rows_out,
+        without_target=int((~divided["kept"]).sum()),
+        columns=[*facts.raw, *((item, "made") for item in model.manifest.encoding.columns() if item not in raw)],
+        kinds=model.manifest.encoding.kinds(),
+        notes=[(note.stage, note.column or "", note.count, note.text) for note in notes],
+        division=division_of(divided).text,
+        n_train=division_of(divided).train,
+        n_test=division_of(divided).test,
+        learner=model.manifest.learner["kind"],
+        search=trials,
+        evaluation=msgspec.to_builtins(msgspec.convert(evaluated["evaluation"], Evaluation)),
+        passed=verdict.passed,
+        reasons=list(verdict.reasons),
+        champion=verdict.champion,
+        codes=outcomes["target"],
+        predicted=outcomes["predicted"],
+        threshold=model.labels.threshold,
+        curve=None if curve is None else msgspec.convert(curve, Curve),
     )
 
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from penstock.errors import PenstockError
 from penstock.train.folds import LARGE
-from penstock.train.learners import Fitted, Sample
+from penstock.train.learners import Fitted, Sample, fit_learner
 from penstock.train.learners.blend import blend
 from penstock.train.options import Estimator
 from penstock.train.portfolio import Parameters, named
@@ -187,6 +187,26 @@ def fit_searched(
     total = sum(item.weight for item in members) or 1.0
     weights = [item.weight / total if item.weight else 1.0 for item in members]
     return encoding, blend(fitted, weights, task, searched.sharpness)
+
+
+def fit_small(
+    table: pl.DataFrame,
+    fit_encoding: FitEncoding,
+    target: Array,
+    task: str,
+    n_classes: int,
+    searched: Searched,
+    seed: int,
+) -> tuple[str, Encoding, Fitted]:
+    """Fit the smallest gradient-boosted trial, or the smallest of all, here and now: for questions about the data."""
+    from threadpoolctl import threadpool_limits
+
+    trial = min(searched.trials, key=lambda item: (item.learner != "lightgbm", item.size))
+    encoding, matrix = fit_encoding(table, target)
+    sample = Sample(matrix, target, task, n_classes, encoding.categories())
+    with threadpool_limits(1, user_api="blas"):
+        fitted = fit_learner(trial.learner, sample, trial.parameters, seed, None, 1)
+    return trial.learner, encoding, fitted
 
 
 def fit_given(
