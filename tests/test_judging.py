@@ -128,3 +128,28 @@ def test_the_card_tells_what_the_report_tells(run):
     assert "The last doubling of the rows" in card
     assert "| None" not in card
     assert "{{" not in card
+
+
+def test_weights_are_a_column_that_is_not_learnt_from_nor_asked_for(run):
+    table = customers(600).with_columns(weight=pl.when(pl.col("left") == "gone").then(3.0).otherwise(1.0))
+    result, model = run(table, train=ps.train.search(trials=2, folds=3, weights="weight", monotone={"age": 1}))
+    assert not any(column.required for column in model.inputs if column.name == "weight")
+    assert "says how much a row counts" in Path(result.report).read_text()
+    ages = pl.DataFrame({"age": np.linspace(18, 70, 40)})
+    rows = customers(1, seed=3).drop("left", "age").join(ages, how="cross").drop("weight", strict=False)
+    assert np.diff(model.predict_table(rows)[:, 1]).min() >= -1e-12
+    with pytest.raises(InputError, match="no such column"):
+        run(table, train=ps.train.search(trials=1, weights="wait"))
+    with pytest.raises(InputError, match="missing, negative or infinite"):
+        run(table.with_columns(weight=-pl.col("weight")), train=ps.train.search(trials=1, weights="weight"))
+
+
+def profit(target, predicted):
+    return float(((predicted[:, 1] > 0.3) * np.where(target == 1, 10, -3)).mean())
+
+
+def test_a_metric_of_ones_own_picks_the_trials_and_the_gate_keeps_its_own(run):
+    result, _ = run(train=ps.train.search(trials=3, folds=3, metric=profit))
+    assert {trial["metric"] for trial in result["trials"]["trials"]} == {"profit"}
+    assert result.metric == "roc_auc"
+    assert "profit" in Path(result.report).read_text()

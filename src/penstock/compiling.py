@@ -112,15 +112,17 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         chosen = ["selected"]
     if isinstance(pipeline.train, Search):
         search = {**vars(pipeline.train), "metric": pipeline.train.metric or gate.metric}
+        named = search["metric"] if isinstance(search["metric"], str) else gate.metric
         parameters = {
             "target": target, "seed": seed, "group": group, **search,
             "features": [item for item in features if isinstance(item, Text | Categories)],
         }  # fmt: skip
         add("train", "models.trials", ["featured", "divided", *chosen], parameters, cpus=2 if _cores() > 1 else 1)
-        trained["metric"] = search["metric"]
+        trained |= {"metric": named, "weights": search["weights"], "monotone": search["monotone"]}
         tried = ["trials"]
         curved = {name: parameters[name] for name in ("target", "features", "seed")} | {
-            "metric": gate.metric or search["metric"]
+            "metric": gate.metric or named,
+            "weights": search["weights"],
         }
         add("evaluate", "verdicts.curve", ["featured", "divided", "trials", *chosen], curved)
     else:

@@ -372,7 +372,7 @@ def _ranked(
             counts[int(name[7:])] = int(count)
     uses = {
         name: sum(counts.get(at, 0) for at in range(block.start, block.stop))
-        for name, block in encoding.blocks()  # type: ignore[attr-defined]
+        for name, block in encoding.blocks()
         if name in wanted
     }
     return [name for name, count in sorted(uses.items(), key=lambda item: (-item[1], item[0])) if count]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from penstock.train.learners import LEARNERS, Sample, Watch, fit_learner, read_predictor
+from penstock.train.learners import LEARNERS, MONOTONE, WEIGHTED, Sample, Watch, fit_learner, read_predictor
 from penstock.train.learners.blend import blend, sharpened
 from penstock.train.learners.trees import parameters_for
 
@@ -147,3 +147,34 @@ def test_a_blend_is_the_weighted_mean_and_may_be_sharpened():
         np.testing.assert_allclose(predictor.predict(X), mean if sharpness is None else sharpened(mean, 1.3))
         np.testing.assert_allclose([predictor.predict_row(row) for row in X[:9].tolist()], predictor.predict(X[:9]))
     assert blend(members[:1], [1.0], "binary") == members[0]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("learner", WEIGHTED)
+def test_rows_that_count_nothing_might_as_well_not_be_there(learner):
+    kept = np.arange(N) < 300
+    spoiled = TARGETS["binary"].copy()
+    spoiled[~kept] = 1 - spoiled[~kept]
+    answers = []
+    for weights in (kept.astype(float), None):
+        parameters = {"layers": [16], "max_iter": 300, "learning_rate_init": 0.01} if learner == "network" else PARAMETERS[learner]  # fmt: skip
+        made = fit_learner(learner, Sample(X, spoiled, "binary", 2, CATEGORIES, weights), parameters, 0)
+        answers.append(read_predictor(made.written, made.files).predict(X)[:, 1])
+    truth = TARGETS["binary"] == 1
+    apart = [float(item[truth].mean() - item[~truth].mean()) for item in answers]
+    assert apart[0] > apart[1] + 0.02
+
+
+@pytest.mark.parametrize("learner", MONOTONE)
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_a_direction_is_kept_on_every_row(learner, task):
+    for direction in (1, -1):
+        asked = sample(task)._replace(monotone=[direction, 0, 0, 0])
+        made = fit_learner(learner, asked, PARAMETERS[learner], 0)
+        predictor = read_predictor(made.written, made.files)
+        for row in X[:20]:
+            moved = np.tile(row, (50, 1))
+            moved[:, 0] = np.linspace(-3, 3, 50)
+            answers = predictor.predict(moved)
+            steps = np.diff(answers if task == "regression" else answers[:, 1]) * direction
+            assert steps.min() >= -1e-12

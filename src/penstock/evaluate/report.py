@@ -79,7 +79,7 @@ def _board(search: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     """Return the trials, best first."""
     if search is None:
         return []
-    higher = METRICS[search["trials"][0]["metric"]].higher
+    higher = search["higher"]
     return sorted(search["trials"], key=lambda trial: -trial["score"] if higher else trial["score"])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import numpy.typing as npt
 import polars as pl
 
@@ -25,7 +26,7 @@ from penstock.monitor.profile import profile_of
 from penstock.prepare.tables import ROW
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
-from penstock.train.searched import Searched, fit_given, fit_searched
+from penstock.train.searched import Searched, Wishes, fit_given, fit_searched
 from penstock.train.selection import useless_columns
 from penstock.train.split import Division
 from penstock.train.trials import run_trials
@@ -93,10 +94,12 @@ def trials(
         times = table[str(division.column)].to_physical().cast(pl.Float64).to_numpy()
     if group is not None:
         groups = table[group].cast(pl.String).fill_null("").to_numpy().astype(str)
+    how = Search(**search)
+    rows, selected = weights_of(table, how.weights, selected)
     fit = learning_of(features, usable(table, target, selected), target, labels, seed)
     if not fit(table[:_PROBED], codes[:_PROBED])[0].encoders:
         _need_columns(fit(table, codes)[0])
-    return run_trials(table, fit, codes, target.task, len(labels.values), Search(**search), seed, groups, times)
+    return run_trials(table, fit, codes, target.task, len(labels.values), how, seed, groups, times, rows)
 
 
 def trained(
@@ -114,10 +117,13 @@ def trained(
     trials: Any = None,
     given: Estimator | None = None,
     selected: list[Left] | None = None,
+    weights: str | None = None,
+    monotone: tuple[tuple[str, int], ...] = (),
     **others: Parts,
 ) -> Bundle:
     """Fit the best trial, or the given estimator, on all training rows, and write the model."""
     table, codes, labels = training_rows(featured, divided, target)
+    rows, selected = weights_of(table, weights, selected)
     columns = usable(table, target, selected)
     fit = learning_of(features, columns, target, labels, seed)
     classes = len(labels.values)
@@ -127,7 +133,7 @@ def trained(
         searched = msgspec.convert(trials, Searched)
         if searched.threshold is not None and target.threshold is None:
             labels = msgspec.structs.replace(labels, threshold=searched.threshold)
-        fitted, learner = fit_searched(table, fit, codes, target.task, classes, searched, seed)
+        fitted, learner = fit_searched(table, fit, codes, target.task, classes, searched, seed, Wishes(rows, monotone))
     assert isinstance(fitted, Encoding)
     _need_columns(fitted)
     fitted = Encoding(fitted.encoders, [*fitted.ignored, *((name, why) for name, why in selected or [])])
@@ -196,6 +202,34 @@ def _need_columns(fitted: Encoding) -> None:
     if not fitted.encoders:
         reasons = "; ".join(f"{name} {reason}" for name, reason in fitted.ignored[:5])
         raise DataError(f"no column is left to learn from ({reasons or 'there is only the target'})")
+
+
+def weights_of(
+    table: pl.DataFrame, column: str | None, selected: list[Left] | None
+) -> tuple[Array | None, list[Left] | None]:
+    """Return how much each row counts, and the columns left out with the one that says so.
+
+    Raises
+    ------
+    DataError
+        When there is no such column, or a row's weight is missing, negative or not a number.
+    """
+    if column is None:
+        return None, selected
+    if column not in table.columns:
+        raise DataError(f'ps.train.search(weights="{column}"): there is no such column')
+    if not table[column].dtype.is_numeric():
+        raise DataError(f'ps.train.search(weights="{column}"): it holds {table[column].dtype}, not numbers')
+    weights = table[column].cast(pl.Float64).to_numpy()
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any() or not weights.any():
+        raise DataError(
+            f'ps.train.search(weights="{column}"): {int(wrong.sum()):,} training rows have a weight that is missing, '
+            "negative or infinite; fill them with ps.prepare.fill, or leave them out with ps.prepare.filter"
+            if wrong.any()
+            else f'ps.train.search(weights="{column}"): all weights are 0'
+        )
+    return weights, [*(selected or []), (column, "says how much a row counts")]
 
 
 def usable(table: pl.DataFrame, target: Target, selected: list[Left] | None = None) -> list[str]:

@@ -33,7 +33,7 @@ from penstock.evaluate.measure import (
 from penstock.evaluate.paired import paired_gain, slice_gains
 from penstock.evaluate.report import ReportData
 from penstock.features.definitions import Feature
-from penstock.flow.models import Left, division_of, learning_of, training_rows, usable
+from penstock.flow.models import Left, division_of, learning_of, training_rows, usable, weights_of
 from penstock.flow.tables import facts_of, other_facts, snapshots
 from penstock.model import Model
 from penstock.prepare.operations import Note
@@ -118,9 +118,11 @@ def curve(
     metric: str | None,
     seed: int,
     selected: list[Left] | None = None,
+    weights: str | None = None,
 ) -> Curve:
     """Learn from growing parts of the training rows, at most 20,000 of them, and judge each on the same test rows."""
     train, learnt, labels = training_rows(featured, divided, target)
+    selected = weights_of(train, weights, selected)[1]
     test, codes = _judging(featured, divided, labels)
     some, asked = slice(None, None, -(-train.height // _CURVED)), slice(None, None, -(-test.height // _CURVED))
     train, learnt, test, codes = train[some], learnt[some], test[asked], codes[asked]

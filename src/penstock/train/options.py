@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import InputError
 
+Scorer = Callable[[Any, Any], float]
+"""A metric of one's own: from targets and predictions to a number."""
 LEARNERS = ("linear", "lightgbm", "catboost", "xgboost", "extra_trees", "neighbours", "network")
 
 
@@ -18,11 +20,14 @@ class Search:
 
     budget: float | str = "60s"
     learners: tuple[str, ...] = LEARNERS
-    metric: str | None = None
+    metric: str | Scorer | None = None
     trials: int | None = None
     folds: int = 5
     max_latency: float | str | None = None
     max_size: int | str | None = None
+    weights: str | None = None
+    monotone: tuple[tuple[str, int], ...] = ()
+    higher: bool = True
 
     @property
     def latency(self) -> float:
@@ -60,11 +65,14 @@ Train = Search | Estimator
 def search(
     budget: float | str = "60s",
     learners: Sequence[str] = LEARNERS,
-    metric: str | None = None,
+    metric: str | Scorer | None = None,
     trials: int | None = None,
     folds: int = 5,
     max_latency: float | str | None = None,
     max_size: int | str | None = None,
+    weights: str | None = None,
+    monotone: Mapping[str, int] | Sequence[tuple[str, int]] = (),
+    higher: bool = True,
 ) -> Search:
     """Try learners and their parameters by cross-validation inside the training rows, and let the best answer together.
 
@@ -82,8 +90,10 @@ def search(
     learners : sequence of str
         What to try: ``linear``, ``lightgbm``, ``catboost``, ``xgboost`` (these two where they are installed),
         ``extra_trees``, ``neighbours``, ``network``.
-    metric : str, optional
-        What decides; ROC AUC, log loss or RMSE by default.
+    metric : str or callable, optional
+        What decides between trials; ROC AUC, log loss or RMSE by default. A function takes class codes, shape
+        (n_rows,), and probabilities, shape (n_rows, n_classes), or numbers and numbers, and returns a number; of two
+        classes the positive one has code 1. The gate and the report have their own.
     trials : int, optional
         Most combinations to try.
     folds : int
@@ -93,6 +103,14 @@ def search(
         fewer or smaller ones answer together. The report shows what that costs.
     max_size : int or str, optional
         Most bytes of the learners, or such as ``"1MB"``; likewise.
+    weights : str, optional
+        Column that says how much each row counts to the learners; it is not learnt from, and not asked for later.
+        Metrics count all rows alike.
+    monotone : mapping of str to {1, -1}, optional
+        Columns with which the answer may only rise (1) or only fall (-1); only gradient-boosted trees keep to that, so
+        only they are tried.
+    higher : bool
+        Whether more of a metric that is a function is better.
 
     Raises
     ------
@@ -109,7 +127,15 @@ def search(
         raise InputError(f"ps.train.search(learners={list(learners)}): known learners are {', '.join(LEARNERS)}")
     if (trials is not None and trials < 1) or folds < 2:
         raise InputError("ps.train.search: trials must be at least 1 and folds at least 2")
-    made = Search(budget, tuple(learners), metric, trials, folds, max_latency, max_size)
+    directions = tuple(sorted(dict(monotone).items()))
+    wrong = [name for name, direction in directions if direction not in (1, -1)]
+    if wrong:
+        raise InputError(
+            f'ps.train.search(monotone=...): "{wrong[0]}" has {dict(directions)[wrong[0]]!r}; give 1 or -1'
+        )
+    if metric is not None and not isinstance(metric, str) and not callable(metric):
+        raise InputError(f"ps.train.search(metric={metric!r}): the name of a metric, or a function")
+    made = Search(budget, tuple(learners), metric, trials, folds, max_latency, max_size, weights, directions, higher)
     made.seconds, made.latency, made.size  # noqa: B018 - what cannot be read is refused here, not hours later
     return made
 

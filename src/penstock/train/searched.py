@@ -29,6 +29,10 @@ class Encoding(Protocol):
         """Encode a table: shape (n_rows, n_columns), NaN where missing."""
         ...
 
+    def blocks(self) -> list[tuple[str, slice]]:
+        """Each column of the table, and where it stands in the matrix."""
+        ...
+
     def categories(self) -> list[int]:
         """Of each matrix column the number of codes; 0 for a number."""
         ...
@@ -117,6 +121,8 @@ class Searched:
         Of two classes, above which probability the answer is yes, where the metric looks at answers.
     spread : Spread or None
         Of a number, how far from the answers the truth lay.
+    higher : bool
+        Whether more of the metric is better.
     failures : list of Failure
         What was ended or crashed.
     frontier : list of Option
@@ -130,9 +136,48 @@ class Searched:
     score: float | None = None
     threshold: float | None = None
     spread: Spread | None = None
+    higher: bool = True
     failures: list[Failure] = field(default_factory=list)
     frontier: list[Option] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What learners are to heed of the rows and columns.
+
+    Attributes
+    ----------
+    weights : array, shape (n_rows,), or None
+        How much each training row counts.
+    monotone : tuple of (str, int)
+        Columns, and 1 where the answer may only rise with them, -1 where it may only fall.
+    """
+
+    weights: Array | None = None
+    monotone: tuple[tuple[str, int], ...] = ()
+
+    def of(self, rows: Array | slice) -> Wishes:
+        """Return the same for some of the rows."""
+        return self if self.weights is None else Wishes(self.weights[rows], self.monotone)
+
+    def sample(self, encoding: Encoding, matrix: Array, target: Array, task: str, n_classes: int) -> Sample:
+        """Return rows to learn from.
+
+        Raises
+        ------
+        SearchError
+            When a column that is to have a direction is not one of numbers.
+        """
+        categories, directions = encoding.categories(), [0] * matrix.shape[1]
+        blocks = dict(encoding.blocks())
+        for name, direction in self.monotone:
+            block = blocks.get(name)
+            if block is None or block.stop - block.start != 1 or categories[block.start]:
+                why = "is not learnt from" if block is None else "is not a column of numbers"
+                raise SearchError(f'ps.train.search(monotone=...): "{name}" {why}')
+            directions[block.start] = direction
+        return Sample(matrix, target, task, n_classes, categories, self.weights, directions if self.monotone else None)
 
 
 def libraries(learners: Iterable[str]) -> list[str]:
@@ -154,6 +199,7 @@ def fit_searched(
     n_classes: int,
     searched: Searched,
     seed: int,
+    wishes: Wishes = Wishes(),
 ) -> tuple[Encoding, Fitted]:
     """Fit the trials that answer together on all training rows: the same bytes each time.
 
@@ -167,7 +213,7 @@ def fit_searched(
     packages = libraries(trial.learner for trial in members)
     count = min(cores(), len(members))
     with Workers(count, task, n_classes, packages) as workers:
-        workers.put(0, Sample(matrix, target, task, n_classes, encoding.categories()))
+        workers.put(0, wishes.sample(encoding, matrix, target, task, n_classes))
         # Only LightGBM gives the same bytes with any number of threads.
         threads = max(1, cores() // count) if len(matrix) > LARGE else 1
         started = [

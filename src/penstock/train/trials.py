@@ -22,14 +22,14 @@ from penstock.engine.recall import keep, recalled
 from penstock.engine.telling import tell
 from penstock.train.ensemble import MEMBERS, best_threshold, chosen_weights, fitted_sharpness, mixed
 from penstock.train.folds import folds_of
-from penstock.train.learners import Sample, installed
+from penstock.train.learners import MONOTONE, WEIGHTED, Sample, installed
 from penstock.train.learners.blend import sharpened
 from penstock.train.options import Search
 from penstock.train.portfolio import Draws, Parameters, named, portfolio
-from penstock.train.searched import Failure, FitEncoding, Option, Searched, SearchError, Trial, cores, libraries
+from penstock.train.searched import Failure, FitEncoding, Option, Searched, SearchError, Trial, Wishes, cores, libraries
 from penstock.train.spread import fitted_spread
 from penstock.train.workers import Done, Fit, Workers
-from penstock.types.metrics import PRIMARY, Metric, metric_named
+from penstock.types.metrics import PRIMARY, Metric, metric_named, metric_of
 from penstock.version import __version__
 
 Array = npt.NDArray[Any]
@@ -59,6 +59,7 @@ def run_trials(
     seed: int,
     groups: Array | None = None,
     times: Array | None = None,
+    weights: Array | None = None,
 ) -> Searched:
     """Try combinations until the list or the budget ends.
 
@@ -72,13 +73,16 @@ def run_trials(
         Class codes or numbers.
     groups, times : array, optional
         Rows of one group stay together; with times each fold judges rows later than it learnt from.
+    weights : array, optional
+        How much each row counts to the learners.
 
     Raises
     ------
     SearchError
         When no learner could be fitted.
     """
-    metric = metric_named(how.metric or PRIMARY[task], task, "ps.train.search(metric=...)")  # type: ignore[index, arg-type]
+    metric = _metric(how, task)
+    wishes = Wishes(weights, how.monotone)
     began = time.monotonic()
     whole = table.height
     if whole > _SEARCHED_ROWS:
@@ -86,8 +90,9 @@ def run_trials(
         table, target = table[rows], target[rows]
         groups = None if groups is None else groups[rows]
         times = None if times is None else times[rows]
+        wishes = wishes.of(rows)
     skewed = task == "regression" and bool(target.min() >= 0) and _skewness(target) > 1.0
-    there = [learner for learner in how.learners if installed(learner)]
+    there, notes = _usable(how, task)
     planned = portfolio(task, table.height, skewed, there)
     divided = folds_of(target, task, how.folds, seed, groups, times)
     with Workers(
@@ -96,12 +101,35 @@ def run_trials(
         search = _Search(workers, metric, how, seed, began, whole / table.height)
         for number, (learn, judge) in enumerate(divided):
             encoding, matrix = fit_encoding(table[learn], target[learn])
-            sample = Sample(matrix, target[learn], task, n_classes, encoding.categories())
+            sample = wishes.of(learn).sample(encoding, matrix, target[learn], task, n_classes)
             search.put(number, sample, encoding.matrix(table[judge]), target[judge])
         search.run(planned, there)
-    missing = sorted(set(how.learners) - set(there))
-    notes = [*search.notes, *(f"{name} is not installed: pip install 'penstock[{name}]'" for name in missing)]
-    return search.found(seed, notes)
+    return search.found(seed, [*search.notes, *notes])
+
+
+def _metric(how: Search, task: str) -> Metric:
+    if how.metric is None or isinstance(how.metric, str):
+        return metric_named(how.metric or PRIMARY[task], task, "ps.train.search(metric=...)")  # type: ignore[index, arg-type]
+    return metric_of(how.metric, task, how.higher)  # type: ignore[arg-type]
+
+
+def _usable(how: Search, task: str) -> tuple[list[str], list[str]]:
+    """Return the learners that can do what is asked, and why others are left out."""
+    if how.monotone and task == "multiclass":
+        raise SearchError("ps.train.search(monotone=...) asks for a number or two classes to predict")
+    there, notes = [], []
+    for learner in how.learners:
+        if not installed(learner):
+            notes.append(f"left {learner} out, which is not installed: pip install 'penstock[{learner}]'")
+        elif how.monotone and learner not in MONOTONE:
+            notes.append(f"left {learner} out, which cannot keep a direction")
+        elif how.weights and learner not in WEIGHTED:
+            notes.append(f"left {learner} out, to which all rows count alike")
+        else:
+            there.append(learner)
+    if not there:
+        raise SearchError(f"no learner is left: the search {'; it '.join(notes)}")
+    return there, notes
 
 
 def _skewness(target: Array) -> float:
@@ -147,7 +175,9 @@ class _Search:
         self.sizes.append(sample.matrix.nbytes)
         for part in (sample.matrix, sample.target, judge, judge_target):
             self.digest.update(np.ascontiguousarray(part).data)
-        self.digest.update(repr((sample.task, sample.classes, sample.categories)).encode())
+        self.digest.update(repr((sample.task, sample.classes, sample.categories, sample.monotone)).encode())
+        if sample.weights is not None:
+            self.digest.update(np.ascontiguousarray(sample.weights).data)
 
     @property
     def folds(self) -> int:
@@ -274,7 +304,8 @@ class _Search:
         error = next((item.error for item in parts if item.error), None)
         scores = [] if error else [round(self.metric.value(at, item.predicted), 10) for at, item in zip(self.targets, parts, strict=True)]  # type: ignore[arg-type]  # fmt: skip
         if not error and not all(map(math.isfinite, scores)):
-            error = f"its {self.metric.name} is not a number"
+            why = f" ({self.metric.problems[0]})" if self.metric.problems else ""
+            error = f"its {self.metric.name} is not a number{why}"
         if error:
             self.failures.append(Failure(trial.learner, trial.parameters, error))
             print(f"trial {trial.number + 1}: {trial.learner} failed: {error}", flush=True)  # noqa: T201
@@ -386,6 +417,7 @@ class _Search:
             None if score is None else round(score, 10),
             threshold,
             spread,
+            self.metric.higher,
             self.failures,
             self.frontier(),
             notes,

@@ -119,7 +119,11 @@ class Workers:
         """Write a fold's matrices where the workers read them."""
         place = Path(self._folder.name)
         np.save(place / f"{fold}-x.npy", np.ascontiguousarray(sample.matrix))
-        np.savez(place / f"{fold}.npz", target=sample.target, categories=np.array(sample.categories, dtype=np.int64))
+        more = {"weights": sample.weights, "monotone": sample.monotone}
+        np.savez(
+            place / f"{fold}.npz", target=sample.target, categories=np.array(sample.categories, dtype=np.int64),
+            **{name: np.asarray(value) for name, value in more.items() if value is not None},  # type: ignore[arg-type]
+        )  # fmt: skip
         if judge is not None and judge_target is not None:
             np.save(place / f"{fold}-judge.npy", np.ascontiguousarray(judge))
             np.save(place / f"{fold}-judge-target.npy", judge_target)
@@ -166,7 +170,10 @@ def _run(folder: str, task: str, classes: int, fit: Fit) -> Done:
     kept = np.load(place / f"{fit.fold}.npz")
     # Copied: some libraries refuse arrays that cannot be written to.
     matrix = np.array(np.load(place / f"{fit.fold}-x.npy", mmap_mode="r"))
-    sample = Sample(matrix, kept["target"], task, classes, kept["categories"].tolist())
+    sample = Sample(
+        matrix, kept["target"], task, classes, kept["categories"].tolist(), kept.get("weights"),
+        kept["monotone"].tolist() if "monotone" in kept else None,
+    )  # fmt: skip
     judge = place / f"{fit.fold}-judge.npy"
     # Sums of several threads end in other last bits: with one, the model is the same on a machine of any size.
     with threadpool_limits(1, user_api="blas"):

@@ -7,7 +7,7 @@ depends on the rows alone, such as the order of the scores, is worked out once f
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,8 @@ class Metric:
     bind: Callable[[Array, Array], Weighted]
     decides: bool = False
     """Whether it looks at the class that is answered, not at the probability."""
+    problems: list[str] = field(default_factory=list)
+    """What a metric that is a function raised last; filled as it is asked."""
 
     def at(self, threshold: float) -> Metric:
         """Return the metric for answers of yes above a threshold."""
@@ -254,6 +256,33 @@ METRICS: dict[str, Metric] = {
 
 PRIMARY: dict[Task, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
 """The metric that decides when the author names none."""
+
+
+def metric_of(function: Callable[[Array, Array], float], task: Task, higher: bool) -> Metric:
+    """Make a metric of a function; where it raises, the metric is not defined, and :attr:`Metric.problems` says why.
+
+    Examples
+    --------
+    >>> def bias(target, predicted):
+    ...     return abs(predicted.mean() - target.mean())
+    >>> metric_of(bias, "regression", False).value(np.array([1.0, 3.0]), np.array([2.0, 3.0]))
+    0.5
+    """
+    problems: list[str] = []
+
+    def bind(target: Array, predicted: Array) -> Weighted:
+        def value(weights: Array) -> float:
+            rows = np.repeat(np.arange(len(target)), weights.astype(np.int64))
+            try:
+                return float(function(target[rows], predicted[rows]))
+            except Exception as problem:
+                problems[:] = [f"{type(problem).__name__}: {problem}"]
+                return float("nan")
+
+        return value
+
+    name = getattr(function, "__name__", type(function).__name__)
+    return Metric(name, (task,), higher, bind, problems=problems)
 
 
 def metrics_for(task: Task) -> list[Metric]:

@@ -29,6 +29,10 @@ class Sample(NamedTuple):
         How many there are.
     categories : list of int
         Of each column the number of codes; 0 for a number.
+    weights : array, shape (n_rows,), optional
+        How much each row counts.
+    monotone : list of int, optional
+        Of each column 1 where the answer may only rise with it, -1 where it may only fall, else 0.
     """
 
     matrix: Matrix
@@ -36,6 +40,8 @@ class Sample(NamedTuple):
     task: str
     classes: int
     categories: list[int]
+    weights: npt.NDArray[Any] | None = None
+    monotone: list[int] | None = None
 
 
 class Watch(NamedTuple):
@@ -65,6 +71,10 @@ _FITS = {
 }
 """Learner to its module, function, and the package that it needs."""
 LEARNERS = tuple(_FITS)
+MONOTONE = ("lightgbm", "xgboost", "catboost")
+"""Learners that keep a direction."""
+WEIGHTED = tuple(name for name in LEARNERS if name != "neighbours")
+"""Learners to which rows may count differently."""
 
 
 def installed(learner: str) -> bool:

@@ -28,8 +28,10 @@ def fit_catboost(
     """Fit and write the model; `parameters` are CatBoost's own, and ``rounds``."""
     import catboost as cb
 
+    directed = {} if sample.monotone is None else {"monotone_constraints": sample.monotone}
     model = cb.CatBoost(
         {
+            **directed,
             "loss_function": _LOSSES[sample.task], "iterations": int(parameters.get("rounds", ROUNDS)), "random_seed": seed,
             "thread_count": threads, "verbose": 0, "allow_writing_files": False, "leaf_estimation_backtracking": "No",
             **{key: value for key, value in parameters.items() if key not in ("rounds", "target")},
@@ -40,7 +42,7 @@ def fit_catboost(
         extra = {"eval_set": (watch.matrix, watch.target), "early_stopping_rounds": PATIENCE}
         if watch.seconds is not None:
             extra["callbacks"] = [_Until(time.monotonic() + watch.seconds)]
-    model.fit(sample.matrix, sample.target, **extra)
+    model.fit(sample.matrix, sample.target, sample_weight=sample.weights, **extra)
     with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
         path = Path(folder) / "model.json"
         model.save_model(str(path), format="json")

@@ -19,7 +19,7 @@ def fit_extra_trees(
 
     options = {key: value for key, value in parameters.items() if key not in ("rounds", "target")}
     kind = ExtraTreesRegressor if sample.task == "regression" else ExtraTreesClassifier
-    model = kind(**options, random_state=seed, n_jobs=threads).fit(sample.matrix, sample.target)
+    model = kind(**options, random_state=seed, n_jobs=threads).fit(sample.matrix, sample.target, sample.weights)
     outputs = sample.classes if sample.task == "multiclass" else 1
     trees = [tree for item in model.estimators_ for tree in _trees(item.tree_, sample, outputs, len(model.estimators_))]
     written = {

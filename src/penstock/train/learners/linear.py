@@ -24,7 +24,7 @@ def fit_linear(
     parameters : mapping
         ``{"C": float}``, the inverse strength of the penalty.
     """
-    matrix, target, task, _, categories = sample
+    matrix, target, task, _, categories = sample[:5]
     design = Design.fit(matrix, categories)
     dense = design.apply(matrix)
     strength = float(parameters.get("C", 1.0))
@@ -32,14 +32,16 @@ def fit_linear(
         from sklearn.linear_model import Ridge
 
         centre, spread = float(target.mean()), float(target.std()) or 1.0
-        fitted = Ridge(alpha=1.0 / strength, random_state=seed).fit(dense, (target - centre) / spread)
+        fitted = Ridge(alpha=1.0 / strength, random_state=seed).fit(
+            dense, (target - centre) / spread, sample_weight=sample.weights
+        )
         weights = np.atleast_2d(fitted.coef_) * spread
         intercept = np.atleast_1d(fitted.intercept_) * spread + centre
     else:
         from sklearn.linear_model import LogisticRegression
 
         model = LogisticRegression(C=strength, max_iter=1000, random_state=seed)
-        fitted = model.fit(dense, target)
+        fitted = model.fit(dense, target, sample_weight=sample.weights)
         weights, intercept = fitted.coef_, fitted.intercept_
     buffer = io.BytesIO()
     np.save(buffer, np.column_stack([intercept, weights]), allow_pickle=False)

@@ -26,9 +26,9 @@ def fit_network(
     centre, spread, target = 0.0, 1.0, sample.target
     if sample.task == "regression":
         centre, spread = float(target.mean()), float(target.std()) or 1.0
-        fitted = MLPRegressor(**options).fit(dense, (target - centre) / spread)
+        fitted = MLPRegressor(**options).fit(dense, (target - centre) / spread, sample_weight=sample.weights)
     else:
-        fitted = MLPClassifier(**options).fit(dense, target)
+        fitted = MLPClassifier(**options).fit(dense, target, sample_weight=sample.weights)
     buffer = io.BytesIO()
     layers = {f"w{number}": layer for number, layer in enumerate(fitted.coefs_)}
     np.savez(buffer, **layers, **{f"b{number}": layer for number, layer in enumerate(fitted.intercepts_)})

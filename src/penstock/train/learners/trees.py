@@ -62,10 +62,14 @@ def fit_trees(
     """
     import lightgbm as lgb
 
-    matrix, target, task, classes, categories = sample
+    matrix, target, task, classes, categories = sample[:5]
     made = parameters_for(task, classes, parameters, seed, threads)
+    if sample.monotone is not None:
+        made["monotone_constraints"] = sample.monotone
     coded = [index for index, count in enumerate(categories) if count]
-    dataset = lgb.Dataset(matrix, target, categorical_feature=coded, free_raw_data=False, params=made)
+    dataset = lgb.Dataset(
+        matrix, target, weight=sample.weights, categorical_feature=coded, free_raw_data=False, params=made
+    )
     callbacks, valid = [], []
     if watch is not None:
         valid = [lgb.Dataset(watch.matrix, watch.target, reference=dataset, categorical_feature=coded, params=made)]

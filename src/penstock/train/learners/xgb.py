@@ -28,7 +28,9 @@ def fit_xgboost(
     }  # fmt: skip
     if sample.task == "multiclass":
         options["num_class"] = sample.classes
-    data = xgb.DMatrix(sample.matrix, sample.target, nthread=threads)
+    if sample.monotone is not None:
+        options["monotone_constraints"] = tuple(sample.monotone)
+    data = xgb.DMatrix(sample.matrix, sample.target, weight=sample.weights, nthread=threads)
     extra: dict[str, Any] = {}
     if watch is not None:
         judged = xgb.DMatrix(watch.matrix, watch.target, nthread=threads)
