@@ -174,7 +174,13 @@ def test_an_estimator_of_ones_own_choice(tmp_path):
 def test_a_stored_model_holds_no_pickle(done):
     _, _, _, result = done
     bundle = result["trained"]
-    assert {name.rpartition("/")[2] for name in bundle.files} <= {"trees.txt", "weights.npy", "weights.npz", "rows.npz"}
+    assert {name.rpartition("/")[2] for name in bundle.files} <= {
+        "trees.txt",
+        "weights.npy",
+        "weights.npz",
+        "rows.npz",
+        "background.npy",
+    }
     assert Model(bundle).manifest.pipeline == "customers"
 
 

@@ -277,3 +277,22 @@ def test_the_service_imports_nothing_heavy(served):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_an_answer_is_explained_where_that_is_asked_for(served):
+    client, _, _ = served
+    asked = rows(3)
+    plain = client.post("/predict", json={"rows": asked}).json()["predictions"]
+    why = client.post("/predict", json={"rows": asked, "explain": True}).json()["predictions"]
+    for one, other in zip(plain, why, strict=True):
+        assert "explanation" not in one
+        assert other["prediction"] == one["prediction"]
+        told = other["explanation"]
+        assert told["of"] == "gone"
+        total = told["base"] + sum(item["effect"] for item in told["reasons"])
+        assert total == pytest.approx(one["probabilities"]["gone"], abs=1e-9)
+        assert {"age", "city", "paid_per_order"} <= {item["column"] for item in told["reasons"]}
+    effects = [abs(item["effect"]) for item in why[0]["explanation"]["reasons"]]
+    assert effects == sorted(effects, reverse=True)
+    refused = client.post("/predict", json={"rows": asked * 50, "explain": True})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "too_many_rows")

@@ -7,6 +7,8 @@ request, which makes no data frame unless a feature needs one. The tests hold bo
 from __future__ import annotations
 
 import difflib
+import functools
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +20,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import DataError, InputError, StoreError
+from penstock.evaluate.reasons import effects_of
 from penstock.features.definitions import Written
 from penstock.features.encoding import Encoding
 from penstock.features.stored import Live, Stored, StoredAsof, StoredWindow, compacts, compute, read_past
@@ -36,6 +39,10 @@ from penstock.types.table import InMemory, Table
 Array = npt.NDArray[Any]
 FORMAT = 2
 """Of the manifest; a model of another format is refused."""
+
+
+BACKGROUND_FILE = "background.npy"
+"""Encoded training rows that explanations compare with."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -76,6 +83,47 @@ class Prediction:
     prediction: Any
     probabilities: dict[str, float] | None
     interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What one column adds to an answer.
+
+    Attributes
+    ----------
+    column : str
+        Which.
+    value : object
+        Its value in the prepared row.
+    effect : float
+        What it adds to the probability, or to the number.
+    """
+
+    column: str
+    value: Any
+    effect: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an answer is what it is.
+
+    Attributes
+    ----------
+    answer : Prediction
+        The answer.
+    of : str or None
+        The class whose probability is explained: the positive one of two, else the one that is answered.
+    base : float
+        Its mean over training rows; with all effects added it is the answer.
+    reasons : list of Reason
+        The largest effect first.
+    """
+
+    answer: Prediction
+    of: str | None
+    base: float
+    reasons: list[Reason]
 
 
 class Model:
@@ -327,6 +375,51 @@ class Model:
     def frame_of(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         """Make a raw table of rows as requests carry them; fields that a row lacks are null."""
         return frame_of(self.inputs, rows)
+
+    def explain(self, rows: Sequence[Mapping[str, Any]] | pl.DataFrame) -> list[Explanation]:
+        """Answer raw rows, and say what each column did: Shapley values, drawn (see :mod:`penstock.evaluate.reasons`).
+
+        Parameters
+        ----------
+        rows : sequence of mappings, or DataFrame
+            As for :meth:`predict`.
+
+        Raises
+        ------
+        RowsError, DataError
+            When rows do not fit the input schema.
+        StoreError
+            When the model was stored by a version that kept no rows to compare with.
+        """
+        answers = self.predict(rows)
+        frame = self.prepare(rows if isinstance(rows, pl.DataFrame) else self.frame_of(rows))
+        matrix, blocks = self.manifest.encoding.matrix(frame), self.manifest.encoding.blocks()
+        found = []
+        for number, answer in enumerate(answers):
+            at = None
+            if self.task != "regression":
+                at = 1 if self.task == "binary" else self.labels.values.index(answer.prediction)
+            base, effects = effects_of(
+                functools.partial(self._share, at), matrix[number], self._background, [block for _, block in blocks]
+            )
+            reasons = [
+                Reason(name, frame[name][number], float(effect))
+                for (name, _), effect in zip(blocks, effects, strict=True)
+            ]
+            reasons.sort(key=lambda reason: -abs(reason.effect))
+            found.append(Explanation(answer, None if at is None else self.labels.names[at], base, reasons))
+        return found
+
+    def _share(self, at: int | None, matrix: Array) -> Array:
+        predicted = np.asarray(self.predictor.predict(matrix))
+        return predicted if at is None else predicted[:, at]
+
+    @cached_property
+    def _background(self) -> Array:
+        data = self._files.get(BACKGROUND_FILE)
+        if data is None:
+            raise StoreError(f"model {self.name} keeps no training rows to compare with; train it again to explain it")
+        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
 
     @cached_property
     def _row_reader(self) -> Callable[[Sequence[Mapping[str, Any]]], list[list[float]]]:

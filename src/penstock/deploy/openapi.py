@@ -41,6 +41,18 @@ def describe(model: Any) -> dict[str, Any]:
             "description": f"holds the truth in {100 * float(model.interval):g} % of cases",
             "type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}], "minItems": 2, "maxItems": 2,
         }  # fmt: skip
+    answer["explanation"] = {
+        "description": "where it was asked for: base and all effects sum to the probability, or number, that is answered",
+        "type": "object",
+        "properties": {
+            "of": {"type": "string", "description": "the class whose probability is explained"},
+            "base": {"type": "number", "description": "the mean answer to training rows"},
+            "reasons": {
+                "type": "array",
+                "items": _object({"column": {"type": "string"}, "value": {}, "effect": {"type": "number"}}),
+            },
+        },
+    }
     problem = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
     return {
         "openapi": "3.1.0",
@@ -59,19 +71,24 @@ def describe(model: Any) -> dict[str, Any]:
         "components": {
             "schemas": {
                 "Row": row,
-                "Rows": _object(
-                    {
-                        "rows": {
-                            "type": "array",
-                            "items": {"$ref": "#/components/schemas/Row"},
-                            "maxItems": 10000,
-                        }
-                    }
-                ),
+                "Rows": {
+                    "type": "object",
+                    "properties": {
+                        "rows": {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "maxItems": 10000},
+                        "explain": {"type": "boolean", "description": "say why, of at most 100 rows", "default": False},
+                    },
+                    "required": ["rows"],
+                },
                 "Predictions": _object(
                     {
                         "model": _object({"name": {"type": "string"}, "version": {"type": "integer"}}),
-                        "predictions": {"type": "array", "items": _object(answer)},
+                        "predictions": {
+                            "type": "array",
+                            "items": {
+                                **_object(answer),
+                                "required": [item for item in answer if item != "explanation"],
+                            },
+                        },
                     }
                 ),
                 "Labels": _object(

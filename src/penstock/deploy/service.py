@@ -24,6 +24,8 @@ MAX_BYTES = 16 * 1024 * 1024
 """Largest request."""
 MAX_ROWS = 10_000
 """Most rows of one request."""
+MAX_EXPLAINED = 100
+"""Rows of one request that are explained: each takes thousands of answers."""
 
 
 class Answer(Protocol):
@@ -53,6 +55,10 @@ class Served(Protocol):
 
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Answer]:
         """Answer raw rows, or raise :class:`RowsError`."""
+        ...
+
+    def explain(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        """Answer raw rows and say why, or raise :class:`RowsError`."""
         ...
 
     def check_label(self, label: Any) -> str | None:
@@ -86,6 +92,7 @@ Record = Callable[[int, list[tuple[str, Mapping[str, Any], Answer]]], None]
 
 class _Predict(msgspec.Struct):
     rows: list[Any]
+    explain: bool = False
 
 
 class _Label(msgspec.Struct):
@@ -107,11 +114,24 @@ class _Named(msgspec.Struct):
     version: int
 
 
+class _Reason(msgspec.Struct):
+    column: str
+    value: Any
+    effect: float
+
+
+class _Why(msgspec.Struct):
+    base: float
+    reasons: list[_Reason]
+    of: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class _Prediction(msgspec.Struct):
     id: str
     prediction: Any
     probabilities: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
     interval: tuple[float, float] | msgspec.UnsetType = msgspec.UNSET
+    explanation: _Why | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Predictions(msgspec.Struct):
@@ -125,6 +145,11 @@ _events_decoder = msgspec.json.Decoder(_Events)
 _encode = msgspec.json.Encoder().encode
 _BUSY = ("/predict", "/feedback", "/events")
 _JSON = [(b"content-type", b"application/json")]
+
+
+def _why(explained: Any) -> _Why:
+    reasons = [_Reason(item.column, item.value, item.effect) for item in explained.reasons]
+    return _Why(explained.base, reasons, msgspec.UNSET if explained.of is None else explained.of)
 
 
 class Service:
@@ -242,10 +267,20 @@ class Service:
 
     def _predict(self, body: bytes) -> tuple[int, bytes]:
         model = self.model
-        rows = _predict_decoder.decode(body).rows
+        asked = _predict_decoder.decode(body)
+        rows = asked.rows
         if len(rows) > MAX_ROWS:
             return _problem(422, "too_many_rows", f"{len(rows)} rows in one request; at most {MAX_ROWS} are answered")
-        answers = model.predict_rows(rows)
+        answers: Sequence[Answer]
+        whys: Sequence[_Why | msgspec.UnsetType] = [msgspec.UNSET] * len(rows)
+        if asked.explain:
+            if len(rows) > MAX_EXPLAINED:
+                most = f"{len(rows)} rows in one request; at most {MAX_EXPLAINED} are explained"
+                return _problem(422, "too_many_rows", most)
+            explained = model.explain(rows)
+            answers, whys = [item.answer for item in explained], [_why(item) for item in explained]
+        else:
+            answers = model.predict_rows(rows)
         process, numbers = self.process, self.numbers
         kept = [(f"{process}-{next(numbers)}", row, answer) for row, answer in zip(rows, answers, strict=True)]
         try:
@@ -268,8 +303,9 @@ class Service:
                 answer.prediction,
                 msgspec.UNSET if answer.probabilities is None else answer.probabilities,
                 msgspec.UNSET if answer.interval is None else answer.interval,
+                why,
             )
-            for id_, _, answer in kept
+            for (id_, _, answer), why in zip(kept, whys, strict=True)
         ]
         return 200, _encode(_Predictions(_Named(model.name, model.version), predictions))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,14 @@ import polars as pl
 from penstock.engine.step import LazyPartitions, Partitions
 from penstock.errors import DataError
 from penstock.evaluate.leaks import find_leaks
+from penstock.evaluate.reasons import BACKGROUND
 from penstock.features.columns import Categories, Select, Text
 from penstock.features.definitions import Calendar, Feature, Written, expressions_of
 from penstock.features.encoding import Encoding, fit_learning
 from penstock.features.stored import Stored, compacts, write_past
 from penstock.flow.tables import facts_of, other_facts, stored_features, tables_of
 from penstock.inputs import input_columns, table_of
-from penstock.model import FORMAT
+from penstock.model import BACKGROUND_FILE, FORMAT
 from penstock.monitor.profile import profile_of
 from penstock.prepare.tables import ROW
 from penstock.store.formats import Bundle
@@ -173,9 +175,16 @@ def trained(
         "spread": None if target.interval is None or given is not None else searched.spread,
         "level": None if target.interval is None else str(target.interval),
     }
-    files = dict(learner.files)
+    some = np.sort(np.random.default_rng(seed).permutation(table.height)[:BACKGROUND])
+    files = {**learner.files, BACKGROUND_FILE: _written(fitted.matrix(table[some]))}
     files |= {f"past/{number}.parquet": write_past(item) for number, item in enumerate(past) if item is not None}
     return Bundle(msgspec.to_builtins(manifest), files)
+
+
+def _written(matrix: Array) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, matrix, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _looked_up(stored: Sequence[Stored]) -> set[str]:
