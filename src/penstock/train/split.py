@@ -154,6 +154,11 @@ def _by_time(table: pl.DataFrame, column: str, test: float | str) -> tuple[Flags
         raise DataError(
             f'split by time: column "{column}" holds {moments.dtype}, not times; read it with ps.prepare.cast'
         )
+    if table.height and moments.min() == moments.max():
+        raise DataError(
+            f'split by time: every "{column}" is {moments[0]}, so no row is later than another; '
+            "divide in another way: ps.split.stratified() or ps.split.random()"
+        )
     if isinstance(test, str):
         from datetime import timedelta
 

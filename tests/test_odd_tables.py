@@ -1,0 +1,105 @@
+"""Tables that break other tools: each either gives a model, or is refused with what is wrong and what to do."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import penstock as ps
+from penstock.errors import InputError
+from penstock.store.store import open_store
+
+
+def table(n=300, seed=0):
+    random = np.random.default_rng(seed)
+    x = random.normal(size=n)
+    said = np.where(x + random.normal(0, 0.5, n) > 0, "yes", "no")
+    return pl.DataFrame({"x": x, "c": random.choice(list("abc"), n), "y": said})
+
+
+@pytest.fixture
+def run(tmp_path):
+    store = open_store(tmp_path / "s")
+
+    def go(rows, target, time=None, train=None, **stages):
+        rows.write_csv(tmp_path / "rows.csv")
+        pipeline = ps.Pipeline(
+            "odd", ingest=ps.ingest.files(str(tmp_path / "rows.csv"), time=time), target=target,
+            train=train or ps.train.search(trials=3, folds=3), evaluate=ps.evaluate.gate(beat_baseline=False),
+            file=str(tmp_path / "p.py"), **stages,
+        )  # fmt: skip
+        done = pipeline.run(store)
+        done.raise_for_status()
+        return done
+
+    yield go
+    store.close()
+
+
+ROW = pl.int_range(pl.len())
+
+
+@pytest.mark.parametrize(
+    ("rows", "target", "says"),
+    [
+        (table().with_columns(y=pl.lit("yes")), ps.binary("y"), "every value is 'yes'"),
+        (
+            table().with_columns(y=pl.when(ROW == 5).then(pl.lit("z")).otherwise(pl.col("y"))),
+            ps.multiclass("y"),
+            "the class 'z' has a single row",
+        ),
+        (table().with_columns(y=pl.lit(3.0)), ps.regression("y"), "there is nothing to learn"),
+        (
+            pl.DataFrame({"a": [None] * 100, "b": [None] * 100, "c": [None] * 100, "y": ["yes", "no"] * 50}),
+            ps.binary("y"),
+            "no column is left to learn from .a is empty",
+        ),
+    ],
+    ids=["one class", "a class of one row", "constant target", "nothing but nulls"],
+)
+def test_what_cannot_be_learnt_is_refused_with_a_reason(run, rows, target, says):
+    with pytest.raises(InputError, match=says):
+        run(rows, target)
+
+
+def test_times_that_are_all_equal_are_refused(run):
+    with pytest.raises(InputError, match="no row is later than another"):
+        run(table().with_columns(t=pl.lit("2024-01-01T00:00:00")), ps.binary("y"), time="t")
+
+
+@pytest.mark.parametrize(
+    ("rows", "target", "stages"),
+    [
+        (table(20), ps.binary("y"), {}),
+        (table(20).with_columns(y=pl.col("x") * 2), ps.regression("y"), {}),
+        (pl.concat([table(60)] * 5), ps.binary("y"), {}),
+        (table().with_columns(g=ROW.cast(pl.String) + "u"), ps.binary("y"), {"split": ps.split.group("g")}),
+    ],
+    ids=["20 rows, two classes", "20 rows, numbers", "every row five times", "groups of one row"],
+)
+def test_small_and_odd_tables_give_a_model(run, rows, target, stages):
+    done = run(rows, target, **stages)
+    assert done.status == "succeeded"
+    assert np.isfinite(done.metrics[done.metric].value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_target_that_is_no_number_is_neither_learnt_nor_judged(run, value):
+    rows = table().with_columns(y=pl.when(ROW % 50 == 7).then(value).otherwise(pl.col("x")))
+    done = run(rows, ps.regression("y"))
+    assert int((~done["divided"]["kept"]).sum()) == 6
+    assert done.metrics["rmse"].value < 0.5
+
+
+def test_a_hundred_thousand_categories_are_learnt_within_reason(run):
+    random = np.random.default_rng(0)
+    x = random.normal(size=120_000)
+    rows = pl.DataFrame({"u": [f"k{i % 100_000}" for i in range(len(x))], "x": x, "y": np.where(x > 0, "yes", "no")})
+    done = run(rows, ps.binary("y"), train=ps.train.search(trials=1, folds=2))
+    assert done.metrics["roc_auc"].value > 0.95
+
+
+def test_a_budget_that_is_too_small_gives_the_linear_model_and_says_how_much_is_needed(run):
+    done = run(table(20_000), ps.binary("y"), train=ps.train.search(budget=0.01))
+    (trial,) = done["trials"]["trials"]
+    assert trial["learner"] == "linear"
+    assert any("allowed one trial; give at least" in note for note in done["trials"]["notes"])
