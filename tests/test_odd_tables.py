@@ -103,3 +103,17 @@ def test_a_budget_that_is_too_small_gives_the_linear_model_and_says_how_much_is_
     (trial,) = done["trials"]["trials"]
     assert trial["learner"] == "linear"
     assert any("allowed one trial; give at least" in note for note in done["trials"]["notes"])
+
+
+def test_a_gap_is_neither_learnt_nor_judged(run):
+    days = (
+        table(400)
+        .with_columns(day=pl.date(2024, 1, 1) + pl.duration(days=ROW // 4))
+        .sample(fraction=1, shuffle=True, seed=0)
+    )
+    done = run(days, ps.binary("y"), split=ps.split.time("day", test="20d", gap="5d"))
+    at = pl.Series(done["featured"]["day"])
+    learnt, judged = at.filter(done["divided"]["kept"] & ~done["divided"]["test"]), at.filter(done["divided"]["test"])
+    assert (judged.min() - learnt.max()).days == 5
+    assert (len(learnt), len(judged)) == (400 - 20 * 4 - 16, 20 * 4)
+    assert "16 rows of the 5d before are neither learnt nor judged" in done["divided"]["division"]["text"]

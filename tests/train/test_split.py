@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import customers
 
 from penstock.errors import DataError, InputError
-from penstock.train.split import divide, looks_at
+from penstock.train.split import divide, looks_at, within_gap
 from penstock.types.split import Split, group, random, stratified, time
 
 
@@ -77,3 +77,12 @@ def test_a_column_that_is_not_there_is_told_with_those_that_are():
     with pytest.raises(DataError, match='no column "when"; there are: a, b, y'):
         looks_at(schema, time("when"), "y", None)
     assert looks_at(schema, time("a"), "y", None) == ["y", "a"]
+
+
+def test_rows_within_the_gap_are_found():
+    days = pl.Series("day", [dt.date(2024, 1, 1) + dt.timedelta(days=i) for i in range(30)])
+    test = np.arange(30) >= 25
+    assert np.flatnonzero(within_gap(days, test, 7 * 86400.0)).tolist() == [19, 20, 21, 22, 23, 24]
+    assert not within_gap(days, test, 86400.0).any()
+    with pytest.raises(DataError, match="make it shorter"):
+        within_gap(days, test, 300 * 86400.0)

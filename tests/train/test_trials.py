@@ -207,3 +207,9 @@ def test_options_that_cannot_be_are_refused():
         with pytest.raises(InputError):
             wrong()
     assert isinstance(estimator(Ridge()), Estimator)
+
+
+def test_folds_by_time_keep_the_gap():
+    times = np.random.default_rng(0).permutation(N).astype(float)
+    for learn, judge in folds_of(TARGETS["regression"], "regression", 4, 0, None, times, gap=30.0):
+        assert times[judge].min() - times[learn].max() >= 30

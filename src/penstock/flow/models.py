@@ -30,7 +30,7 @@ from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
 from penstock.train.searched import Searched, Wishes, fit_given, fit_searched
 from penstock.train.selection import useless_columns
-from penstock.train.split import Division
+from penstock.train.split import Division, seconds_in
 from penstock.train.trials import run_trials
 from penstock.types.labels import Labels, fit_labels
 from penstock.types.metrics import PRIMARY
@@ -93,7 +93,7 @@ def trials(
     division = division_of(divided)
     times = groups = None
     if division.kind == "time":
-        times = table[str(division.column)].to_physical().cast(pl.Float64).to_numpy()
+        times = seconds_in(table[str(division.column)])
     if group is not None:
         groups = table[group].cast(pl.String).fill_null("").to_numpy().astype(str)
     how = Search(**search)
@@ -101,7 +101,7 @@ def trials(
     fit = learning_of(features, usable(table, target, selected), target, labels, seed)
     if not fit(table[:_PROBED], codes[:_PROBED])[0].encoders:
         _need_columns(fit(table, codes)[0])
-    return run_trials(table, fit, codes, target.task, len(labels.values), how, seed, groups, times, rows)
+    return run_trials(table, fit, codes, target.task, len(labels.values), how, seed, groups, times, rows, division.gap)
 
 
 def trained(

@@ -31,7 +31,8 @@ from penstock.prepare.rules import read_rules
 from penstock.prepare.tables import ROW, Change, Facts, normalised
 from penstock.prepare.validation import Finding, check_rules, stop_for
 from penstock.store.formats import Bundle
-from penstock.train.split import divide, looks_at
+from penstock.train.split import divide, looks_at, within_gap
+from penstock.types.durations import seconds_of
 from penstock.types.labels import fit_labels
 from penstock.types.parse import Parse
 from penstock.types.split import Split
@@ -186,9 +187,15 @@ def divided(prepared: Parts, checked: list[Any], split: Split, target: Target, t
             yield frame.filter(kept[start : start + frame.height])
 
     flags, division = divide(looked.filter(kept), split, target.column, target.task, time, rows)
-    test = np.zeros(table.height, dtype=np.bool_)
-    test[np.flatnonzero(kept.to_numpy())] = flags
-    return Partitions({"test": test, "kept": kept.to_numpy(), "division": division})
+    test, usable = np.zeros(table.height, dtype=np.bool_), kept.to_numpy().copy()
+    places = np.flatnonzero(usable)
+    test[places] = flags
+    gap = seconds_of(split.gap)
+    if division.kind == "time" and gap:
+        between = within_gap(looked.filter(kept)[str(division.column)], flags, gap)
+        usable[places[between]] = False
+        division = division.with_gap(split.gap, gap, int(between.sum()))
+    return Partitions({"test": test, "kept": usable, "division": division})
 
 
 def repaired(

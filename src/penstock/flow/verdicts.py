@@ -106,6 +106,7 @@ def evaluated(
 
 _COMPARED = 20_000
 _SHOWN = 6
+_RARE = 0.1
 _CURVED = 20_000
 
 
@@ -241,6 +242,22 @@ def card(**inputs: Any) -> bytes:
     return write_card(_told(**inputs))
 
 
+def _rare(model: Model, featured: pl.DataFrame, divided: Partitions[Any]) -> list[Note]:
+    """Tell of a class with few training rows what was done about it."""
+    if model.task == "regression":
+        return []
+    column = featured.filter(pl.Series(divided["kept"] & ~divided["test"]))[model.labels.column]
+    counts = np.bincount(model.labels.codes(column).astype(np.int64), minlength=len(model.labels.names))
+    rarest = int(counts.argmin())
+    if counts[rarest] > _RARE * counts.sum():
+        return []
+    text = (
+        f"{model.labels.names[rarest]} is rare: {counts[rarest] / counts.sum():.2%} of the training rows; rows are not "
+        "reweighted, so that probabilities mean what they say; where yes is answered, costs or a threshold decide"
+    )
+    return [Note("train", model.labels.column, int(counts[rarest]), text)]
+
+
 def _told(
     prepared: Parts,
     inferred: Parts,
@@ -272,6 +289,7 @@ def _told(
             for note in other_facts(name, others).notes
         ),
         *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored),
+        *_rare(model, featured, divided),
     ]
     return ReportData(
         pipeline=model.manifest.pipeline,
@@ -280,7 +298,7 @@ def _told(
         classes=model.labels.names,
         rows_in=facts.rows_in,
         rows_out=facts.rows_out,
-        without_target=int((~divided["kept"]).sum()),
+        without_target=int((~divided["kept"]).sum()) - division_of(divided).left_out,
         columns=[*facts.raw, *((item, "made") for item in model.manifest.encoding.columns() if item not in raw)],
         kinds=model.manifest.encoding.kinds(),
         notes=[(note.stage, note.column or "", note.count, note.text) for note in notes],

@@ -13,9 +13,16 @@ LARGE = 100_000
 
 
 def folds_of(
-    target: Array, task: str, folds: int, seed: int, groups: Array | None, times: Array | None
+    target: Array, task: str, folds: int, seed: int, groups: Array | None, times: Array | None, gap: float = 0.0
 ) -> list[tuple[Array, Array]]:
     """Divide training rows for cross-validation: by time, by group, by class or by chance.
+
+    Parameters
+    ----------
+    times : array, optional
+        When each row happened; each fold judges rows later than it learns from.
+    gap : float
+        In the units of `times`: by how much later at least.
 
     Returns
     -------
@@ -29,6 +36,9 @@ def folds_of(
     if times is not None:
         order = np.argsort(times, kind="stable")
         found = [(order[a], order[b]) for a, b in TimeSeriesSplit(count).split(rows)]
+        if gap:
+            found = [(a[times[a] <= times[b].min() - gap], b) for a, b in found]
+            found = [(a, b) for a, b in found if len(a)]
         if task != "regression":  # an early part may know one class only
             found = [(a, b) for a, b in found if len(np.unique(target[a])) == len(np.unique(target))]
         return found or [(order[: len(order) * 3 // 4], order[len(order) * 3 // 4 :])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,10 @@ class Division:
         Rows.
     text : str
         In words.
+    gap : float
+        Seconds between what is learnt and what is judged.
+    left_out : int
+        Rows within the gap.
     """
 
     kind: str
@@ -47,6 +51,13 @@ class Division:
     train: int
     test: int
     text: str
+    gap: float = 0.0
+    left_out: int = 0
+
+    def with_gap(self, written: float | str, seconds: float, left_out: int) -> Division:
+        """Return the same with rows left out."""
+        text = f"{self.text}; {left_out:,} rows of the {written} before are neither learnt nor judged"
+        return replace(self, train=self.train - left_out, text=text, gap=seconds, left_out=left_out)
 
 
 def looks_at(schema: Mapping[str, pl.DataType], how: Split, target: str, time: str | None) -> list[str]:
@@ -134,6 +145,37 @@ def divide(
             "Give more rows, or another share with ps.split."
         )
     return flags, Division(kind, column, table.height - n_test, n_test, f"{text}{why}")
+
+
+def seconds_in(moments: pl.Series) -> npt.NDArray[np.float64]:
+    """Return moments in seconds; numbers stay as they are.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> seconds_in(pl.Series([date(1970, 1, 2)]))
+    array([86400.])
+    """
+    if moments.dtype.is_temporal():
+        return moments.cast(pl.Datetime("us")).to_physical().cast(pl.Float64).to_numpy() / 1e6
+    return moments.cast(pl.Float64).to_numpy()
+
+
+def within_gap(moments: pl.Series, test: Flags, gap: float) -> Flags:
+    """Return which rows lie in the time before the first test row.
+
+    Raises
+    ------
+    DataError
+        When no row is left to learn from.
+    """
+    at = seconds_in(moments)
+    found = ~test & (at > at[test].min() - gap)
+    if (test | found).all():
+        raise DataError(
+            f"split by time: no row is older than the gap of {gap:g} s before the test rows; make it shorter"
+        )
+    return np.asarray(found)
 
 
 def _time_column(table: pl.DataFrame, target: str) -> str | None:

@@ -60,6 +60,7 @@ def run_trials(
     groups: Array | None = None,
     times: Array | None = None,
     weights: Array | None = None,
+    gap: float = 0.0,
 ) -> Searched:
     """Try combinations until the list or the budget ends.
 
@@ -75,6 +76,8 @@ def run_trials(
         Rows of one group stay together; with times each fold judges rows later than it learnt from.
     weights : array, optional
         How much each row counts to the learners.
+    gap : float
+        In the units of `times`: by how much later the rows that judge are at least.
 
     Raises
     ------
@@ -94,7 +97,7 @@ def run_trials(
     skewed = task == "regression" and bool(target.min() >= 0) and _skewness(target) > 1.0
     there, notes = _usable(how, task)
     planned = portfolio(task, table.height, skewed, there)
-    divided = folds_of(target, task, how.folds, seed, groups, times)
+    divided = folds_of(target, task, how.folds, seed, groups, times, gap)
     with Workers(
         min(cores(), len(divided)), task, n_classes, libraries(learner for learner, _ in planned[: how.trials])
     ) as workers:

@@ -15,6 +15,7 @@ class Split:
     kind: Literal["auto", "random", "stratified", "group", "time"]
     test: float | str = 0.2
     column: str | None = None
+    gap: float | str = 0.0
 
 
 def random(test: float = 0.2) -> Split:
@@ -50,7 +51,7 @@ def group(column: str, test: float = 0.2) -> Split:
     return Split("group", _share(test), column)
 
 
-def time(column: str | None = None, test: float | str = 0.2) -> Split:
+def time(column: str | None = None, test: float | str = 0.2, gap: float | str = 0.0) -> Split:
     """Judge by the latest rows.
 
     Parameters
@@ -59,18 +60,22 @@ def time(column: str | None = None, test: float | str = 0.2) -> Split:
         What says when a row happened; that of ``ingest.files(time=...)`` when left out.
     test : float or str
         The share of rows, or a length of time such as ``"30d"``.
+    gap : float or str
+        Seconds, or such as ``"7d"``: rows of so long before the first test row are neither learnt nor judged, as when
+        the truth becomes known late; the folds of the search keep the same distance.
 
     Examples
     --------
-    >>> time("day", test="30d").test
+    >>> time("day", test="30d", gap="7d").test
     '30d'
     """
     from penstock.types.durations import seconds_of
 
+    seconds_of(gap)
     if isinstance(test, str):
         seconds_of(test)
-        return Split("time", test, column)
-    return Split("time", _share(test), column)
+        return Split("time", test, column, gap)
+    return Split("time", _share(test), column, gap)
 
 
 def _share(test: float) -> float:
