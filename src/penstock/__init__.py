@@ -12,10 +12,11 @@ from penstock.version import __version__
 
 if TYPE_CHECKING:
     from penstock import deploy, evaluate, features, ingest, monitor, prepare, split, train
+    from penstock.answers import Prediction
     from penstock.engine.graph import Graph
     from penstock.engine.step import LazyPartitions, Partitions, source, step
     from penstock.errors import PenstockError
-    from penstock.model import Model, Prediction
+    from penstock.model import Model
     from penstock.outcome import PipelineRun, load
     from penstock.pipeline import Pipeline
     from penstock.store.store import open_store
@@ -56,7 +57,7 @@ _HOMES = {
     "PenstockError": "errors",
     "Pipeline": "pipeline",
     "PipelineRun": "outcome",
-    "Prediction": "model",
+    "Prediction": "answers",
     "binary": "types.target",
     "load": "outcome",
     "multiclass": "types.target",

@@ -10,7 +10,6 @@ import difflib
 import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.answers import Explanation, Prediction, Reason
 from penstock.errors import DataError, InputError, StoreError
 from penstock.evaluate.reasons import effects_of
 from penstock.features.definitions import Written
@@ -64,66 +64,6 @@ class Manifest(msgspec.Struct, frozen=True):
     metric: str
     spread: Spread | None = None
     level: str | None = None
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One answer.
-
-    Attributes
-    ----------
-    prediction : object
-        The likeliest class, as it stands in the data, or a number.
-    probabilities : dict or None
-        Class to probability; None for a regression.
-    interval : tuple of float, optional
-        Of a number, between which the truth lies as often as ``ps.regression(interval=...)`` says.
-    """
-
-    prediction: Any
-    probabilities: dict[str, float] | None
-    interval: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Reason:
-    """What one column adds to an answer.
-
-    Attributes
-    ----------
-    column : str
-        Which.
-    value : object
-        Its value in the prepared row.
-    effect : float
-        What it adds to the probability, or to the number.
-    """
-
-    column: str
-    value: Any
-    effect: float
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why an answer is what it is.
-
-    Attributes
-    ----------
-    answer : Prediction
-        The answer.
-    of : str or None
-        The class whose probability is explained: the positive one of two, else the one that is answered.
-    base : float
-        Its mean over training rows; with all effects added it is the answer.
-    reasons : list of Reason
-        The largest effect first.
-    """
-
-    answer: Prediction
-    of: str | None
-    base: float
-    reasons: list[Reason]
 
 
 class Model:

@@ -16,6 +16,16 @@ from typing import Any, Protocol
 
 import msgspec
 
+from penstock.deploy.messages import (
+    Named,
+    Prediction,
+    Predictions,
+    Why,
+    read_events,
+    read_feedback,
+    read_predict,
+    why_of,
+)
 from penstock.deploy.openapi import describe
 from penstock.errors import InputError, PenstockError
 from penstock.types.rows import RowsError
@@ -90,66 +100,9 @@ Record = Callable[[int, list[tuple[str, Mapping[str, Any], Answer]]], None]
 """Keeps a model version's answers: id, row and answer of each."""
 
 
-class _Predict(msgspec.Struct):
-    rows: list[Any]
-    explain: bool = False
-
-
-class _Label(msgspec.Struct):
-    id: str
-    label: Any
-
-
-class _Feedback(msgspec.Struct):
-    labels: list[_Label]
-
-
-class _Events(msgspec.Struct):
-    table: str
-    rows: list[Any]
-
-
-class _Named(msgspec.Struct):
-    name: str
-    version: int
-
-
-class _Reason(msgspec.Struct):
-    column: str
-    value: Any
-    effect: float
-
-
-class _Why(msgspec.Struct):
-    base: float
-    reasons: list[_Reason]
-    of: str | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Prediction(msgspec.Struct):
-    id: str
-    prediction: Any
-    probabilities: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
-    interval: tuple[float, float] | msgspec.UnsetType = msgspec.UNSET
-    explanation: _Why | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Predictions(msgspec.Struct):
-    model: _Named
-    predictions: list[_Prediction]
-
-
-_predict_decoder = msgspec.json.Decoder(_Predict)
-_feedback_decoder = msgspec.json.Decoder(_Feedback)
-_events_decoder = msgspec.json.Decoder(_Events)
 _encode = msgspec.json.Encoder().encode
 _BUSY = ("/predict", "/feedback", "/events")
 _JSON = [(b"content-type", b"application/json")]
-
-
-def _why(explained: Any) -> _Why:
-    reasons = [_Reason(item.column, item.value, item.effect) for item in explained.reasons]
-    return _Why(explained.base, reasons, msgspec.UNSET if explained.of is None else explained.of)
 
 
 class Service:
@@ -267,18 +220,18 @@ class Service:
 
     def _predict(self, body: bytes) -> tuple[int, bytes]:
         model = self.model
-        asked = _predict_decoder.decode(body)
+        asked = read_predict(body)
         rows = asked.rows
         if len(rows) > MAX_ROWS:
             return _problem(422, "too_many_rows", f"{len(rows)} rows in one request; at most {MAX_ROWS} are answered")
         answers: Sequence[Answer]
-        whys: Sequence[_Why | msgspec.UnsetType] = [msgspec.UNSET] * len(rows)
+        whys: Sequence[Why | msgspec.UnsetType] = [msgspec.UNSET] * len(rows)
         if asked.explain:
             if len(rows) > MAX_EXPLAINED:
                 most = f"{len(rows)} rows in one request; at most {MAX_EXPLAINED} are explained"
                 return _problem(422, "too_many_rows", most)
             explained = model.explain(rows)
-            answers, whys = [item.answer for item in explained], [_why(item) for item in explained]
+            answers, whys = [item.answer for item in explained], [why_of(item) for item in explained]
         else:
             answers = model.predict_rows(rows)
         process, numbers = self.process, self.numbers
@@ -298,7 +251,7 @@ class Service:
                 _tell(f"warning: the prediction log cannot be written: {error}; answers go on")
         self._rows.inc(len(kept))
         predictions = [
-            _Prediction(
+            Prediction(
                 id_,
                 answer.prediction,
                 msgspec.UNSET if answer.probabilities is None else answer.probabilities,
@@ -307,10 +260,10 @@ class Service:
             )
             for (id_, _, answer), why in zip(kept, whys, strict=True)
         ]
-        return 200, _encode(_Predictions(_Named(model.name, model.version), predictions))
+        return 200, _encode(Predictions(Named(model.name, model.version), predictions))
 
     def _take_feedback(self, body: bytes) -> tuple[int, bytes]:
-        labels = _feedback_decoder.decode(body).labels
+        labels = read_feedback(body).labels
         wrong = [
             {"row": number, "field": "label", "message": problem}
             for number, item in enumerate(labels)
@@ -325,7 +278,7 @@ class Service:
         return 200, _encode({"accepted": len(labels)})
 
     def _take_events(self, body: bytes) -> tuple[int, bytes]:
-        told = _events_decoder.decode(body)
+        told = read_events(body)
         if len(told.rows) > MAX_ROWS:
             return _problem(
                 422, "too_many_rows", f"{len(told.rows)} events in one request; at most {MAX_ROWS} are taken"

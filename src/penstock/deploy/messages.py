@@ -1,0 +1,85 @@
+"""What requests and answers of the web API look like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Predict(msgspec.Struct):
+    """Rows to answer."""
+
+    rows: list[Any]
+    explain: bool = False
+
+
+class Label(msgspec.Struct):
+    """The truth about one answer."""
+
+    id: str
+    label: Any
+
+
+class Feedback(msgspec.Struct):
+    """The truth about earlier answers."""
+
+    labels: list[Label]
+
+
+class Events(msgspec.Struct):
+    """What has happened since."""
+
+    table: str
+    rows: list[Any]
+
+
+class Named(msgspec.Struct):
+    """Which model answered."""
+
+    name: str
+    version: int
+
+
+class Reason(msgspec.Struct):
+    """What one column adds."""
+
+    column: str
+    value: Any
+    effect: float
+
+
+class Why(msgspec.Struct):
+    """Why an answer is what it is."""
+
+    base: float
+    reasons: list[Reason]
+    of: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Prediction(msgspec.Struct):
+    """One answer."""
+
+    id: str
+    prediction: Any
+    probabilities: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    interval: tuple[float, float] | msgspec.UnsetType = msgspec.UNSET
+    explanation: Why | msgspec.UnsetType = msgspec.UNSET
+
+
+class Predictions(msgspec.Struct):
+    """All answers."""
+
+    model: Named
+    predictions: list[Prediction]
+
+
+read_predict = msgspec.json.Decoder(Predict).decode
+read_feedback = msgspec.json.Decoder(Feedback).decode
+read_events = msgspec.json.Decoder(Events).decode
+
+
+def why_of(explained: Any) -> Why:
+    """Return an explanation as it is sent."""
+    reasons = [Reason(item.column, item.value, item.effect) for item in explained.reasons]
+    return Why(explained.base, reasons, msgspec.UNSET if explained.of is None else explained.of)
