@@ -108,10 +108,8 @@ def run_trials(
             search.put(number, sample, encoding.matrix(table[judge]), target[judge])
         search.run(planned, there)
     took, fitting = time.monotonic() - began, sum(search.seconds.values()) / search.workers.count
-    print(
-        f"searched for {took:.1f} s; the fits themselves took {fitting:.1f} s on {search.workers.count} cores",
-        flush=True,
-    )  # noqa: T201
+    spent = f"searched for {took:.1f} s; the fits themselves took {fitting:.1f} s on {search.workers.count} cores"
+    print(spent, flush=True)  # noqa: T201
     return search.found(seed, [*search.notes, *notes])
 
 
