@@ -114,35 +114,62 @@ class Category(msgspec.Struct, frozen=True, tag="category"):
         return encode_both
 
 
+_PARTS = ("days", "month", "day", "weekday", "hour")
+_ROUNDS = {"month": 365.25, "day": 30.4, "weekday": 7.0, "hour": 1.0}
+"""After so many days each part comes round."""
+_READERS: dict[str, Callable[[dt.datetime], float]] = {
+    "days": lambda value: ((value - _EPOCH) // dt.timedelta(microseconds=1)) / 86_400_000_000.0,
+    "month": lambda value: float(value.month),
+    "day": lambda value: float(value.day),
+    "weekday": lambda value: float(value.isoweekday()),
+    "hour": lambda value: float(value.hour),
+}
+
+
 class Date(msgspec.Struct, frozen=True, tag="date"):
     """Days since 1970, and the parts of the calendar that come round."""
 
     column: str
+    parts: tuple[str, ...] = _PARTS
 
     def names(self) -> list[tuple[str, int]]:
         """See :meth:`Number.names`."""
-        return [(f"{self.column} ({part})", 0) for part in ("days", "month", "day", "weekday", "hour")]
+        return [(f"{self.column} ({part})", 0) for part in self.parts]
 
     def table(self, values: pl.Series) -> list[Matrix]:
         """Encode a column."""
         moment = values.cast(pl.Datetime("us"))
         # NumPy divides; Polars multiplies by the reciprocal, which differs in the last bit from what a row gives.
         days = moment.cast(pl.Int64).cast(pl.Float64).to_numpy() / 86_400_000_000.0
-        parts = [moment.dt.month(), moment.dt.day(), moment.dt.weekday(), moment.dt.hour()]
-        return [days, *(part.cast(pl.Float64).to_numpy() for part in parts)]
+        return [
+            days if part == "days" else getattr(moment.dt, part)().cast(pl.Float64).to_numpy() for part in self.parts
+        ]
 
     def row(self) -> RowEncoder:
         """Return what encodes one value."""
 
         def encode(value: Any, out: list[float]) -> None:
             if value is None:
-                out.extend((_NAN,) * 5)
+                out.extend((_NAN,) * len(readers))
                 return
-            micro = (value - _EPOCH) // dt.timedelta(microseconds=1)
-            out.append(micro / 86_400_000_000.0)
-            out.extend((float(value.month), float(value.day), float(value.isoweekday()), float(value.hour)))
+            out.extend([read(value) for read in readers])
 
+        readers = [_READERS[part] for part in self.parts]
         return encode
+
+
+def recurring_parts(values: pl.Series) -> tuple[str, ...]:
+    """Return the parts of the calendar that have come round twice: what rows later than all of these can share with them.
+
+    Examples
+    --------
+    >>> recurring_parts(pl.Series([dt.date(2024, 1, 1), dt.date(2024, 3, 20)]))
+    ('day', 'weekday')
+    """
+    moment = values.drop_nulls().cast(pl.Datetime("us")).cast(pl.Int64).to_numpy()
+    span = float(np.ptp(moment)) / 86_400_000_000.0 if len(moment) else 0.0
+    timed = values.dtype == pl.Datetime
+    return tuple(part for part, days in _ROUNDS.items() if span >= 2 * days and (timed or part != "hour"))
 
 
 class Text(msgspec.Struct, frozen=True, tag="text"):

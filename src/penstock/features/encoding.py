@@ -15,7 +15,7 @@ from penstock.errors import DataError
 from penstock.features.columns import Categories, Columns
 from penstock.features.columns import Text as TextAsked
 from penstock.features.embedding import Embedding, fit_embedding
-from penstock.features.encoders import Boolean, Category, Date, Matrix, Number, Text, words_of
+from penstock.features.encoders import Boolean, Category, Date, Matrix, Number, Text, recurring_parts, words_of
 from penstock.features.learnt import Components, TargetMean, fit_components, fit_target_mean
 
 LEVELS = 200
@@ -115,12 +115,13 @@ def fit_learning(
     task: str = "regression",
     classes: int = 0,
     seed: int = 0,
+    clock: str | None = None,
 ) -> tuple[Encoding, Matrix]:
     """Fit encoders to training rows and their targets, and encode these rows to learn from.
 
     Parameters
     ----------
-    frame, columns, asked, seed
+    frame, columns, asked, seed, clock
         As for :func:`fit_encoding`.
     target : array, shape (n_rows,)
         Class codes or numbers.
@@ -136,7 +137,7 @@ def fit_learning(
     array, shape (n_rows, n_matrix_columns)
         The training rows; means of the target are those of other rows.
     """
-    encoding = fit_encoding(frame, columns, asked, seed)
+    encoding = fit_encoding(frame, columns, asked, seed, clock)
     wanted = [name for item in asked if isinstance(item, Categories) for name in item.columns]
     _need(frame, wanted, "ps.features.categories")
     encoders: list[Encoder] = []
@@ -162,7 +163,9 @@ def _need(frame: pl.DataFrame, names: Sequence[str], who: str) -> None:
             raise DataError(f'{who}: there is no column "{name}"; there are: {", ".join(frame.columns[:30])}')
 
 
-def fit_encoding(frame: pl.DataFrame, columns: Sequence[str], asked: Sequence[Columns] = (), seed: int = 0) -> Encoding:
+def fit_encoding(
+    frame: pl.DataFrame, columns: Sequence[str], asked: Sequence[Columns] = (), seed: int = 0, clock: str | None = None
+) -> Encoding:
     """Choose and fit an encoder for each column, from the rows given and no others.
 
     Parameters
@@ -175,6 +178,9 @@ def fit_encoding(frame: pl.DataFrame, columns: Sequence[str], asked: Sequence[Co
         What the author says of how they are encoded.
     seed : int
         Of the space of texts.
+    clock : str, optional
+        Column of times by which rows are divided: only the parts that come round are learnt from, because every later
+        row lies beyond its days.
 
     Raises
     ------
@@ -187,7 +193,9 @@ def fit_encoding(frame: pl.DataFrame, columns: Sequence[str], asked: Sequence[Co
     ignored: list[tuple[str, str]] = []
     seen: dict[tuple[str, int], str] = {}
     for name in columns:
-        made = _fit_components(frame[name], texts[name], seed) if name in texts else _fit(frame[name], name)
+        made = (
+            _fit_components(frame[name], texts[name], seed) if name in texts else _fit(frame[name], name, name == clock)
+        )
         if not isinstance(made, str):
             values = frame[name]
             first = seen.setdefault((str(values.dtype), _mark(values)), name)
@@ -215,7 +223,7 @@ def _mark(values: pl.Series) -> int:
     return int(values.hash(seed=0).reinterpret(signed=True).sum())
 
 
-def _fit(values: pl.Series, name: str) -> Encoder | str:
+def _fit(values: pl.Series, name: str, clock: bool) -> Encoder | str:
     filled = values.drop_nulls()
     if filled.len() == 0:
         return "is empty"
@@ -227,6 +235,9 @@ def _fit(values: pl.Series, name: str) -> Encoder | str:
         return "is an identifier" if _numbers_rows(filled, name, different) else Number(name)
     if kind == pl.Boolean:
         return Boolean(name)
+    if kind.is_temporal() and clock:
+        parts = recurring_parts(filled)
+        return Date(name, parts) if parts else "says when, and test rows are later: nothing of it comes round"
     if kind.is_temporal():
         return Date(name)
     return _fit_text(filled.cast(pl.String), name, different)

@@ -62,14 +62,14 @@ def selected(
             found.append((name, "left out by name"))
         if item.leaking:
             columns = usable(table, target, found)
-            encoding, matrix = learning_of(features, columns, target, labels, seed)(table, codes)
+            encoding, matrix = learning_of(features, columns, target, labels, seed, clock_of(divided))(table, codes)
             blocks = encoding.blocks()
             leaks = find_leaks(target.task, matrix[:_LEAKS], blocks, codes[:_LEAKS], [name for name, _ in blocks], seed)
             found += [(leak.column, f"knows the answer: alone it has {leak.metric} {leak.score:.3f}") for leak in leaks]
         if item.useless:
             # Beside a column that knows the answer no other one helps.
             columns = usable(table, target, found)
-            encoding, matrix = learning_of(features, columns, target, labels, seed)(table, codes)
+            encoding, matrix = learning_of(features, columns, target, labels, seed, clock_of(divided))(table, codes)
             useless = useless_columns(matrix, encoding.blocks(), codes, target.task, len(labels.values), seed)
             found += [(name, "helps no more than noise") for name in useless]
     return found
@@ -98,7 +98,7 @@ def trials(
         groups = table[group].cast(pl.String).fill_null("").to_numpy().astype(str)
     how = Search(**search)
     rows, selected = weights_of(table, how.weights, selected)
-    fit = learning_of(features, usable(table, target, selected), target, labels, seed)
+    fit = learning_of(features, usable(table, target, selected), target, labels, seed, clock_of(divided))
     if not fit(table[:_PROBED], codes[:_PROBED])[0].encoders:
         _need_columns(fit(table, codes)[0])
     return run_trials(table, fit, codes, target.task, len(labels.values), how, seed, groups, times, rows, division.gap)
@@ -127,7 +127,7 @@ def trained(
     table, codes, labels = training_rows(featured, divided, target)
     rows, selected = weights_of(table, weights, selected)
     columns = usable(table, target, selected)
-    fit = learning_of(features, columns, target, labels, seed)
+    fit = learning_of(features, columns, target, labels, seed, clock_of(divided))
     classes = len(labels.values)
     if given is not None:
         fitted, learner = fit_given(table, fit, codes, target.task, classes, given)
@@ -247,13 +247,25 @@ def usable(table: pl.DataFrame, target: Target, selected: list[Left] | None = No
     return [name for name in table.columns if name not in out]
 
 
+def clock_of(divided: Partitions[Any]) -> str | None:
+    """Return the column of times by which rows were divided, where they were."""
+    division = division_of(divided)
+    return division.column if division.kind == "time" else None
+
+
 def learning_of(
-    features: Sequence[Feature], columns: Sequence[str], target: Target, labels: Labels, seed: int
+    features: Sequence[Feature], columns: Sequence[str], target: Target, labels: Labels, seed: int, clock: str | None
 ) -> Callable[[pl.DataFrame, Array], tuple[Encoding, Array]]:
     """Return what fits the encoding of training rows."""
     there = set(columns)
     asked = [item for item in features if isinstance(item, Text) and item.column in there]
     means = [item for item in features if isinstance(item, Categories)]
     return functools.partial(
-        fit_learning, columns=columns, asked=[*asked, *means], task=target.task, classes=len(labels.values), seed=seed
+        fit_learning,
+        columns=columns,
+        asked=[*asked, *means],
+        task=target.task,
+        classes=len(labels.values),
+        seed=seed,
+        clock=clock,
     )

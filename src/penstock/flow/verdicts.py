@@ -33,7 +33,7 @@ from penstock.evaluate.measure import (
 from penstock.evaluate.paired import paired_gain, slice_gains
 from penstock.evaluate.report import ReportData
 from penstock.features.definitions import Feature
-from penstock.flow.models import Left, division_of, learning_of, training_rows, usable, weights_of
+from penstock.flow.models import Left, clock_of, division_of, learning_of, training_rows, usable, weights_of
 from penstock.flow.tables import facts_of, other_facts, snapshots
 from penstock.model import Model
 from penstock.prepare.operations import Note
@@ -128,7 +128,7 @@ def curve(
     some, asked = slice(None, None, -(-train.height // _CURVED)), slice(None, None, -(-test.height // _CURVED))
     train, learnt, test, codes = train[some], learnt[some], test[asked], codes[asked]
     searched = msgspec.convert(trials, Searched)
-    fitting = learning_of(features, usable(train, target, selected), target, labels, seed)
+    fitting = learning_of(features, usable(train, target, selected), target, labels, seed, clock_of(divided))
 
     def fit(rows: Array) -> Callable[[], Array]:
         _, encoding, fitted = fit_small(

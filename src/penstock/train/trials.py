@@ -42,6 +42,8 @@ _ENOUGH = 12
 """After the portfolio, so many trials without any gain end the search."""
 _GAIN = 0.1
 """In standard errors of the best trial's score: what is less is luck."""
+_SPARED = 0.05
+"""In the same: a trial that adds less is not worth its size and time."""
 _SHARE = 0.6
 """No trial may take more than this share of the time that is left."""
 _BOOSTED = ("lightgbm", "xgboost", "catboost")
@@ -374,28 +376,37 @@ class _Search:
     def _allowed(self, number: int) -> bool:
         return self.latency[number] <= self.how.latency and self.trials[number].size <= self.how.size
 
-    def frontier(self) -> list[Option]:
-        """Return what one, two, and more trials together are worth."""
-        found: list[Option] = []
+    def frontier(self) -> list[tuple[Option, dict[int, float]]]:
+        """Return what one, two, and more trials together are worth, with their weights."""
+        found: list[tuple[Option, dict[int, float]]] = []
         for members in range(1, MEMBERS + 1):
             weights, score = self.together(members)
             taking = [number for number, weight in weights.items() if weight]
-            if score is not None and (not found or len(taking) > found[-1].members):
-                size, latency = (
-                    sum(self.trials[number].size for number in taking),
-                    sum(self.latency[number] for number in taking),
-                )
-                found.append(Option(len(taking), round(score, 10), size))
-                cost = f"{1e6 * latency:.0f} us a row, {size / 1e3:.0f} kB"
-                print(f"{len(taking)} together: {self.metric.name} {score:.5f}, {cost}", flush=True)  # noqa: T201
+            if score is None or (found and len(taking) <= found[-1][0].members):
+                continue
+            size, latency = (
+                sum(self.trials[number].size for number in taking),
+                sum(self.latency[number] for number in taking),
+            )
+            found.append((Option(len(taking), round(score, 10), size), weights))
+            cost = f"{1e6 * latency:.0f} us a row, {size / 1e3:.0f} kB"
+            print(f"{len(taking)} together: {self.metric.name} {score:.5f}, {cost}", flush=True)  # noqa: T201
         return found
+
+    def _enough(self, frontier: list[tuple[Option, dict[int, float]]]) -> tuple[Option, dict[int, float]]:
+        """Return the fewest trials that are as good as the best number of them, but for less than luck."""
+        worth = [self._sign * option.score for option, _ in frontier]
+        return next(
+            item for item, value in zip(frontier, worth, strict=True) if value >= max(worth) - _SPARED * self._noise()
+        )
 
     def found(self, seed: int, notes: list[str]) -> Searched:
         """Return what came of it."""
         if not self.trials:
             told = "; ".join(f"{item.learner}: {item.error}" for item in self.failures[:5])
             raise SearchError(f"no learner could be fitted ({told})")
-        weights, score = self.together()
+        frontier = self.frontier()
+        option, weights = self._enough(frontier)
         truth, answers = (
             np.concatenate(self.targets),
             mixed([self.predicted[at] for at in weights], list(weights.values())),
@@ -420,11 +431,11 @@ class _Search:
         return Searched(
             trials,
             sharpness,
-            None if score is None else round(score, 10),
+            option.score,
             threshold,
             spread,
             self.metric.higher,
             self.failures,
-            self.frontier(),
+            [item for item, _ in frontier],
             notes,
         )
