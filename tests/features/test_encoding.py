@@ -35,10 +35,10 @@ SCHEMA = {
 }  # fmt: skip
 
 
-@given(ROWS, ROWS)
+@given(ROWS, ROWS, st.sampled_from([None, "when"]))
 @settings(max_examples=150, deadline=None)
-def test_a_row_alone_equals_its_line_in_the_table(learnt, asked):
-    encoding = fit_encoding(pl.DataFrame(learnt, schema=SCHEMA), list(SCHEMA))
+def test_a_row_alone_equals_its_line_in_the_table(learnt, asked, clock):
+    encoding = fit_encoding(pl.DataFrame(learnt, schema=SCHEMA), list(SCHEMA), clock=clock)
     table = pl.DataFrame(asked, schema=SCHEMA)
     matrix = encoding.matrix(table)
     encode = encoding.row()
@@ -223,3 +223,15 @@ def test_options_that_make_no_sense_are_refused():
     for wrong in (lambda: text("a", size=0), categories, lambda: select(drop="a"), lambda: text("a", model="nowhere")):
         with pytest.raises(InputError, match="ps.features"):
             wrong()
+
+
+@pytest.mark.parametrize(
+    ("days", "parts"), [(1, []), (5, ["hour"]), (20, ["weekday", "hour"]), (900, ["month", "day", "weekday", "hour"])]
+)
+def test_of_the_times_that_divide_the_rows_only_what_comes_round_is_learnt(days, parts):
+    start = dt.datetime(2024, 1, 1)
+    table = pl.DataFrame({"x": range(100), "when": [start + dt.timedelta(days=days * i / 99) for i in range(100)]})
+    encoding = fit_encoding(table, ["x", "when"], clock="when")
+    assert [name for name in encoding.names() if name != "x"] == [f"when ({part})" for part in parts]
+    assert ("when" in dict(encoding.ignored)) == (not parts)
+    assert "when (days)" in fit_encoding(table, ["x", "when"]).names()
