@@ -117,3 +117,9 @@ def test_a_gap_is_neither_learnt_nor_judged(run):
     assert (judged.min() - learnt.max()).days == 5
     assert (len(learnt), len(judged)) == (400 - 20 * 4 - 16, 20 * 4)
     assert "16 rows of the 5d before are neither learnt nor judged" in done["divided"]["division"]["text"]
+
+
+def test_a_class_that_some_parts_of_the_rows_lack_is_no_trouble(run):
+    rows = table(800).with_columns(y=pl.when(ROW % 160 < 1).then(pl.lit("rare")).otherwise(pl.col("y")))
+    done = run(rows, ps.multiclass("y"), train=ps.train.search(trials=1, folds=2, learners=["linear"]))
+    assert done.status == "succeeded"

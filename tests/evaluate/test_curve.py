@@ -5,7 +5,7 @@ import numpy as np
 from penstock.evaluate.curve import learning_curve
 
 
-def curve(noise_of, n=4000, **options):
+def curve(noise_of, n=4000, fewest=0, **options):
     """Judge answers whose error is a function of the number of rows."""
     random = np.random.default_rng(0)
     truth = random.normal(size=500)
@@ -13,7 +13,7 @@ def curve(noise_of, n=4000, **options):
 
     def fit(rows):
         seen.append(rows)
-        return lambda: truth + random.normal(0, noise_of(len(rows)), 500)
+        return None if len(rows) < fewest else truth + random.normal(0, noise_of(len(rows)), 500)
 
     return learning_curve("lightgbm", fit, n, "regression", "rmse", truth, 0, **options), seen
 
@@ -39,3 +39,8 @@ def test_too_few_rows_have_no_curve():
     found, _ = curve(lambda rows: 1.0, n=60)
     assert found.gain is None
     assert "too few rows" in found.words("rmse")
+
+
+def test_parts_that_cannot_be_learnt_from_are_left_out():
+    found, _ = curve(lambda rows: 1.0, fewest=1500)
+    assert [point.rows for point in found.points] == [2000, 4000]

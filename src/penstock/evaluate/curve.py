@@ -55,7 +55,7 @@ class Curve:
 
 def learning_curve(
     learner: str,
-    fit: Callable[[Array], Callable[[], Array]],
+    fit: Callable[[Array], Array | None],
     n_rows: int,
     task: str,
     metric: str,
@@ -69,7 +69,7 @@ def learning_curve(
     Parameters
     ----------
     fit : callable
-        From positions of training rows to what answers the test rows.
+        From positions of training rows to the answers to the test rows; None where these rows cannot be learnt from.
     n_rows : int
         Training rows.
     target : array, shape (n_test_rows,)
@@ -83,7 +83,10 @@ def learning_curve(
         rows = np.sort(order[: n_rows // share])
         if len(rows) < _LEAST_ROWS:
             continue
-        answers.append(fit(rows)())
+        found = fit(rows)
+        if found is None:
+            continue
+        answers.append(found)
         points.append(Point(len(rows), intervals(task, target, answers[-1], seed, [metric], threshold)[metric]))
     if len(points) < 2:
         return Curve(learner, points)

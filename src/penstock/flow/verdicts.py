@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -41,7 +41,7 @@ from penstock.prepare.tables import ROW
 from penstock.prepare.validation import Finding
 from penstock.store.formats import Bundle
 from penstock.train.learners import TIMED, read_predictor, row_latency
-from penstock.train.searched import Searched, fit_small
+from penstock.train.searched import Searched, fit_small, small_trial
 from penstock.types.labels import Labels
 from penstock.types.metrics import METRICS, PRIMARY, Metric
 from penstock.types.target import Target
@@ -130,11 +130,14 @@ def curve(
     searched = msgspec.convert(trials, Searched)
     fitting = learning_of(features, usable(train, target, selected), target, labels, seed, clock_of(divided))
 
-    def fit(rows: Array) -> Callable[[], Array]:
-        _, encoding, fitted = fit_small(
-            train[rows], fitting, learnt[rows], target.task, len(labels.values), searched, seed
-        )
-        return lambda: np.asarray(read_predictor(fitted.written, fitted.files).predict(encoding.matrix(test)))
+    def fit(rows: Array) -> Array | None:
+        if target.task != "regression" and len(np.unique(learnt[rows])) < len(labels.values):
+            return None
+        small = fit_small(train[rows], fitting, learnt[rows], target.task, len(labels.values), searched, seed)
+        if small is None:
+            return None
+        encoding, fitted = small
+        return np.asarray(read_predictor(fitted.written, fitted.files).predict(encoding.matrix(test)))
 
     ordered = division_of(divided).kind == "time"
     if ordered:
@@ -142,8 +145,9 @@ def curve(
         train, learnt = train[order], learnt[order.to_numpy()]
     threshold = searched.threshold if target.threshold is None else target.threshold
     decides = metric or PRIMARY[target.task]
-    name = min(searched.trials, key=lambda item: (item.learner != "lightgbm", item.size)).learner
-    return learning_curve(name, fit, train.height, target.task, decides, codes, seed, ordered, threshold or 0.5)
+    return learning_curve(
+        small_trial(searched).learner, fit, train.height, target.task, decides, codes, seed, ordered, threshold or 0.5
+    )
 
 
 def _encoded_sample(model: Model, train: pl.DataFrame) -> Array:

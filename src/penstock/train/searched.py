@@ -235,6 +235,11 @@ def fit_searched(
     return encoding, blend(fitted, weights, task, searched.sharpness)
 
 
+def small_trial(searched: Searched) -> Trial:
+    """Return the smallest LightGBM that was tried, or the smallest of all."""
+    return min(searched.trials, key=lambda item: (item.learner != "lightgbm", item.size))
+
+
 def fit_small(
     table: pl.DataFrame,
     fit_encoding: FitEncoding,
@@ -243,16 +248,18 @@ def fit_small(
     n_classes: int,
     searched: Searched,
     seed: int,
-) -> tuple[str, Encoding, Fitted]:
-    """Fit the smallest gradient-boosted trial, or the smallest of all, here and now: for questions about the data."""
+) -> tuple[Encoding, Fitted] | None:
+    """Fit the smallest trial here and now, for questions about the data; None where no column can be learnt from."""
     from threadpoolctl import threadpool_limits
 
-    trial = min(searched.trials, key=lambda item: (item.learner != "lightgbm", item.size))
+    trial = small_trial(searched)
     encoding, matrix = fit_encoding(table, target)
+    if not matrix.shape[1]:
+        return None
     sample = Sample(matrix, target, task, n_classes, encoding.categories())
     with threadpool_limits(1, user_api="blas"):
         fitted = fit_learner(trial.learner, sample, trial.parameters, seed, None, 1)
-    return trial.learner, encoding, fitted
+    return encoding, fitted
 
 
 def fit_given(
