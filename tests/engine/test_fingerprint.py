@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.conftest import make_pipeline
 
 from penstock.engine.fingerprint import fingerprint
 from penstock.engine.graph import Graph
+from penstock.engine.run import run_graph
 from penstock.errors import FingerprintError
 
 STEP = """
@@ -433,3 +435,27 @@ def test_parameters_and_inputs_are_part_of_the_key():
     assert mark.key({"a": "1"}) != mark.key({"a": "2"})
     assert mark.key({"a": "1"}) != mark.key({"b": "1"})
     assert mark.key({}) != Fingerprint({"parameter:size": "2"}).key({})
+
+
+def test_two_functions_of_one_version_and_the_same_inputs_are_two_steps(module, store):
+    made = module(
+        """
+        import penstock as ps
+
+        @ps.step(version="1")
+        def one() -> int:
+            return 1
+
+        @ps.step(version="1")
+        def two() -> int:
+            return 2
+        """
+    )
+    for _ in range(2):
+        done = run_graph(Graph.of(made, "g"), store)
+        assert (done["one"], done["two"]) == (1, 2)
+
+
+def test_a_report_and_a_card_are_two_things_though_they_are_made_of_the_same(tmp_path):
+    steps = make_pipeline(tmp_path).graph().steps
+    assert fingerprint(steps["report"]).parts != fingerprint(steps["card"]).parts

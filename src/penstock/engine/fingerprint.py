@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
 from collections.abc import Mapping
@@ -72,7 +73,9 @@ def fingerprint(step: Step, types_of_inputs: Mapping[str, Any] | None = None) ->
         shown = _shown(value)
         reach.parts[f"parameter:{name}"] = shown if shown is not None else _digest(written)
     if step.version is not None:
+        # Its code is not looked at, so two functions of one version with the same inputs are told apart by their names.
         reach.parts["version"] = step.version
+        reach.parts["function"] = _name_of(step.function)
     for package in step.packages:
         reach.parts[f"package:{package}"] = version_of(package)[1]
     if step.each is not None:
@@ -80,6 +83,12 @@ def fingerprint(step: Step, types_of_inputs: Mapping[str, Any] | None = None) ->
     parts = {**_renamed(reach.parts, step), "package:python": _PYTHON}
     texts = {digest: (file, facts.first_line, facts.text) for digest, (facts, file) in reach.texts.items()}
     return Fingerprint(parts, texts)
+
+
+def _name_of(function: Any) -> str:
+    if isinstance(function, functools.partial):
+        return " ".join([_name_of(function.func), *(item for item in function.args if isinstance(item, str))])
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
 def _shown(value: Any) -> str | None:
