@@ -46,6 +46,8 @@ _SPARED = 0.05
 """In the same: a trial that adds less is not worth its size and time."""
 _SHARE = 0.6
 """No trial may take more than this share of the time that is left."""
+_REFITTED, _REFITTING = 4, 1.5
+"""So many trials mostly answer together in the end; seconds that fitting them takes beside the fits: workers, encoding."""
 _BOOSTED = ("lightgbm", "xgboost", "catboost")
 _COPIES = {"linear": 4, "lightgbm": 3, "xgboost": 3, "catboost": 3, "extra_trees": 3, "neighbours": 3, "network": 4}
 """Of each learner, how many times the size of its matrix a fit takes, roughly."""
@@ -196,11 +198,13 @@ class _Search:
         return self.how.seconds - (time.monotonic() - self.began) - self._reserve()
 
     def _reserve(self) -> float:
-        """What fitting the best three trials on all rows will take, about."""
+        """What fitting the best trials on all rows will take, about: each is begun when a worker is free."""
         share = self.folds / max(self.folds - 1, 1) * self.larger
-        cost = [self.seconds[number] / self.folds * share for number in self._best(3)]
-        together = max(max(cost, default=0.0), sum(cost) / self.workers.count)
-        return min(0.4 * self.how.seconds, together + 0.5)
+        busy = [0.0] * self.workers.count
+        for number in sorted(self._best(_REFITTED)):
+            free = busy.index(min(busy))
+            busy[free] += self.seconds[number] / self.folds * share
+        return min(0.4 * self.how.seconds, max(busy) + _REFITTING)
 
     @property
     def _sign(self) -> float:
