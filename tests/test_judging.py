@@ -31,10 +31,10 @@ def run(tmp_path):
 def test_costs_move_the_answer_and_the_report_says_what_they_come_to(run):
     result, model = run(target=ps.binary("left", positive="gone", costs={"missed": 9, "false_alarm": 1}))
     rows = customers(200, seed=5).drop("left").with_columns(pl.col("birthday").cast(pl.String)).to_dicts()
-    answers = model.predict(rows)
+    answers = model.answer(rows)
     assert all((item.prediction == "gone") == (item.probabilities["gone"] > 0.1) for item in answers)
     assert any(0.1 < item.probabilities["gone"] < 0.5 for item in answers)
-    one = [model.predict([row])[0].prediction for row in rows[:20]]
+    one = [model.answer([row])[0].prediction for row in rows[:20]]
     assert one == [item.prediction for item in answers[:20]]
     decision = result["evaluated"]["evaluation"]["decision"]
     assert decision["cost"] < min(decision["always"], decision["never"])
@@ -56,11 +56,11 @@ def test_numbers_come_with_intervals_that_hold_what_they_say(run):
     assert model.interval == "0.9"
     held = {item["level"]: item["held"] for item in result["evaluated"]["evaluation"]["coverage"]}
     assert held["0.9"] == pytest.approx(0.9, abs=0.06)
-    answer = model.predict(customers(5, seed=8).drop("age"))[0]
+    answer = model.answer(customers(5, seed=8).drop("age"))[0]
     assert answer.interval[0] < answer.prediction < answer.interval[1]
     assert "How sure it is" in Path(result.report).read_text()
     result, model = run(target=ps.regression("age", interval=None))
-    assert model.predict(customers(5, seed=8).drop("age"))[0].interval is None
+    assert model.answer(customers(5, seed=8).drop("age"))[0].interval is None
 
 
 def test_a_gate_on_fairness_refuses_a_model_that_treats_groups_unlike(run):

@@ -98,14 +98,14 @@ def test_a_table_and_its_rows_are_answered_alike(done):
     _, store, _, _ = done
     model = load("customers", store=store)
     raw = customers(120, seed=3).drop("left")
-    table = model.predict(raw)
+    table = model.answer(raw)
     rows = raw.with_columns(pl.col("birthday").cast(pl.String)).to_dicts()
     np.testing.assert_allclose(
         [answer.probabilities["gone"] for answer in table],
-        [answer.probabilities["gone"] for row in rows for answer in model.predict([row])],
+        [answer.probabilities["gone"] for row in rows for answer in model.answer([row])],
         rtol=0, atol=1e-15,
     )  # fmt: skip
-    assert model.predict(rows) == model.predict(rows)
+    assert model.answer(rows) == model.answer(rows)
 
 
 def test_new_data_make_a_challenger_and_the_gate_compares_on_the_same_rows(tmp_path):
@@ -155,7 +155,7 @@ def test_other_targets(tmp_path, target, column):
     result.raise_for_status()
     model = load("customers", store=tmp_path / "s")
     row = customers(1, seed=9).drop(column).with_columns(pl.col("birthday").cast(pl.String)).to_dicts()
-    (answer,) = model.predict(row)
+    (answer,) = model.answer(row)
     if target.task == "regression":
         assert isinstance(answer.prediction, float)
         assert answer.probabilities is None

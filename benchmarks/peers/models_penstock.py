@@ -55,7 +55,7 @@ def main() -> None:
     times = []
     for row in rows:
         at = time.perf_counter()
-        model.predict([row])
+        model.answer([row])
         times.append(time.perf_counter() - at)
     size = len(encode(done["trained"]).data)  # as it lies in the store
     searched = done["trials"]

@@ -149,6 +149,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         ],
         {"gate": gate, "target": target, "base": base, "seed": seed},
     )
+    add("deploy", "verdicts.compared", ["trained", "snapshot", "featured", "divided"], {})
     told = ("trained", "evaluated", "gated", "checked", *(["curve"] if tried else []))
     everything = {**ready, **facts, **known, **{name: name for name in told}, **looked}
     add("evaluate", "verdicts.report", everything, {})
@@ -177,6 +178,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
 _PACKAGES: dict[str, tuple[str, ...]] = {
     "train": ("numpy", "scikit-learn", "lightgbm", "catboost", "xgboost", "xgboost-cpu", "optuna", "skops"),
     "evaluate": ("numpy", "scikit-learn", "lightgbm", "matplotlib", "skops"),
+    "deploy": ("numpy", "lightgbm", "skops"),
 }
 
 
@@ -225,6 +227,7 @@ _STAGES: dict[str, tuple[str, ...]] = {
     "features": ("features",),
     "train": ("train", "features", "monitor/profile.py"),
     "evaluate": ("evaluate", "train/learners", "features"),
+    "deploy": ("train/learners", "features"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from penstock.errors import DataError
 from penstock.features.encoders import Category
 from penstock.features.encoding import Encoding
 from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
+from penstock.monitor.profile import Profile
 from penstock.prepare.changes import Dropped, Kept, MapReference, Renamed
 from penstock.prepare.tables import Change, Facts
 from penstock.types.labels import label_name
@@ -219,6 +221,34 @@ def dtype_named(name: str) -> pl.DataType:
     if name.startswith("Datetime"):
         return pl.Datetime("us")
     found: pl.DataType = getattr(pl, name)()
+    return found
+
+
+def typical_row(inputs: Sequence[InputColumn], changes: Sequence[Change], profile: Profile) -> dict[str, Any]:
+    """Return a row as a request carries it, of each column's median or most frequent value: nobody's own row."""
+    known = {column.name: column for column in profile.columns}
+    found: dict[str, Any] = {}
+    for column in inputs:
+        if not column.required:
+            continue
+        name = column.name
+        for change in changes:
+            if isinstance(change, Renamed) and change.old == name:
+                name = change.new
+        seen = known.get(name)
+        value: Any = None
+        if seen is not None and seen.quantiles:
+            value = seen.quantiles[len(seen.quantiles) // 2]
+            value = int(value) if float(value).is_integer() else value
+        elif seen is not None and seen.counts:
+            value = seen.counts[0][0]
+            if column.type == "boolean" or column.reads == "boolean":
+                value = value == "true"
+        elif column.type == "date" or column.reads == "date":
+            value = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT00:00:00")
+        elif column.values:
+            value = column.values[0]
+        found[column.name] = value
     return found
 
 

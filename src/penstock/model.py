@@ -24,7 +24,7 @@ from penstock.evaluate.reasons import effects_of
 from penstock.features.definitions import Written
 from penstock.features.encoding import Encoding
 from penstock.features.stored import Live, Stored, StoredAsof, StoredWindow, compacts, compute, read_past
-from penstock.inputs import InputColumn, TableOf, event_rows, frame_of, read_texts, shown, typed
+from penstock.inputs import InputColumn, TableOf, event_rows, frame_of, read_texts, shown, typed, typical_row
 from penstock.monitor.profile import Profile
 from penstock.prepare.changes import Once
 from penstock.prepare.tables import Change, Facts, apply_facts
@@ -77,6 +77,10 @@ class Model:
         The pipeline.
     version : int
         In the registry; 0 when it is not there.
+    made : float
+        When it was made: seconds since 1970.
+    plain : bool
+        Answer single rows through a table too, where the faster way was found to give something else.
 
     Raises
     ------
@@ -84,13 +88,23 @@ class Model:
         When the bundle was written by another version's format.
     """
 
-    def __init__(self, bundle: Bundle, name: str = "", version: int = 0, digest: str = "") -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        name: str = "",
+        version: int = 0,
+        digest: str = "",
+        *,
+        made: float = 0.0,
+        plain: bool = False,
+    ) -> None:
         if bundle.manifest.get("format") != FORMAT:
             raise StoreError(
                 f"model {name} has format {bundle.manifest.get('format')!r}, this version reads {FORMAT}. Train it again."
             )
         self.manifest = msgspec.convert(bundle.manifest, Manifest)
         self.name, self.version, self.digest = name or self.manifest.pipeline, version, digest
+        self.made, self.plain = made, plain
         self.labels = self.manifest.labels
         self._files = bundle.files
         self._facts = Facts((), tuple(self.manifest.changes), (), 0, 0)
@@ -111,12 +125,25 @@ class Model:
         """The share of truths that the intervals of numbers are to hold, such as ``"0.9"``; None without intervals."""
         return None if self.manifest.spread is None else self.manifest.level
 
+    def typical_row(self) -> dict[str, Any]:
+        """Return a row as a request may carry it, of typical values."""
+        return typical_row(self.inputs, self.manifest.changes, self.manifest.profile)
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return of each number, by its prepared name, between which values nearly all training rows lay."""
+        found = {}
+        for column in self.manifest.profile.columns:
+            points = column.quantiles
+            if column.kind == "number" and points:
+                found[column.name] = points[len(points) // 100], points[-1 - len(points) // 100]
+        return found
+
     @cached_property
     def predictor(self) -> Predictor:
         """The fitted learner."""
         return read_predictor(self.manifest.learner, self._files)
 
-    def predict(self, rows: Sequence[Mapping[str, Any]] | pl.DataFrame) -> list[Prediction]:
+    def answer(self, rows: Sequence[Mapping[str, Any]] | pl.DataFrame) -> list[Prediction]:
         """Answer raw rows.
 
         Parameters
@@ -132,6 +159,76 @@ class Model:
         if isinstance(rows, pl.DataFrame):
             return self.answers(self.predict_table(rows))
         return self.predict_rows(rows)
+
+    def predict(self, X: Any) -> Array:  # noqa: N803 - scikit-learn's own name
+        """Answer raw rows as scikit-learn's estimators do.
+
+        Parameters
+        ----------
+        X : DataFrame of Polars or pandas, Arrow table, or sequence of mappings
+            With the columns of the raw data; the target may be there.
+
+        Returns
+        -------
+        array, shape (n_rows,)
+            Classes as they stand in the data, or numbers.
+
+        Raises
+        ------
+        DataError, RowsError
+            When rows do not fit the input schema.
+        """
+        raw = self.predict_table(self._table_from(X))
+        return raw if self.task == "regression" else self.classes_[self.labels.decided(raw)]
+
+    def predict_proba(self, X: Any) -> Array:  # noqa: N803
+        """Return the probabilities of :attr:`classes_`, shape (n_rows, n_classes).
+
+        Raises
+        ------
+        AttributeError
+            Of a regression.
+        """
+        if self.task == "regression":
+            raise AttributeError("a regression has no probabilities; see predict")
+        return self.predict_table(self._table_from(X))
+
+    @property
+    def classes_(self) -> Array:
+        """Classes, in the order of :meth:`predict_proba`."""
+        return np.array(self.labels.values)
+
+    @property
+    def feature_names_in_(self) -> Array:
+        """Raw columns that the model looks at."""
+        return np.array([column.name for column in self.inputs if column.required], dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
+
+        number = self.task == "regression"
+        return Tags(
+            estimator_type="regressor" if number else "classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=None if number else ClassifierTags(),
+            regressor_tags=RegressorTags() if number else None,
+            input_tags=InputTags(allow_nan=True, string=True, categorical=True),
+        )
+
+    def _table_from(self, rows: Any) -> pl.DataFrame:
+        if isinstance(rows, pl.DataFrame):
+            return rows
+        if isinstance(rows, Sequence):
+            return self.frame_of(rows)
+        try:
+            return pl.DataFrame(rows)
+        except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+            raise DataError(
+                f"expected a table with the columns of the raw data, found {type(rows).__name__}"
+            ) from error
 
     def check_label(self, label: Any) -> str | None:
         """Say what is wrong with a label that came as feedback, or None."""
@@ -294,7 +391,7 @@ class Model:
             Naming the rows and fields that do not fit.
         """
         encoded = self._row_reader(rows)
-        if len(encoded) > 8:
+        if len(encoded) > 8 or self.plain:
             return self.answers(self.predictor.predict(np.array(encoded, dtype=np.float64)))
         one = self.predictor.predict_row
         if self.task == "regression":
@@ -322,7 +419,7 @@ class Model:
         Parameters
         ----------
         rows : sequence of mappings, or DataFrame
-            As for :meth:`predict`.
+            As for :meth:`answer`.
 
         Raises
         ------
@@ -331,7 +428,7 @@ class Model:
         StoreError
             When the model was stored by a version that kept no rows to compare with.
         """
-        answers = self.predict(rows)
+        answers = self.answer(rows)
         frame = self.prepare(rows if isinstance(rows, pl.DataFrame) else self.frame_of(rows))
         matrix, blocks = self.manifest.encoding.matrix(frame), self.manifest.encoding.blocks()
         found = []

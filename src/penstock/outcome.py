@@ -126,11 +126,12 @@ def run_pipeline(pipeline: Pipeline, store: Store, **options: Any) -> PipelineRu
         "gate": {"passed": verdict.passed, "reasons": verdict.reasons},
         "report": str(path),
     }
+    serving = {"deploy": pipeline.deploy.as_json(), "rows": done["compared"]}
     why = f"run {done.run}: " + (verdict.reasons[0] if verdict.reasons else "no conditions")
     model = registry.register(
         digest,
         done.run,
-        summary,
+        {**summary, **serving},
         passed=verdict.passed,
         promote=pipeline.deploy.promote == "gate",
         judged_against=against,
@@ -171,7 +172,9 @@ def load(
 
     opened = store if isinstance(store, Store) else open_store(store)
     found = Registry(opened, name).version(version)
-    model = Model(decode("bundle", read_bytes(opened, found.digest)), name, found.version, found.digest)
+    bundle = decode("bundle", read_bytes(opened, found.digest))
+    plain = not found.evaluation.get("rows", {}).get("equal", True)
+    model = Model(bundle, name, found.version, found.digest, made=found.created, plain=plain)
     if events:
         EventFeed(event_log(opened, name)).prepare(model)
     return model

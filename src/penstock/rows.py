@@ -32,7 +32,7 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
     plan, by_table = readers_of(model.inputs, model.manifest.changes)
     repairs = [change.row for change in model.manifest.changes if isinstance(change, Filled | Clipped)]
     repaired = {change.column for change in model.manifest.changes if isinstance(change, Filled | Clipped)}
-    by_table = by_table or not repaired <= {now for _, now, _ in plan}
+    by_table = by_table or model.plain or not repaired <= {now for _, now, _ in plan}
     target = model.labels.column
     encode = model.manifest.encoding.row()
     features = row_features(model)

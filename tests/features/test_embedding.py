@@ -74,7 +74,7 @@ def test_a_pipeline_answers_with_them_and_notices_when_they_change(folder, tmp_p
     pipeline().run(store).raise_for_status()
     model = ps.load("customers", store=store)
     row = customers(1, seed=4).drop("left").with_columns(pl.col("birthday").cast(pl.String)).to_dicts()[0]
-    model.predict([row])
+    model.answer([row])
     assert not pipeline().plan(store).stale
     before = digest_of_folder(folder)
     config = folder / "config.json"
@@ -83,5 +83,5 @@ def test_a_pipeline_answers_with_them_and_notices_when_they_change(folder, tmp_p
     assert {"trials", "trained"} <= {step.name for step in pipeline().plan(store).stale}
     embedder.cache_clear()  # as in another process
     with pytest.raises(InputError, match="the embeddings have changed since the model was trained"):
-        ps.load("customers", store=store).predict([row])
+        ps.load("customers", store=store).answer([row])
     store.close()

@@ -140,5 +140,5 @@ def test_columns_named_like_keywords_and_our_own_words_are_columns(tmp_path):
     )  # fmt: skip
     pipeline.run(store).raise_for_status()
     row = customers(1, seed=4).rename(names).drop("left").with_columns(pl.col("birthday").cast(pl.String)).to_dicts()[0]
-    assert ps.load("words", store=store).predict([row])[0].prediction in ("gone", "here")
+    assert ps.load("words", store=store).answer([row])[0].prediction in ("gone", "here")
     store.close()

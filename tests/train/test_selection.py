@@ -50,7 +50,7 @@ def test_a_pipeline_leaves_out_what_does_not_help_and_says_so(tmp_path):
     assert "city (mean of target)" in names or "city" in left
     row = customers(1, seed=4).drop("left", "orders").with_columns(pl.col("birthday").cast(pl.String)).to_dicts()[0]
     row |= dict.fromkeys(noises, 0.1)
-    alone, table = model.predict([row])[0], model.predict(pl.DataFrame([row]))[0]
+    alone, table = model.answer([row])[0], model.answer(pl.DataFrame([row]))[0]
     assert alone.probabilities == pytest.approx(table.probabilities, abs=1e-12)
     report = (store.folder / "reports").glob("*.html")
     assert "left out: helps no more than noise" in next(report).read_text()

@@ -1,16 +1,18 @@
-"""What requests and answers of the web API look like."""
+"""What requests and answers of the web API look like as JSON."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class Predict(msgspec.Struct):
-    """Rows to answer."""
+    """Rows to answer: as objects, or column by column."""
 
-    rows: list[Any]
+    rows: list[Any] | UnsetType = UNSET
+    columns: dict[str, list[Any]] | UnsetType = UNSET
     explain: bool = False
 
 
@@ -54,7 +56,7 @@ class Why(msgspec.Struct):
 
     base: float
     reasons: list[Reason]
-    of: str | msgspec.UnsetType = msgspec.UNSET
+    of: str | UnsetType = UNSET
 
 
 class Prediction(msgspec.Struct):
@@ -62,9 +64,9 @@ class Prediction(msgspec.Struct):
 
     id: str
     prediction: Any
-    probabilities: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
-    interval: tuple[float, float] | msgspec.UnsetType = msgspec.UNSET
-    explanation: Why | msgspec.UnsetType = msgspec.UNSET
+    probabilities: dict[str, float] | UnsetType = UNSET
+    interval: tuple[float, float] | UnsetType = UNSET
+    explanation: Why | UnsetType = UNSET
 
 
 class Predictions(msgspec.Struct):
@@ -82,4 +84,4 @@ read_events = msgspec.json.Decoder(Events).decode
 def why_of(explained: Any) -> Why:
     """Return an explanation as it is sent."""
     reasons = [Reason(item.column, item.value, item.effect) for item in explained.reasons]
-    return Why(explained.base, reasons, msgspec.UNSET if explained.of is None else explained.of)
+    return Why(explained.base, reasons, UNSET if explained.of is None else explained.of)

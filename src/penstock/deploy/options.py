@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from penstock.errors import InputError
+
+_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -13,21 +16,50 @@ class Api:
     """How models of a pipeline are deployed; made by :func:`api`."""
 
     promote: Literal["gate", "by hand"] = "gate"
+    redact: tuple[tuple[str, str], ...] = ()
+    keep: float | str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a version keeps of it, for the service."""
+        from penstock.types.durations import seconds_of
+
+        return {"redact": dict(self.redact), "keep_seconds": None if self.keep is None else seconds_of(self.keep)}
 
 
-def api(promote: Literal["gate", "by hand"] = "gate") -> Api:
+def api(
+    promote: Literal["gate", "by hand"] = "gate",
+    redact: Mapping[str, Literal["drop", "hash"]] | None = None,
+    keep: float | str | None = None,
+) -> Api:
     """Answer requests with the champion.
 
     Parameters
     ----------
     promote : {"gate", "by hand"}
         Whether a challenger that passes the gate becomes the champion at once, or a person decides.
+    redact : mapping of str to {"drop", "hash"}, optional
+        Raw columns that the log of predictions must not hold: left out, or as a hash keyed with the store's own
+        secret, so that equal values stay equal and cannot be guessed. Monitoring does not watch them.
+    keep : float or str, optional
+        How long predictions are kept, such as ``"90d"``, at least a day; for ever when left out.
+
+    Raises
+    ------
+    InputError
+        For words that are not known, or less than a day.
 
     Examples
     --------
-    >>> api().promote
-    'gate'
+    >>> api(redact={"email": "drop"}, keep="90d").as_json()
+    {'redact': {'email': 'drop'}, 'keep_seconds': 7776000.0}
     """
     if promote not in ("gate", "by hand"):
         raise InputError(f'ps.deploy.api(promote={promote!r}): give "gate" or "by hand"')
-    return Api(promote)
+    hidden = tuple(sorted(dict(redact or {}).items()))
+    wrong = [(name, how) for name, how in hidden if how not in ("drop", "hash")]
+    if wrong:
+        raise InputError(f'ps.deploy.api(redact={{"{wrong[0][0]}": {wrong[0][1]!r}}}): give "drop" or "hash"')
+    made = Api(promote, hidden, keep)
+    if keep is not None and float(made.as_json()["keep_seconds"]) < _DAY:
+        raise InputError(f'ps.deploy.api(keep={keep!r}): give at least a day, such as "30d"')
+    return made

@@ -16,6 +16,8 @@ from penstock.store.schema import deployments, models
 from penstock.store.store import Store
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+_DEPLOYING = ("deploy", "rows")
+"""What a version keeps of how it is served, beside its metrics."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,10 @@ class Registry:
                 )  # fmt: skip
             else:
                 number = known.version
+                # How it is deployed may have changed, though the model has not.
+                kept = {**known.evaluation, **{name: evaluation[name] for name in _DEPLOYING if name in evaluation}}
+                here = (models.c.pipeline == self.name) & (models.c.version == number)
+                connection.execute(models.update().where(here).values(evaluation=json.dumps(kept)))
             if held.get(CHAMPION) != number:
                 if passed and promote:
                     self._point(connection, CHAMPION, number, why)

@@ -1,34 +1,31 @@
-"""The web API: requests in, answers out, every answer logged first; a new champion takes over between two requests.
+"""The web API: requests in, answers out, every answer logged first; versions take over between two requests.
 
-Knows HTTP and the shape of requests; what a row means is the model's business, what a log is, monitor's.
+Knows HTTP and who is answered by which version; what a row means is the model's business, what a log is, monitor's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 
-from penstock.deploy.messages import (
-    Named,
-    Prediction,
-    Predictions,
-    Why,
-    read_events,
-    read_feedback,
-    read_predict,
-    why_of,
-)
-from penstock.deploy.openapi import describe
-from penstock.errors import InputError, PenstockError
+from penstock.deploy.bodies import JSON, Answered, Asked, Header, read_body
+from penstock.deploy.limits import BODY_SECONDS, Guard, Refusal, from_another_site, header
+from penstock.deploy.messages import read_events, read_feedback, why_of
+from penstock.deploy.metrics import Metrics
+from penstock.deploy.protocols import read_infer, read_invocation
+from penstock.deploy.rollout import takes_part
+from penstock.errors import PenstockError
 from penstock.types.rows import RowsError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MAX_BYTES = 16 * 1024 * 1024
 """Largest request."""
@@ -62,9 +59,14 @@ class Served(Protocol):
 
     name: str
     version: int
+    made: float
 
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Answer]:
         """Answer raw rows, or raise :class:`RowsError`."""
+        ...
+
+    def answer(self, rows: Sequence[Mapping[str, Any]] | pl.DataFrame) -> Sequence[Answer]:
+        """Answer raw rows or a raw table, or raise :class:`RowsError` or a DataError."""
         ...
 
     def explain(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
@@ -96,173 +98,213 @@ class Feed(Protocol):
         ...
 
 
-Record = Callable[[int, list[tuple[str, Mapping[str, Any], Answer]]], None]
-"""Keeps a model version's answers: id, row and answer of each."""
+class Keeper(Protocol):
+    """Keeps answers and labels. What it returns is waited for, unless it is None; it raises OSError."""
 
+    process: str
+
+    @property
+    def behind(self) -> bool:
+        """Whether the disk does not keep up."""
+        ...
+
+    def answers(
+        self, version: int, ids: list[str], rows: Sequence[Any], answers: Sequence[Answer], took: float
+    ) -> Future[None] | None:
+        """Keep a request's answers."""
+        ...
+
+    def labels(self, pairs: list[tuple[str, Any]]) -> Future[None] | None:
+        """Keep what turned out to be true."""
+        ...
+
+
+Tried = Callable[[list[str], Sequence[Any] | None, "pl.DataFrame | None"], None]
+"""Lets a shadow answer too: told the ids of the answers, and the rows or the table."""
+Reply = tuple[int, bytes, list[Header], Future[None] | None]
+"""Status, body, headers, and what must be kept before it may leave."""
 
 _encode = msgspec.json.Encoder().encode
-_BUSY = ("/predict", "/feedback", "/events")
-_JSON = [(b"content-type", b"application/json")]
+_NEEDS = {"/predict": "predict", "/invocations": "predict", "/feedback": "feedback", "/events": "feedback"}
+_SAFE: list[Header] = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+"""Sent with every answer: browsers neither guess what it is nor keep it."""
 
 
 class Service:
-    """The ASGI application of one pipeline's champion.
+    """The ASGI application of one pipeline's models.
 
     Parameters
     ----------
     model : Served
-        What answers at first.
-    record : callable
+        The champion.
+    keeper : Keeper
         Keeps answers before they leave.
-    feedback : callable
-        Keeps labels: called with (id, label) pairs.
-    process : str
-        Beginning of every prediction id, unlike any other process's.
+    pages : callable
+        From the service to the ASGI application that answers all but the busy paths; made when first asked for.
     events : Feed, optional
         Checks, keeps and counts events.
-    strict_log : bool
-        Refuse to answer what could not be logged.
+    guard : Guard, optional
+        Who is answered; all when left out.
+    metrics : Metrics, optional
+        What is counted.
     """
 
     def __init__(
         self,
         model: Served,
-        record: Record,
-        feedback: Callable[[list[tuple[str, Any]]], None],
-        process: str,
+        keeper: Keeper,
+        pages: Callable[[Service], Any],
         *,
         events: Feed | None = None,
-        strict_log: bool = False,
+        guard: Guard | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
-        self.model, self.record, self.feedback, self.strict_log = model, record, feedback, strict_log
-        self.events = events
-        self.process, self.numbers = process, itertools.count(1)
-        registry = self.registry = CollectorRegistry()
-        requests = Counter("penstock_requests", "Requests by path and status.", ["path", "status"], registry=registry)
-        self._counted = {(path, status): requests.labels(path, str(status)) for path in _BUSY
-                         for status in (200, 400, 413, 422, 500, 503)}  # fmt: skip
-        self._rows = Counter("penstock_predictions", "Rows answered.", registry=registry)
-        self._unlogged = Counter("penstock_unlogged_predictions", "Rows answered but not logged.", registry=registry)
-        self._seconds = Histogram("penstock_request_seconds", "Time of a predict request.", registry=registry,
-                                  buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 5))  # fmt: skip
-        self._version = Gauge("penstock_model_version", "Version of the model that answers.", registry=registry)
-        self._version.set(model.version)
-        self._web: Any = None
-        self._warned = False
+        self.model, self.keeper, self.events = model, keeper, events
+        self.canary: tuple[Served, float] | None = None
+        self.shadow: Tried | None = None
+        self.seen: Callable[[int, int, float], None] | None = None
+        self.guard, self.metrics = guard or Guard(), metrics or Metrics()
+        self.numbers = itertools.count(1)
+        self.stopping = False
+        self._pages, self._web = pages, cast("Any", None)
+        self.metrics.champion(model.version, model.made)
 
     def swap(self, model: Served) -> None:
         """Let another version answer from the next request on, after it was told the events that came meanwhile."""
         if self.events is not None:
             self.events.arrive(model)
         self.model = model
-        self._version.set(model.version)
+        if self.canary is not None and self.canary[0].version == model.version:
+            self.canary = None
+        self.metrics.champion(model.version, model.made)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request; everything but the two busy paths goes to Starlette."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in _BUSY:
-            await self._post(scope, receive, send)
+        """Answer one request; pages and facts go to Starlette."""
+        if scope["type"] != "http":
+            return
+        need = _NEEDS.get(scope["path"])
+        if need is None and scope["path"].startswith("/v2/models/") and scope["path"].endswith("/infer"):
+            need = "predict"
+        if need is not None and scope["method"] == "POST":
+            await self._post(scope, receive, send, need)
             return
         if self._web is None:
-            self._web = self._routes()
+            self._web = self._pages(self)
         await self._web(scope, receive, send)
 
-    async def _post(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _post(self, scope: Any, receive: Any, send: Any, need: str) -> None:
         started = time.perf_counter()
-        path = scope["path"]
-        body, whole = b"", False
-        too_large = any(
-            name == b"content-length" and value.isdigit() and int(value) > MAX_BYTES for name, value in scope["headers"]
-        )
-        while not whole and not too_large:
+        headers = scope["headers"]
+        refused = None if self.guard.open else self.guard.refuse(scope, need)
+        if refused is None and from_another_site(headers):
+            refused = 403, "other_site", "a page of another site may not ask on a browser's behalf", []
+        if refused is None:
             message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            whole = not message.get("more_body", False)
-            too_large = len(body) > MAX_BYTES
-        if too_large:
-            status, data = _problem(
-                413,
-                "too_large",
-                f"the request is larger than {MAX_BYTES // 1024**2} MB; send fewer rows at once",
-            )
+            body, more = message.get("body", b""), message.get("more_body", False)
+            length = header(headers, b"content-length")
+            if (length.isdigit() and int(length) > MAX_BYTES) or len(body) > MAX_BYTES:
+                refused = _TOO_LARGE
+            elif more:
+                try:
+                    async with asyncio.timeout(BODY_SECONDS):
+                        found = await _rest(body, receive)
+                except TimeoutError:
+                    found, refused = b"", (408, "too_slow", f"the request did not come within {BODY_SECONDS:.0f} s", [])
+                if found is None:
+                    return
+                body = found
+                refused = _TOO_LARGE if refused is None and len(body) > MAX_BYTES else refused
+        if refused is not None:
+            status, code, told, more_headers = refused
+            self.metrics.refused.labels(code).inc()
+            reply: Reply = status, _problem(code, told), [*JSON, *more_headers, (b"connection", b"close")], None
         else:
-            answers = {"/predict": self._predict, "/feedback": self._take_feedback, "/events": self._take_events}
-            status, data = self._guarded(answers[path], body)
-        self._counted[path, status].inc()
-        if path == "/predict":
-            self._seconds.observe(time.perf_counter() - started)
-        headers = [*_JSON, (b"content-length", b"%d" % len(data))]
-        if too_large:
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+            reply = self._reply(scope, need, body, started)
+        status, data, extra, kept = reply
+        if kept is not None:
+            try:
+                await asyncio.wrap_future(kept)
+            except OSError as error:
+                status, data, extra = self._not_logged(error)
+        await send({"type": "http.response.start", "status": status,
+                    "headers": [*extra, (b"content-length", b"%d" % len(data)), *_SAFE]})  # fmt: skip
         await send({"type": "http.response.body", "body": data})
 
-    def _guarded(self, answer: Callable[[bytes], tuple[int, bytes]], body: bytes) -> tuple[int, bytes]:
+    def _reply(self, scope: Any, need: str, body: bytes, started: float) -> Reply:
+        """Answer a request whose body has come; whatever it holds, this does not raise."""
+        path, model, rows = scope["path"], self.model, 0
+        kept: Future[None] | None = None
         try:
-            return answer(body)
+            if need == "predict":
+                if self.canary is not None and takes_part(_key(scope), self.canary[0].version, self.canary[1]):
+                    model = self.canary[0]
+                asked = _asked(scope, path, body, model)
+                rows = asked.count
+                data, headers, kept = self._predict(model, asked, started)
+            elif path == "/feedback":
+                data, headers, kept = self._take_feedback(body)
+            else:
+                data, headers = self._take_events(body)
+            status = 200
+        except _RefusedError as error:
+            status, data, headers = error.status, _problem(error.code, str(error), error.rows), JSON
         except msgspec.ValidationError as error:
-            return _problem(422, "bad_request", f"the request does not have the expected shape: {error}")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return _problem(400, "not_json", f"the request is not JSON: {error}")
+            status, headers = 422, JSON
+            data = _problem("bad_request", f"the request does not have the expected shape: {error}")
+        except (msgspec.DecodeError, UnicodeError) as error:
+            status, data, headers = 400, _problem("not_json", f"the request is not JSON: {error}"), JSON
         except RecursionError:
-            return _problem(400, "not_json", "the request is nested too deeply")
+            status, data, headers = 400, _problem("not_json", "the request is nested too deeply"), JSON
         except RowsError as error:
-            rows = [{"row": item.row, "field": item.field, "message": item.message} for item in error.problems[:100]]
-            return _problem(422, "bad_rows", str(error), rows)
+            wrong = [{"row": item.row, "field": item.field, "message": item.message} for item in error.problems[:100]]
+            status, data, headers = 422, _problem("bad_rows", str(error), wrong), JSON
         except PenstockError as error:
-            return _problem(422, "bad_rows", str(error))
-        except Exception as error:
-            _tell(f"error: {type(error).__name__}: {error}")
-            return _problem(500, "internal", "the model failed on this request; the service's error output says why")
-
-    def _predict(self, body: bytes) -> tuple[int, bytes]:
-        model = self.model
-        asked = read_predict(body)
-        rows = asked.rows
-        if len(rows) > MAX_ROWS:
-            return _problem(422, "too_many_rows", f"{len(rows)} rows in one request; at most {MAX_ROWS} are answered")
-        answers: Sequence[Answer]
-        whys: Sequence[Why | msgspec.UnsetType] = [msgspec.UNSET] * len(rows)
-        if asked.explain:
-            if len(rows) > MAX_EXPLAINED:
-                most = f"{len(rows)} rows in one request; at most {MAX_EXPLAINED} are explained"
-                return _problem(422, "too_many_rows", most)
-            explained = model.explain(rows)
-            answers, whys = [item.answer for item in explained], [why_of(item) for item in explained]
-        else:
-            answers = model.predict_rows(rows)
-        process, numbers = self.process, self.numbers
-        kept = [(f"{process}-{next(numbers)}", row, answer) for row, answer in zip(rows, answers, strict=True)]
-        try:
-            self.record(model.version, kept)
+            status, data, headers = 422, _problem("bad_rows", str(error)), JSON
         except OSError as error:
-            if self.strict_log:
-                return _problem(
-                    503,
-                    "not_logged",
-                    f"the prediction log cannot be written: {error.strerror}; nothing was answered",
-                )
-            self._unlogged.inc(len(kept))
-            if not self._warned:
-                self._warned = True
-                _tell(f"warning: the prediction log cannot be written: {error}; answers go on")
-        self._rows.inc(len(kept))
-        predictions = [
-            Prediction(
-                id_,
-                answer.prediction,
-                msgspec.UNSET if answer.probabilities is None else answer.probabilities,
-                msgspec.UNSET if answer.interval is None else answer.interval,
-                why,
-            )
-            for (id_, _, answer), why in zip(kept, whys, strict=True)
-        ]
-        return 200, _encode(Predictions(Named(model.name, model.version), predictions))
+            status, data, headers = self._not_logged(error)
+        except Exception as error:
+            tell(f"error: {type(error).__name__}: {error}")
+            told = "the model failed on this request; the service's error output says why"
+            status, data, headers = 500, _problem("internal", told), JSON
+        seconds = time.perf_counter() - started
+        named = path if path in _NEEDS else "/v2/infer"
+        self.metrics.answered(model.version, named, status, rows if status == 200 and need == "predict" else 0, seconds)
+        if self.seen is not None and need == "predict":
+            self.seen(model.version, status, seconds)
+        return status, data, headers, kept
 
-    def _take_feedback(self, body: bytes) -> tuple[int, bytes]:
+    def _not_logged(self, error: OSError) -> tuple[int, bytes, list[Header]]:
+        self.metrics.log_failed.inc()
+        told = f"the log cannot be written: {error.strerror or error}; nothing was answered, ask again later"
+        return 503, _problem("not_logged", told), [*JSON, (b"retry-after", b"1")]
+
+    def _predict(self, model: Served, asked: Asked, started: float) -> tuple[bytes, list[Header], Future[None] | None]:
+        count = asked.count
+        if count > MAX_ROWS:
+            raise _RefusedError("too_many_rows", f"{count} rows in one request; at most {MAX_ROWS} are answered")
+        whys = None
+        if asked.explain:
+            if count > MAX_EXPLAINED:
+                most = f"{count} rows in one request; at most {MAX_EXPLAINED} are explained"
+                raise _RefusedError("too_many_rows", most)
+            explained = model.explain(asked.rows or [])
+            answers: Sequence[Answer] = [item.answer for item in explained]
+            whys = [why_of(item) for item in explained]
+        elif asked.rows is not None:
+            answers = model.predict_rows(asked.rows)
+        else:
+            assert asked.table is not None
+            answers = model.answer(asked.table)
+        process, numbers = self.keeper.process, self.numbers
+        ids = [f"{process}-{next(numbers)}" for _ in range(count)]
+        rows: Sequence[Any] = asked.rows if asked.rows is not None else asked.table.to_dicts()  # type: ignore[union-attr]
+        data, headers = asked.write(Answered(model.name, model.version, ids, answers, whys))
+        kept = self.keeper.answers(model.version, ids, rows, answers, time.perf_counter() - started)
+        if self.shadow is not None and count:
+            self.shadow(ids, asked.rows, asked.table)
+        return data, headers, kept
+
+    def _take_feedback(self, body: bytes) -> tuple[bytes, list[Header], Future[None] | None]:
         labels = read_feedback(body).labels
         wrong = [
             {"row": number, "field": "label", "message": problem}
@@ -270,165 +312,78 @@ class Service:
             if (problem := self.model.check_label(item.label)) is not None
         ]
         if wrong:
-            return _problem(422, "bad_labels", str(wrong[0]["message"]), wrong[:100])
-        try:
-            self.feedback([(item.id, item.label) for item in labels])
-        except OSError as error:
-            return _problem(503, "not_logged", f"the labels cannot be written: {error.strerror}; send them again later")
-        return 200, _encode({"accepted": len(labels)})
+            raise _RefusedError("bad_labels", str(wrong[0]["message"]), wrong[:100])
+        kept = self.keeper.labels([(item.id, item.label) for item in labels])
+        return _encode({"accepted": len(labels)}), JSON, kept
 
-    def _take_events(self, body: bytes) -> tuple[int, bytes]:
+    def _take_events(self, body: bytes) -> tuple[bytes, list[Header]]:
         told = read_events(body)
         if len(told.rows) > MAX_ROWS:
-            return _problem(
-                422, "too_many_rows", f"{len(told.rows)} events in one request; at most {MAX_ROWS} are taken"
+            raise _RefusedError(
+                "too_many_rows", f"{len(told.rows)} events in one request; at most {MAX_ROWS} are taken"
             )
         if self.events is None:
-            return _problem(422, "no_events", "this service takes no events")
-        try:
-            self.events.take(self.model, told.table, told.rows)
-        except OSError as error:
-            return _problem(503, "not_logged", f"the events cannot be written: {error.strerror}; send them again later")
-        return 200, _encode({"accepted": len(told.rows)})
-
-    def _routes(self) -> Any:
-        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-        from starlette.applications import Starlette
-        from starlette.responses import JSONResponse, Response
-        from starlette.routing import Route
-
-        async def live(_request: Any) -> Response:
-            return JSONResponse({"status": "live"})
-
-        async def ready(_request: Any) -> Response:
-            return JSONResponse({"status": "ready", "model": {"name": self.model.name, "version": self.model.version}})
-
-        async def metrics(_request: Any) -> Response:
-            return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
-
-        async def openapi(_request: Any) -> Response:
-            return JSONResponse(describe(self.model))
-
-        async def home(_request: Any) -> Response:
-            paths = [
-                "POST /predict",
-                "POST /feedback",
-                "POST /events",
-                "/openapi.json",
-                "/health/live",
-                "/health/ready",
-                "/metrics",
-            ]
-            return JSONResponse({"model": {"name": self.model.name, "version": self.model.version}, "paths": paths})
-
-        async def wrong(_request: Any, error: Any) -> Response:
-            message = {404: "there is no such path; see /", 405: "this path takes another method; see /"}.get(
-                error.status_code, "error"
-            )
-            return JSONResponse(
-                {"error": {"code": "not_found", "message": message, "rows": []}},
-                status_code=error.status_code,
-            )
-
-        routes = [
-            ("/health/live", live),
-            ("/health/ready", ready),
-            ("/metrics", metrics),
-            ("/openapi.json", openapi),
-            ("/", home),
-        ]
-        return Starlette(
-            routes=[Route(path, call) for path, call in routes], exception_handlers={404: wrong, 405: wrong}
-        )
+            raise _RefusedError("no_events", "this service takes no events")
+        self.events.take(self.model, told.table, told.rows)
+        return _encode({"accepted": len(told.rows)}), JSON
 
 
-def _tell(text: str) -> None:
+class _RefusedError(Exception):
+    """A request that is understood and not answered."""
+
+    def __init__(self, code: str, message: str, rows: Sequence[Mapping[str, Any]] = (), status: int = 422) -> None:
+        super().__init__(message)
+        self.code, self.rows, self.status = code, rows, status
+
+
+_TOO_LARGE: Refusal = (
+    413,
+    "too_large",
+    f"the request is larger than {MAX_BYTES // 1024**2} MB; send fewer rows at once",
+    [],
+)
+
+
+async def _rest(body: bytes, receive: Any) -> bytes | None:
+    """Read on to the end, or to where it is too much; None when the other side has gone."""
+    parts, size = [body], len(body)
+    while size <= MAX_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        parts.append(part)
+        size += len(part)
+        if not message.get("more_body", False):
+            break
+    return b"".join(parts)
+
+
+def _asked(scope: Any, path: str, body: bytes, model: Served) -> Asked:
+    headers = scope["headers"]
+    if path == "/predict":
+        return read_body(header(headers, b"content-type"), header(headers, b"accept"), body)
+    if path == "/invocations":
+        return read_invocation(header(headers, b"content-type"), body)
+    name, _, rest = path.removeprefix("/v2/models/").rpartition("/infer")[0].partition("/versions/")
+    if name != model.name or (rest and rest != str(model.version)):
+        known = f"{model.name}, version {model.version}"
+        raise _RefusedError("not_found", f"there is no such model or version here; there is {known}", (), 404)
+    return read_infer(body, header(headers, b"inference-header-content-length"))
+
+
+def _key(scope: Any) -> bytes:
+    """What keeps who asks on one version: the header ``x-key``, else the key of the API, else the address."""
+    headers = scope["headers"]
+    found = header(headers, b"x-key") or header(headers, b"authorization") or header(headers, b"x-api-key")
+    return found or (scope["client"][0].encode() if scope.get("client") else b"")
+
+
+def tell(text: str) -> None:
+    """Write a line for the operator, who reads the error output."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
-def _problem(status: int, code: str, message: str, rows: Sequence[Mapping[str, Any]] = ()) -> tuple[int, bytes]:
-    return status, _encode({"error": {"code": code, "message": message, "rows": list(rows)}})
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Take a port.
-
-    Raises
-    ------
-    InputError
-        When another program has it, or the address is not this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        made.bind((host, port))
-        made.listen(2048)
-    except OSError as error:
-        made.close()
-        raise InputError(
-            f"cannot serve on {host}:{port}: {error.strerror}. Give another port with --port, or --port 0 for a free one."
-        ) from None
-    return made
-
-
-async def serve(
-    service: Service,
-    taken: socket.socket,
-    newest: Callable[[], Served | None],
-    *,
-    poll: float = 1.0,
-    started: Callable[[], None] = lambda: None,
-) -> None:
-    """Answer until the process is told to stop; requests that are being answered are finished.
-
-    Parameters
-    ----------
-    service : Service
-        What answers.
-    taken : socket
-        From :func:`listen`.
-    newest : callable
-        Returns another version to swap to, or None; asked every `poll` seconds in a thread. When it fails, what
-        serves goes on serving.
-    started : callable
-        Called when requests are taken.
-    """
-    import uvicorn
-
-    config = uvicorn.Config(
-        service,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=10,
-        ws="none",
-    )
-    server = uvicorn.Server(config)
-
-    async def watch() -> None:
-        complaint = ""
-        while True:
-            await asyncio.sleep(poll)
-            try:
-                model = await asyncio.to_thread(newest)
-                if model is not None:
-                    service.swap(model)
-                    _tell(f"now serving {model.name} v{model.version}")
-                elif service.events is not None:
-                    service.events.follow(service.model)
-                complaint = ""
-            except Exception as error:
-                if str(error) != complaint:
-                    complaint = str(error)
-                    _tell(f"warning: v{service.model.version} goes on serving: {error}")
-
-    watcher = asyncio.create_task(watch())
-    asyncio.get_running_loop().call_soon(started)
-    try:
-        await server.serve(sockets=[taken])
-    finally:
-        watcher.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watcher
+def _problem(code: str, message: str, rows: Sequence[Mapping[str, Any]] = ()) -> bytes:
+    return _encode({"error": {"code": code, "message": message, "rows": list(rows)}})

@@ -16,10 +16,10 @@ from sqlalchemy import (
     Text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The revision of the schema below; earlier ones are brought here by ``store/migrations``."""
 
-KNOWN_REVISIONS = ("0001",)
+KNOWN_REVISIONS = ("0001", "0002")
 
 metadata = MetaData(
     naming_convention={
@@ -131,6 +131,31 @@ deployments = Table(
     Column("at", Float, nullable=False),
     Column("user", Text, nullable=False),
     Column("why", Text, nullable=False),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("pipeline", Text, nullable=False, index=True),
+    Column("kind", String(16), nullable=False, comment="canary or shadow"),
+    Column("version", Integer, comment="null: ended"),
+    Column("share", Float, nullable=False, comment="of the requests"),
+    Column("at", Float, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("why", Text, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("pipeline", Text, nullable=False, index=True),
+    Column("scope", String(16), nullable=False, comment="predict, feedback or admin"),
+    Column("digest", String(64), nullable=False, comment="SHA-256 of the key"),
+    Column("created", Float, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("revoked", Float),
 )
 
 alerts = Table(

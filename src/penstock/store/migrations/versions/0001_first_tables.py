@@ -12,9 +12,12 @@ revision = "0001"
 down_revision = None
 
 
+_LATER = {"rollouts", "api_keys"}
+
+
 def upgrade() -> None:
-    metadata.create_all(op.get_bind())
+    metadata.create_all(op.get_bind(), [table for table in metadata.sorted_tables if table.name not in _LATER])
 
 
 def downgrade() -> None:
-    metadata.drop_all(op.get_bind())
+    metadata.drop_all(op.get_bind(), [table for table in metadata.sorted_tables if table.name not in _LATER])

@@ -1,0 +1,132 @@
+"""Predictions for whole files, a part in memory at a time."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from penstock.errors import InputError
+from penstock.ingest.read import common_schema, read_parts, with_schema
+from penstock.model import Model
+
+_KINDS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_ROWS = 200_000
+"""So many rows are answered at once."""
+
+
+def predict_file(model: Model, source: Path, target: Path, progress: Callable[[int], None] = lambda _rows: None) -> int:
+    """Answer every row of a file and write the rows with their answers, in the same order.
+
+    Parts wait in a temporary folder beside the target until the types of all are known: it needs the space of one copy.
+
+    Parameters
+    ----------
+    source : Path
+        CSV, TSV, JSON Lines, Parquet, Arrow, Avro, Excel; plain or packed.
+    target : Path
+        ``.parquet``, ``.csv`` or ``.jsonl``; written whole or not at all.
+    progress : callable
+        Told how many rows are done, again and again.
+
+    Returns
+    -------
+    int
+        Rows.
+
+    Raises
+    ------
+    DataError, InputError
+        When the file does not fit the model, or the target's kind is not known.
+    """
+    kind = _KINDS.get(target.suffix.lower())
+    if kind is None:
+        raise InputError(f"{target}: the kind of file is not known; name it .parquet, .csv or .jsonl")
+    if not source.is_file():
+        raise InputError(f"{source}: there is no such file")
+    done = 0
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            written = Path(folder) / "answers"
+            out = _Output(written, kind)
+            for frame in _staged(source, Path(folder)):
+                out.write(answered(model, frame))
+                done += frame.height
+                progress(done)
+            out.close()
+            written.replace(target)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
+    return done
+
+
+def _staged(source: Path, folder: Path) -> Iterator[pl.DataFrame]:
+    """Yield the parts of a file with one schema: later parts may be of wider types, and are read before the first leaves."""
+    schemas: dict[str, Any] = {}
+    places: dict[str, Path] = {}
+    for name, frame in read_parts(source):
+        places.setdefault(name, folder / f"part-{len(places)}")
+        frame.write_ipc(places[name], compression="zstd")
+        schemas[name] = frame.schema
+    schema = common_schema(schemas)
+    for place in places.values():
+        frame = with_schema(pl.read_ipc(place), schema)
+        place.unlink()
+        for start in range(0, max(frame.height, 1), _ROWS):
+            yield frame[start : start + _ROWS]
+
+
+class _Output:
+    """A file of answers that grows."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self._path, self._kind, self._first = path, kind, True
+        self._parquet: Any = None
+        self._file = None if kind == "parquet" else path.open("wb")
+
+    def write(self, frame: pl.DataFrame) -> None:
+        if self._kind == "parquet":
+            import pyarrow.parquet as pq
+
+            table = frame.to_arrow()
+            if self._parquet is None:
+                self._parquet = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+            self._parquet.write_table(table.cast(self._parquet.schema))
+        elif self._kind == "csv":
+            frame.write_csv(self._file, include_header=self._first)
+        else:
+            frame.write_ndjson(self._file)
+        self._first = False
+
+    def close(self) -> None:
+        if self._parquet is not None:
+            self._parquet.close()
+        if self._file is not None:
+            self._file.close()
+
+
+def answered(model: Model, raw: pl.DataFrame) -> pl.DataFrame:
+    """Return a raw table with its answers: prediction, and a probability a class or the ends of the interval.
+
+    A column of the table that has such a name already is called ``..._in``.
+    """
+    numbers = model.predict_table(raw)
+    columns: dict[str, Any] = {}
+    if model.task == "regression":
+        columns["prediction"] = numbers
+        if model.interval is not None:
+            around = [answer.interval for answer in model.answers(numbers)]
+            columns["prediction_low"] = [low for low, _ in filter(None, around)]
+            columns["prediction_high"] = [high for _, high in filter(None, around)]
+    else:
+        values = model.labels.values
+        columns["prediction"] = [values[at] for at in model.labels.decided(numbers).tolist()]
+        columns |= {f"probability_{name}": numbers[:, at] for at, name in enumerate(model.labels.names)}
+    taken = [name for name in columns if name in raw.columns]
+    kinds = {"prediction": pl.Series(model.labels.values).dtype} if model.task != "regression" else {}
+    return raw.rename({name: f"{name}_in" for name in taken}).with_columns(
+        pl.Series(name, value, kinds.get(name, pl.Float64())) for name, value in columns.items()
+    )

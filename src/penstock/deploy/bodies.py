@@ -1,0 +1,191 @@
+"""The ways in and out of a prediction: rows as objects, columns, CSV, an Arrow stream; answers likewise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from penstock.deploy.messages import Named, Prediction, Predictions, Why, read_predict
+from penstock.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Header = tuple[bytes, bytes]
+JSON: list[Header] = [(b"content-type", b"application/json")]
+CSV: list[Header] = [(b"content-type", b"text/csv; charset=utf-8")]
+ARROW: list[Header] = [(b"content-type", b"application/vnd.apache.arrow.stream")]
+_TABLES = {b"text/csv": "csv", b"application/vnd.apache.arrow.stream": "arrow"}
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Answers on their way out.
+
+    Attributes
+    ----------
+    name, version
+        Of the model.
+    ids : list of str
+        One an answer.
+    answers : sequence of Answer
+        What the model says.
+    whys : sequence of Why, or None
+        Where it was asked why.
+    """
+
+    name: str
+    version: int
+    ids: list[str]
+    answers: Sequence[Any]
+    whys: Sequence[Why | UnsetType] | None = None
+
+
+Writer = Callable[[Answered], tuple[bytes, list[Header]]]
+
+
+def write_json(answered: Answered) -> tuple[bytes, list[Header]]:
+    """Write answers as the API's own JSON."""
+    whys: Sequence[Why | UnsetType] = answered.whys or [UNSET] * len(answered.ids)
+    predictions = [
+        Prediction(
+            id_,
+            answer.prediction,
+            UNSET if answer.probabilities is None else answer.probabilities,
+            UNSET if answer.interval is None else answer.interval,
+            why,
+        )
+        for id_, answer, why in zip(answered.ids, answered.answers, whys, strict=True)
+    ]
+    return _encode(Predictions(Named(answered.name, answered.version), predictions)), JSON
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for: rows one by one, or a table; and how its answers are to be written."""
+
+    rows: list[Any] | None = None
+    table: pl.DataFrame | None = None
+    explain: bool = False
+    write: Writer = write_json
+
+    @property
+    def count(self) -> int:
+        """How many rows."""
+        return len(self.rows) if self.rows is not None else 0 if self.table is None else self.table.height
+
+
+def read_body(kind: bytes, accept: bytes, body: bytes) -> Asked:
+    """Read the body of ``POST /predict``.
+
+    Parameters
+    ----------
+    kind, accept : bytes
+        Content types: of the body, and of the answer; JSON unless CSV or an Arrow stream is named.
+
+    Raises
+    ------
+    InputError, DataError, msgspec.DecodeError
+        When it is not what `kind` says.
+    """
+    write: Writer = write_json
+    if accept and not accept.startswith((b"application/json", b"*/*")):
+        write = _WRITERS.get(next((name for key, name in _TABLES.items() if key in accept), ""), write_json)
+    name = _TABLES.get(kind.partition(b";")[0].strip().lower()) if kind else None
+    if name == "csv":
+        return Asked(table=read_csv(body), write=write)
+    if name == "arrow":
+        return Asked(table=_read_arrow(body), write=write)
+    asked = read_predict(body)
+    if isinstance(asked.rows, list):
+        if isinstance(asked.columns, dict):
+            raise InputError('give "rows" or "columns", not both')
+        return Asked(asked.rows, None, asked.explain, write)
+    if isinstance(asked.columns, UnsetType):
+        raise msgspec.ValidationError('Object missing required field `rows` (or "columns")')
+    return Asked(rows_of(asked.columns), None, asked.explain, write)
+
+
+def rows_of(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """Turn columns into rows.
+
+    Raises
+    ------
+    DataError
+        When they are not of one length.
+
+    Examples
+    --------
+    >>> rows_of({"size": [1, 2], "paid": [True, None]})
+    [{'size': 1, 'paid': True}, {'size': 2, 'paid': None}]
+    """
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in list(lengths.items())[:10])
+        raise DataError(f"columns must have one length, and have: {told}")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def read_csv(body: bytes) -> pl.DataFrame:
+    """Read CSV with a header, all cells as text; empty ones are missing."""
+    import polars as pl
+
+    try:
+        return pl.read_csv(body, infer_schema=False)
+    except pl.exceptions.NoDataError:
+        return pl.DataFrame()
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"the request is not CSV with a header: {str(error).splitlines()[0]}") from None
+
+
+def _read_arrow(body: bytes) -> pl.DataFrame:
+    import polars as pl
+    import pyarrow as pa
+
+    try:
+        with pa.ipc.open_stream(body) as stream:
+            made = pl.from_arrow(stream.read_all())
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError, NotImplementedError) as error:
+        raise DataError(f"the request is not an Arrow IPC stream: {str(error).splitlines()[0]}") from None
+    assert isinstance(made, pl.DataFrame)
+    return made
+
+
+def answer_table(answered: Answered) -> pl.DataFrame:
+    """Return answers as a table: id, prediction, and a column for each probability or end of the interval."""
+    import polars as pl
+
+    columns: dict[str, Any] = {
+        "id": answered.ids,
+        "prediction": [item.prediction for item in answered.answers],
+        "version": [answered.version] * len(answered.ids),
+    }
+    first = answered.answers[0] if answered.answers else None
+    if first is not None and first.probabilities is not None:
+        for name in first.probabilities:
+            columns[f"probability_{name}"] = [item.probabilities[name] for item in answered.answers]
+    if first is not None and first.interval is not None:
+        columns["prediction_low"], columns["prediction_high"] = zip(
+            *(item.interval for item in answered.answers), strict=True
+        )
+    return pl.DataFrame(columns)
+
+
+def _write_csv(answered: Answered) -> tuple[bytes, list[Header]]:
+    return answer_table(answered).write_csv().encode(), CSV
+
+
+def _write_arrow(answered: Answered) -> tuple[bytes, list[Header]]:
+    import io
+
+    buffer = io.BytesIO()
+    answer_table(answered).write_ipc_stream(buffer)
+    return buffer.getvalue(), ARROW
+
+
+_WRITERS: dict[str, Writer] = {"csv": _write_csv, "arrow": _write_arrow}

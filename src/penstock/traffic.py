@@ -1,0 +1,95 @@
+"""What the log of predictions says of the versions that answered: how often, how fast, how well."""
+
+from __future__ import annotations
+
+import collections
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from penstock.deploy.registry import Registry
+from penstock.deploy.rollout import rollout_of
+from penstock.monitor.log import Record, log_folder, read_log
+from penstock.store.store import Store
+from penstock.types.labels import label_name
+
+_DAY = 86_400.0
+_SMALL = 1e-6
+
+
+def traffic_of(store: Store, name: str, seconds: float = _DAY) -> list[dict[str, Any]]:
+    """Return, of each version that answered lately, what it did; the latest version first.
+
+    Returns
+    -------
+    list of dict
+        ``version``, ``as`` (champion, canary, shadow or before), ``rows``, ``p50`` and ``p99`` in seconds, ``answers``
+        in words, ``labels``, and ``metric`` with its ``value``: the accuracy, or the mean absolute error.
+    """
+    since = time.time() - seconds
+    logged = read_log(log_folder(store.folder, name), since, shadows=True)
+    champion, tried = Registry(store, name).champion(), rollout_of(store, name)
+    by_version: dict[tuple[int, bool], list[Record]] = collections.defaultdict(list)
+    for record in logged.records:
+        if record.at >= since:
+            by_version[record.version, record.shadow].append(record)
+    found = []
+    for (version, shadow), records in sorted(by_version.items(), reverse=True):
+        took = [record.took for record in records if record.took]
+        word = "shadow" if shadow else "canary" if version == tried.canary else "before"
+        if champion is not None and version == champion.version and not shadow:
+            word = "champion"
+        pairs = [(record, logged.labels[record.id]) for record in records if record.id in logged.labels]
+        metric, value = _metric(pairs)
+        found.append({
+            "version": version, "as": word, "rows": len(records), "p50": _at(took, 50), "p99": _at(took, 99),
+            "answers": _in_words(records), "labels": len(pairs), "metric": metric, "value": value,
+        })  # fmt: skip
+    return found
+
+
+def losses_since(store: Store, name: str, since: float) -> dict[int, list[float]]:
+    """Return, of each version, the losses of the answers whose truth is known by now, but for those of shadows."""
+    logged = read_log(log_folder(store.folder, name), since)
+    found: dict[int, list[float]] = collections.defaultdict(list)
+    for record in logged.records:
+        if record.at >= since and record.id in logged.labels:
+            found[record.version].append(loss_of(record, logged.labels[record.id]))
+    return found
+
+
+def loss_of(record: Record, label: Any) -> float:
+    """Return minus the logarithm of the truth's probability, or the absolute error of a number.
+
+    Examples
+    --------
+    >>> loss_of(Record("a", 0.0, 1, prediction=3.0), 5)
+    2.0
+    """
+    if record.probabilities is None:
+        return abs(float(record.prediction) - float(label))
+    return -math.log(max(record.probabilities.get(label_name(label), 0.0), _SMALL))
+
+
+def _metric(pairs: Sequence[tuple[Record, Any]]) -> tuple[str, float | None]:
+    if not pairs:
+        return "", None
+    if pairs[0][0].probabilities is None:
+        return "mean absolute error", float(np.mean([loss_of(record, label) for record, label in pairs]))
+    right = [label_name(record.prediction) == label_name(label) for record, label in pairs]
+    return "accuracy", float(np.mean(right))
+
+
+def _at(seconds: Sequence[float], percent: int) -> float:
+    return float(np.percentile(seconds, percent)) if seconds else 0.0
+
+
+def _in_words(records: Sequence[Record]) -> str:
+    if records[0].probabilities is None:
+        numbers = [float(record.prediction) for record in records]
+        return f"mean {np.mean(numbers):.4g}, from {min(numbers):.4g} to {max(numbers):.4g}"
+    counted = collections.Counter(label_name(record.prediction) for record in records).most_common(3)
+    return ", ".join(f"{label} {count / len(records):.1%}" for label, count in counted)
