@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True)
-class Prediction:
+
+class Prediction(msgspec.Struct, frozen=True):
     """One answer.
 
     Attributes

@@ -284,7 +284,7 @@ def readers_of(
 def reader_of(column: InputColumn) -> Callable[[Any], Any]:
     """Return the function that reads a cell that a table holds as what it is; it raises ValueError or TypeError."""
     return {"integer": _number, "number": _number, "boolean": boolean_or_none, "date": read_date}.get(
-        column.type, _text
+        column.type, text_or_none
     )
 
 
@@ -306,7 +306,8 @@ def boolean_or_none(value: Any) -> bool | None:
     raise ValueError("expected true or false")
 
 
-def _text(value: Any) -> str | None:
+def text_or_none(value: Any) -> str | None:
+    """Read a text as it is."""
     if value is None or isinstance(value, str):
         return value
     raise ValueError("expected text")

@@ -401,7 +401,7 @@ class Model:
         threshold = self.labels.threshold if self.task == "binary" else None
         for row in encoded:
             shares = one(row)
-            at = shares.index(max(shares)) if threshold is None else int(shares[1] > threshold)
+            at = shares.index(max(shares)) if threshold is None else shares[1] > threshold
             found.append(Prediction(values[at], dict(zip(names, shares, strict=True))))
         return found
 

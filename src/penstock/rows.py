@@ -5,6 +5,7 @@ No data frame is made unless a feature needs one. The tests hold this to what a 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from penstock.features.compiled import Compiled, compile_feature
 from penstock.features.definitions import Written, apply_features
 from penstock.inputs import dtype_named, readers_of, shown
 from penstock.prepare.repairs import Clipped, Filled
+from penstock.rowcode import Cell, compile_row
 from penstock.types.rows import RowProblem, RowsError
 
 if TYPE_CHECKING:
@@ -37,7 +39,31 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
     encode = model.manifest.encoding.row()
     features = row_features(model)
 
+    touched: list[Callable[[dict[str, Any]], None]] = [
+        *repairs,
+        *(functools.partial(_one, feature) for feature in features),
+    ]
+
+    def change(values: dict[str, Any]) -> None:
+        for each in touched:
+            each(values)
+
+    # What is named so may be written by repairs and features; all that is read may be looked at by them.
+    made = {name for item in model.manifest.features for name in item.names} | repaired
+    made |= {change.indicator for change in model.manifest.changes if isinstance(change, Filled) and change.indicator}
+    fast = None
+    if not by_table:
+        cells = [Cell(inputs[raw], now, reader) for raw, now, reader in plan]
+        fast = compile_row(
+            cells, {*inputs, *([target] if target else [])}, model.manifest.encoding.encoders,
+            change if touched else None, [now for _, now, _ in plan], made,
+        )  # fmt: skip
+
     def read(rows: Sequence[Any]) -> list[list[float]]:
+        if fast is not None:
+            # Whatever is wrong, the slower way below says where.
+            with contextlib.suppress(Exception):
+                return [fast(row) for row in rows]
         problems: list[RowProblem] = []
         prepared: list[dict[str, Any]] = []
         for number, row in enumerate(rows):
@@ -97,6 +123,10 @@ def row_features(model: Model) -> list[Callable[[list[dict[str, Any]]], None]]:
             found.append(functools.partial(_each, live.row))
     flush()
     return found
+
+
+def _one(feature: Callable[[list[dict[str, Any]]], None], values: dict[str, Any]) -> None:
+    feature([values])
 
 
 def _each(row: Callable[[dict[str, Any]], None], prepared: list[dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,15 @@ class Serving:
         Most requests a second of one key, or one address.
     tls : Tls or None
         Speak HTTPS.
+    metrics : Path or None
+        Folder in which the processes of one service keep their figures.
     """
 
     log: str = "fast"
     workers: int = 1
     rate: float | None = None
     tls: Tls | None = None
+    metrics: Path | None = None
 
 
 class Logbook:
@@ -156,12 +159,12 @@ def make_service(store: Store, name: str, how: Serving = Serving(), model: Model
     registry = Registry(store, name)
     champion = registry.version(CHAMPION)
     model = model or loaded(store, name)
-    metrics = Metrics()
+    metrics = Metrics(how.metrics)
     folder = log_folder(store.folder, name)
     options = champion.evaluation.get("deploy", {})
     log = None
     if how.log != "off":
-        log = PredictionLog(folder, durable=how.log == "durable", wrote=metrics.log_seconds.observe)
+        log = PredictionLog(folder, durable=how.log == "durable", wrote=metrics.synced)
     keeper = Logbook(log, options.get("redact", {}), secret_of(store.folder))
     feed = EventFeed(event_log(store, name, durable=how.log == "durable"))
     feed.prepare(model)
@@ -211,7 +214,8 @@ class Follower:
         service, name = self.service, self.service.model.name
         registry = Registry(self.store, name)
         service.guard.scopes = scopes_by_digest(self.store, name)
-        service.metrics.log_waiting.set(getattr(service.keeper, "waiting_bytes", 0))
+        service.metrics.numbers.log_waiting = getattr(service.keeper, "waiting_bytes", 0)
+        service.metrics.write()
         self._judge(name)
         self._clean(registry)
         champion, now = registry.champion(), rollout.rollout_of(self.store, name)
@@ -276,18 +280,20 @@ class Follower:
     def _shadow(self, model: Model) -> Shadow:
         keeper, metrics = self.service.keeper, self.service.metrics
         complained: list[Exception] = []
-        counted = metrics.shadowed.labels(str(model.version))
 
         def keep(version: int, ids: list[str], answers: Sequence[Any]) -> None:
             keeper.shadows(version, ids, answers)  # type: ignore[attr-defined]
-            counted.inc(len(ids))
+            metrics.shadowed(version, len(ids))
 
         def failed(error: Exception) -> None:
             if not complained:
                 complained.append(error)
                 tell(f"warning: the shadow v{model.version} failed: {error}")
 
-        return Shadow(model, keep, metrics.not_shadowed.inc, failed)
+        def skipped(rows: int) -> None:
+            metrics.numbers.not_shadowed += rows
+
+        return Shadow(model, keep, skipped, failed)
 
     def _count(self, version: int, status: int, seconds: float) -> None:
         found = self._traffic.get(version)
@@ -352,8 +358,7 @@ def serve_champion(
         _answer(store, service, taken, how, lambda: started(url, _model(service)))
         return
     with tempfile.TemporaryDirectory(prefix="penstock-metrics-") as folder:
-        # Read when prometheus_client is first imported: its figures then lie in files that all workers share.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        how = replace(how, metrics=Path(folder))
         from penstock.deploy.processes import run_workers
 
         Registry(store, name).version(CHAMPION)
@@ -367,7 +372,7 @@ def serve_champion(
             service = make_service(own, name, how, shared)
             _answer(own, service, taken, how, lambda: started(url, _model(service)) if number == 0 else None)
 
-        run_workers(how.workers, work, _forget)
+        run_workers(how.workers, work)
 
 
 def _model(service: Service) -> Model:
@@ -382,12 +387,6 @@ def _warm(model: Model) -> Model:
     return model
 
 
-def _forget(pid: int) -> None:
-    from prometheus_client.multiprocess import mark_process_dead
-
-    mark_process_dead(pid)
-
-
 def _answer(store: Store, service: Service, taken: Any, how: Serving, started: Callable[[], None]) -> None:
     import uvloop
 
@@ -396,6 +395,8 @@ def _answer(store: Store, service: Service, taken: Any, how: Serving, started: C
     if change is not None:
         change()
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(service, taken, follower.look, started=started, tls=how.tls))
+        runner.run(
+            serve(service, taken, follower.look, started=started, tls=how.tls, behind_proxy=how.rate is not None)
+        )
     if isinstance(service.keeper, Logbook):
         service.keeper.close()

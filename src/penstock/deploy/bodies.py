@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,8 +22,7 @@ _TABLES = {b"text/csv": "csv", b"application/vnd.apache.arrow.stream": "arrow"}
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """Answers on their way out.
 
     Attributes
@@ -51,6 +49,12 @@ Writer = Callable[[Answered], tuple[bytes, list[Header]]]
 
 def write_json(answered: Answered) -> tuple[bytes, list[Header]]:
     """Write answers as the API's own JSON."""
+    if answered.whys is None and answered.answers and answered.answers[0].probabilities is not None:
+        plain = [
+            Prediction(id_, answer.prediction, answer.probabilities)
+            for id_, answer in zip(answered.ids, answered.answers, strict=True)
+        ]
+        return _encode(Predictions(Named(answered.name, answered.version), plain)), JSON
     whys: Sequence[Why | UnsetType] = answered.whys or [UNSET] * len(answered.ids)
     predictions = [
         Prediction(
@@ -65,14 +69,13 @@ def write_json(answered: Answered) -> tuple[bytes, list[Header]]:
     return _encode(Predictions(Named(answered.name, answered.version), predictions)), JSON
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What a request asks for: rows one by one, or a table; and how its answers are to be written."""
 
     rows: list[Any] | None = None
-    table: pl.DataFrame | None = None
+    table: Any = None
     explain: bool = False
-    write: Writer = write_json
+    write: Callable[..., Any] = write_json
 
     @property
     def count(self) -> int:

@@ -25,7 +25,10 @@ Headers = list[tuple[bytes, bytes]]
 
 def header(headers: Headers, name: bytes) -> bytes:
     """Return a header's value, or nothing."""
-    return next((value for key, value in headers if key == name), b"")
+    for key, value in headers:
+        if key == name:
+            return value
+    return b""
 
 
 class Guard:
@@ -105,11 +108,6 @@ def _key_of(headers: Headers) -> str | None:
             return ""
     given = header(headers, b"x-api-key")
     return given.decode("latin-1") if given else None
-
-
-def from_another_site(headers: Headers) -> bool:
-    """Whether a browser sends this on behalf of another site's page (https://www.w3.org/TR/fetch-metadata/)."""
-    return header(headers, b"sec-fetch-site") in (b"cross-site", b"same-site")
 
 
 class Connection(HttpToolsProtocol):

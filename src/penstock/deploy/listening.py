@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ async def serve(
     poll: float = 1.0,
     started: Callable[[], None] = lambda: None,
     tls: Tls | None = None,
+    behind_proxy: bool = False,
 ) -> None:
     """Answer until the process is told to stop; requests that are being answered are finished.
 
@@ -80,12 +82,14 @@ async def serve(
         Called when requests are taken.
     tls : Tls, optional
         Speak HTTPS.
+    behind_proxy : bool
+        Believe a proxy on this machine whose address asks (``x-forwarded-for``).
     """
     import uvicorn
 
     config = uvicorn.Config(
         application, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=10, ws="none",
-        http=Connection, server_header=False, ssl_certfile=None if tls is None else str(tls.certificate),
+        http=Connection, server_header=False, proxy_headers=behind_proxy, ssl_certfile=None if tls is None else str(tls.certificate),
         ssl_keyfile=None if tls is None else str(tls.key),
     )  # fmt: skip
     server = uvicorn.Server(config)
@@ -105,6 +109,8 @@ async def serve(
                     complaint = str(error)
                     tell(f"warning: what serves goes on serving: {error}")
 
+    gc.collect()
+    gc.freeze()  # what is loaded stays; looking through it again and again costs a tenth of the requests
     watcher = asyncio.create_task(watch())
     asyncio.get_running_loop().call_soon(started)
     try:

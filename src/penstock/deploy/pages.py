@@ -60,7 +60,6 @@ def pages(service: Service, facts: Facts, compared: Compared) -> Any:
         return JSONResponse({"status": "ready", "model": named()})
 
     def metrics(_request: Request) -> Response:
-        service.metrics.champion(service.model.version, service.model.made)
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     def openapi(_request: Request) -> Response:

@@ -16,15 +16,13 @@ _SOON = 1.0
 """Seconds: a worker that ends sooner than so is begun again no faster."""
 
 
-def run_workers(count: int, work: Callable[[int], None], ended: Callable[[int], None] = lambda _pid: None) -> None:
+def run_workers(count: int, work: Callable[[int], None]) -> None:
     """Run `work` in `count` processes until this one is told to stop; one that dies is replaced.
 
     Parameters
     ----------
     work : callable
         Called with the number of the worker; answers until told to stop by SIGTERM or SIGINT.
-    ended : callable
-        Told the process id of one that has ended.
     """
     gc.collect()
     gc.freeze()  # the collector would touch, and so copy, every page of the model
@@ -52,7 +50,6 @@ def run_workers(count: int, work: Callable[[int], None], ended: Callable[[int], 
         if pid not in workers:
             continue
         number, since = workers.pop(pid)
-        ended(pid)
         if stopping:
             continue
         tell(f"warning: worker {number + 1} ended ({_why(status)}); another takes its place")

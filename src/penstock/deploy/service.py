@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import msgspec
 
 from penstock.deploy.bodies import JSON, Answered, Asked, Header, read_body
-from penstock.deploy.limits import BODY_SECONDS, Guard, Refusal, from_another_site, header
+from penstock.deploy.limits import BODY_SECONDS, Guard, Refusal
 from penstock.deploy.messages import read_events, read_feedback, why_of
 from penstock.deploy.metrics import Metrics
 from penstock.deploy.protocols import read_infer, read_invocation
@@ -126,6 +126,8 @@ Reply = tuple[int, bytes, list[Header], Future[None] | None]
 
 _encode = msgspec.json.Encoder().encode
 _NEEDS = {"/predict": "predict", "/invocations": "predict", "/feedback": "feedback", "/events": "feedback"}
+_OTHER_SITES = (b"cross-site", b"same-site")
+"""A browser asks on behalf of another site's page (https://www.w3.org/TR/fetch-metadata/)."""
 _SAFE: list[Header] = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 """Sent with every answer: browsers neither guess what it is nor keep it."""
 
@@ -167,7 +169,7 @@ class Service:
         self.numbers = itertools.count(1)
         self.stopping = False
         self._pages, self._web = pages, cast("Any", None)
-        self.metrics.champion(model.version, model.made)
+        self.metrics.version, self.metrics.made = model.version, model.made
 
     def swap(self, model: Served) -> None:
         """Let another version answer from the next request on, after it was told the events that came meanwhile."""
@@ -176,7 +178,7 @@ class Service:
         self.model = model
         if self.canary is not None and self.canary[0].version == model.version:
             self.canary = None
-        self.metrics.champion(model.version, model.made)
+        self.metrics.version, self.metrics.made = model.version, model.made
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; pages and facts go to Starlette."""
@@ -194,15 +196,14 @@ class Service:
 
     async def _post(self, scope: Any, receive: Any, send: Any, need: str) -> None:
         started = time.perf_counter()
-        headers = scope["headers"]
+        headers = dict(scope["headers"])
         refused = None if self.guard.open else self.guard.refuse(scope, need)
-        if refused is None and from_another_site(headers):
+        if refused is None and headers.get(b"sec-fetch-site") in _OTHER_SITES:
             refused = 403, "other_site", "a page of another site may not ask on a browser's behalf", []
         if refused is None:
             message = await receive()
             body, more = message.get("body", b""), message.get("more_body", False)
-            length = header(headers, b"content-length")
-            if (length.isdigit() and int(length) > MAX_BYTES) or len(body) > MAX_BYTES:
+            if len(body) > MAX_BYTES or _announced(headers) > MAX_BYTES:
                 refused = _TOO_LARGE
             elif more:
                 try:
@@ -216,10 +217,10 @@ class Service:
                 refused = _TOO_LARGE if refused is None and len(body) > MAX_BYTES else refused
         if refused is not None:
             status, code, told, more_headers = refused
-            self.metrics.refused.labels(code).inc()
+            self.metrics.refused(code)
             reply: Reply = status, _problem(code, told), [*JSON, *more_headers, (b"connection", b"close")], None
         else:
-            reply = self._reply(scope, need, body, started)
+            reply = self._reply(scope, headers, need, body, started)
         status, data, extra, kept = reply
         if kept is not None:
             try:
@@ -230,56 +231,57 @@ class Service:
                     "headers": [*extra, (b"content-length", b"%d" % len(data)), *_SAFE]})  # fmt: skip
         await send({"type": "http.response.body", "body": data})
 
-    def _reply(self, scope: Any, need: str, body: bytes, started: float) -> Reply:
+    def _reply(self, scope: Any, headers: dict[bytes, bytes], need: str, body: bytes, started: float) -> Reply:
         """Answer a request whose body has come; whatever it holds, this does not raise."""
         path, model, rows = scope["path"], self.model, 0
         kept: Future[None] | None = None
         try:
             if need == "predict":
-                if self.canary is not None and takes_part(_key(scope), self.canary[0].version, self.canary[1]):
+                if self.canary is not None and takes_part(_key(scope, headers), self.canary[0].version, self.canary[1]):
                     model = self.canary[0]
-                asked = _asked(scope, path, body, model)
+                asked = _asked(headers, path, body, model)
                 rows = asked.count
-                data, headers, kept = self._predict(model, asked, started)
+                data, extra, kept = self._predict(model, asked, rows, started)
             elif path == "/feedback":
-                data, headers, kept = self._take_feedback(body)
+                data, extra, kept = self._take_feedback(body)
             else:
-                data, headers = self._take_events(body)
+                data, extra = self._take_events(body)
             status = 200
         except _RefusedError as error:
-            status, data, headers = error.status, _problem(error.code, str(error), error.rows), JSON
+            status, data, extra = error.status, _problem(error.code, str(error), error.rows), JSON
         except msgspec.ValidationError as error:
-            status, headers = 422, JSON
+            status, extra = 422, JSON
             data = _problem("bad_request", f"the request does not have the expected shape: {error}")
         except (msgspec.DecodeError, UnicodeError) as error:
-            status, data, headers = 400, _problem("not_json", f"the request is not JSON: {error}"), JSON
+            status, data, extra = 400, _problem("not_json", f"the request is not JSON: {error}"), JSON
         except RecursionError:
-            status, data, headers = 400, _problem("not_json", "the request is nested too deeply"), JSON
+            status, data, extra = 400, _problem("not_json", "the request is nested too deeply"), JSON
         except RowsError as error:
             wrong = [{"row": item.row, "field": item.field, "message": item.message} for item in error.problems[:100]]
-            status, data, headers = 422, _problem("bad_rows", str(error), wrong), JSON
+            status, data, extra = 422, _problem("bad_rows", str(error), wrong), JSON
         except PenstockError as error:
-            status, data, headers = 422, _problem("bad_rows", str(error)), JSON
+            status, data, extra = 422, _problem("bad_rows", str(error)), JSON
         except OSError as error:
-            status, data, headers = self._not_logged(error)
+            status, data, extra = self._not_logged(error)
         except Exception as error:
             tell(f"error: {type(error).__name__}: {error}")
             told = "the model failed on this request; the service's error output says why"
-            status, data, headers = 500, _problem("internal", told), JSON
+            status, data, extra = 500, _problem("internal", told), JSON
         seconds = time.perf_counter() - started
         named = path if path in _NEEDS else "/v2/infer"
         self.metrics.answered(model.version, named, status, rows if status == 200 and need == "predict" else 0, seconds)
         if self.seen is not None and need == "predict":
             self.seen(model.version, status, seconds)
-        return status, data, headers, kept
+        return status, data, extra, kept
 
     def _not_logged(self, error: OSError) -> tuple[int, bytes, list[Header]]:
-        self.metrics.log_failed.inc()
+        self.metrics.numbers.log_failures += 1
         told = f"the log cannot be written: {error.strerror or error}; nothing was answered, ask again later"
         return 503, _problem("not_logged", told), [*JSON, (b"retry-after", b"1")]
 
-    def _predict(self, model: Served, asked: Asked, started: float) -> tuple[bytes, list[Header], Future[None] | None]:
-        count = asked.count
+    def _predict(
+        self, model: Served, asked: Asked, count: int, started: float
+    ) -> tuple[bytes, list[Header], Future[None] | None]:
         if count > MAX_ROWS:
             raise _RefusedError("too_many_rows", f"{count} rows in one request; at most {MAX_ROWS} are answered")
         whys = None
@@ -296,8 +298,8 @@ class Service:
             assert asked.table is not None
             answers = model.answer(asked.table)
         process, numbers = self.keeper.process, self.numbers
-        ids = [f"{process}-{next(numbers)}" for _ in range(count)]
-        rows: Sequence[Any] = asked.rows if asked.rows is not None else asked.table.to_dicts()  # type: ignore[union-attr]
+        ids = [f"{process}-{next(numbers)}" for _ in answers]
+        rows: Sequence[Any] = asked.rows if asked.rows is not None else asked.table.to_dicts()
         data, headers = asked.write(Answered(model.name, model.version, ids, answers, whys))
         kept = self.keeper.answers(model.version, ids, rows, answers, time.perf_counter() - started)
         if self.shadow is not None and count:
@@ -359,23 +361,28 @@ async def _rest(body: bytes, receive: Any) -> bytes | None:
     return b"".join(parts)
 
 
-def _asked(scope: Any, path: str, body: bytes, model: Served) -> Asked:
-    headers = scope["headers"]
+def _announced(headers: Mapping[bytes, bytes]) -> int:
+    """How long the body says it is."""
+    length = headers.get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0
+
+
+def _asked(headers: Mapping[bytes, bytes], path: str, body: bytes, model: Served) -> Asked:
+    kind = headers.get(b"content-type", b"")
     if path == "/predict":
-        return read_body(header(headers, b"content-type"), header(headers, b"accept"), body)
+        return read_body(kind, headers.get(b"accept", b""), body)
     if path == "/invocations":
-        return read_invocation(header(headers, b"content-type"), body)
+        return read_invocation(kind, body)
     name, _, rest = path.removeprefix("/v2/models/").rpartition("/infer")[0].partition("/versions/")
     if name != model.name or (rest and rest != str(model.version)):
         known = f"{model.name}, version {model.version}"
         raise _RefusedError("not_found", f"there is no such model or version here; there is {known}", (), 404)
-    return read_infer(body, header(headers, b"inference-header-content-length"))
+    return read_infer(body, headers.get(b"inference-header-content-length", b""))
 
 
-def _key(scope: Any) -> bytes:
+def _key(scope: Any, headers: Mapping[bytes, bytes]) -> bytes:
     """What keeps who asks on one version: the header ``x-key``, else the key of the API, else the address."""
-    headers = scope["headers"]
-    found = header(headers, b"x-key") or header(headers, b"authorization") or header(headers, b"x-api-key")
+    found = headers.get(b"x-key") or headers.get(b"authorization") or headers.get(b"x-api-key")
     return found or (scope["client"][0].encode() if scope.get("client") else b"")
 
 

@@ -49,6 +49,10 @@ def fit_linear(
     return Fitted(written, {"weights.npy": buffer.getvalue()})
 
 
+_Step = tuple[dict[float, float] | None, float, float, float, float, float]
+"""What each code adds; or of a number its lowest, mean and highest value and what each unit adds; and what a gap adds."""
+
+
 class LinearPredictor:
     """Answers with the weights alone; for one row no matrix is made."""
 
@@ -74,30 +78,35 @@ class LinearPredictor:
         if self.task == "multiclass":
             return self.predict(np.array([row]))[0].tolist()
         score, plan = self._plan
-        for value, (lookup, weight, mean, scale, gap) in zip(row, plan, strict=True):
-            if value != value:
-                score += gap
-            elif lookup is not None:
-                score += lookup[int(value)]
+        for value, (lookup, low, mean, high, slope, gap) in zip(row, plan, strict=True):
+            if lookup is not None:
+                score += lookup.get(value, gap)
+            elif low <= value <= high:
+                score += (value - mean) * slope
+            elif value == value:
+                score += ((low if value < low else high) - mean) * slope
             else:
-                scaled = (value - mean) / scale
-                score += weight * (10.0 if scaled > 10.0 else -10.0 if scaled < -10.0 else scaled)
+                score += gap
         if self.task == "regression":
             return score
         yes = 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, score))))
         return [1.0 - yes, yes]
 
-    def _row_plan(self) -> tuple[float, list[tuple[list[float] | None, float, float, float, float]]]:
+    def _row_plan(self) -> tuple[float, list[_Step]]:
+        """Return where the sum begins, and of each matrix column what it adds."""
         weights = self.weights[0].tolist()
-        at, plan = 1, []
+        at = 1
+        plan: list[_Step] = []
         first_gap = 1 + sum(self.design.widths())
         gaps = {column: weights[first_gap + index] for index, column in enumerate(self.design.gaps)}
         for index, count in enumerate(self.design.categories):
             mean, scale, gap = self.design.mean[index], self.design.scale[index], gaps.get(index, 0.0)
             if count:
-                plan.append((weights[at : at + count], 0.0, 0.0, 1.0, gap))
+                lookup = {float(code): weight for code, weight in enumerate(weights[at : at + count])}
+                plan.append((lookup, 0.0, 0.0, 0.0, 0.0, gap))
             else:
                 filled = max(-10.0, min(10.0, (self.design.fill[index] - mean) / scale))
-                plan.append((None, weights[at], mean, scale, gap + weights[at] * filled))
+                ends = mean - 10.0 * scale, mean, mean + 10.0 * scale
+                plan.append((None, *ends, weights[at] / scale, gap + weights[at] * filled))
             at += count or 1
         return weights[0], plan

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import struct
 import time
 from array import array
 from collections.abc import Mapping
@@ -114,6 +115,12 @@ def _library() -> Any:
     )
 
 
+@cache
+def _quick() -> Any:
+    """The same library for calls of a few microseconds: letting other threads run meanwhile would cost more."""
+    return ctypes.PyDLL(_library()._name)
+
+
 def _checked(code: int) -> None:
     if code != 0:
         raise StoreError(f"LightGBM: {_library().LGBM_GetLastError().decode(errors='replace')}")
@@ -143,6 +150,7 @@ class TreesPredictor:
         )
         self._row = (ctypes.c_double * max(self.columns, 1))()
         self._out = (ctypes.c_double * self.classes)()
+        self._pack = struct.Struct(f"{self.columns}d").pack_into
         self._length = ctypes.c_int64()
         self._fast = ctypes.c_void_p()
         _checked(
@@ -157,7 +165,7 @@ class TreesPredictor:
                 ctypes.byref(self._fast),
             )
         )
-        self._call = _library().LGBM_BoosterPredictForMatSingleRowFast
+        self._call = _quick().LGBM_BoosterPredictForMatSingleRowFast
         self._arguments = (self._fast, self._row, ctypes.byref(self._length), self._out)
 
     def predict(self, matrix: Matrix) -> Matrix:
@@ -181,8 +189,9 @@ class TreesPredictor:
 
     def predict_row(self, row: list[float]) -> Any:
         """See :class:`~penstock.train.learners.Predictor`."""
-        self._row[: len(row)] = array("f", row) if self.single else row  # type: ignore[assignment]
-        _checked(self._call(*self._arguments))
+        self._pack(self._row, 0, *(array("f", row) if self.single else row))
+        if code := self._call(*self._arguments):
+            _checked(code)
         if self.task == "binary":
             yes = self._out[0]
             return [1.0 - yes, yes]
