@@ -6,6 +6,7 @@ A tensor is a column; bytes are text. Tensors may follow the JSON as bytes (the 
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -184,7 +185,17 @@ def read_invocation(kind: bytes, body: bytes) -> Asked:
     """
     if kind.partition(b";")[0].strip().lower() == b"text/csv":
         return Asked(table=read_csv(body), write=_write_invocation)
-    asked = _read_invocation(body)
+    try:
+        asked = _read_invocation(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # MLflow's clients write NaN as Python does, which is not JSON.
+        try:
+            found = json.loads(body, parse_constant=lambda _: None)
+        except ValueError as error:
+            raise msgspec.DecodeError(str(error)) from None
+        asked = msgspec.convert(found, _Invocation)
     given = [
         item
         for item in (asked.dataframe_split, asked.dataframe_records, asked.inputs, asked.instances)

@@ -252,7 +252,7 @@ class Service:
         except msgspec.ValidationError as error:
             status, extra = 422, JSON
             data = _problem("bad_request", f"the request does not have the expected shape: {error}")
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             status, data, extra = 400, _problem("not_json", f"the request is not JSON: {error}"), JSON
         except RecursionError:
             status, data, extra = 400, _problem("not_json", "the request is nested too deeply"), JSON

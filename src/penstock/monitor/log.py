@@ -140,7 +140,9 @@ class PredictionLog:
             else:
                 time.sleep(_SYNC_SECONDS)
                 with self._lock:
-                    file, self._unsynced = (os.dup(self._file), False) if self._unsynced else (-1, False)
+                    file, self._unsynced = (
+                        (os.dup(self._file), False) if self._unsynced and self._file >= 0 else (-1, False)
+                    )
                 if file >= 0:
                     with contextlib.suppress(OSError):
                         self._sync(file)
