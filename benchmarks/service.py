@@ -197,6 +197,7 @@ def main() -> None:
         }
         if asked.peers:
             python = asked.peers
+            environment["PATH"] = f"{Path(python).parent}:{environment['PATH']}"  # MLflow starts uvicorn by name
             (place / "train.py").write_text(TRAIN_GLUE)
             subprocess.run(
                 [python, str(place / "train.py"), str(example / "telco.csv.gz"), str(place)],

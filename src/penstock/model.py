@@ -179,7 +179,7 @@ class Model:
             When rows do not fit the input schema.
         """
         raw = self.predict_table(self._table_from(X))
-        return raw if self.task == "regression" else self.classes_[self.labels.decided(raw)]
+        return raw if self.task == "regression" else np.array(self.labels.values)[self.labels.decided(raw)]
 
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
         """Return the probabilities of :attr:`classes_`, shape (n_rows, n_classes).
@@ -191,12 +191,12 @@ class Model:
         """
         if self.task == "regression":
             raise AttributeError("a regression has no probabilities; see predict")
-        return self.predict_table(self._table_from(X))
+        return self.predict_table(self._table_from(X))[:, np.argsort(np.array(self.labels.values))]
 
     @property
     def classes_(self) -> Array:
-        """Classes, in the order of :meth:`predict_proba`."""
-        return np.array(self.labels.values)
+        """Classes, sorted as scikit-learn wants them: the columns of :meth:`predict_proba`."""
+        return np.sort(np.array(self.labels.values))
 
     @property
     def feature_names_in_(self) -> Array:
@@ -281,6 +281,11 @@ class Model:
         return compute(
             typed(apply_facts(self._checked(raw), self._facts), self.manifest.dtypes, self.name), features, past
         )
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether features look into other rows or tables, of which more may be known by now."""
+        return any(not isinstance(made, Written) for made in self.manifest.features)
 
     @property
     def event_tables(self) -> list[TableOf]:

@@ -364,7 +364,7 @@ def serve_champion(
         Registry(store, name).version(CHAMPION)
         model = load(name, CHAMPION, store, events=False)
         # Tables start threads, which a fork does not carry over: a model that looks into tables is loaded by each worker.
-        shared = None if model.manifest.tables else _warm(model)
+        shared = None if model.looks_up else _warm(model)
         store.close()
 
         def work(number: int) -> None:

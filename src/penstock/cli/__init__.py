@@ -29,6 +29,7 @@ COMMANDS = {
     "keys": "models",
     "predict": "serving",
     "trace": "serving",
+    "export": "exporting",
     "monitor": "monitoring",
     "gc": "setup",
     "doctor": "setup",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _TYPES: dict[str, dict[str, Any]] = {
@@ -53,32 +53,104 @@ def describe(model: Any) -> dict[str, Any]:
             },
         },
     }
-    problem = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    typical = model.typical_row()
+    one = {"rows": [typical]}
+    files = {
+        "text/csv": {"schema": {"type": "string"}},
+        "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
+    }
+    invocation = {"description": "MLflow's scoring protocol", "type": "object"}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": f"{model.name}: predictions of {model.labels.column}",
             "version": str(model.version),
         },
+        "security": [{}, {"bearer": []}, {"key": []}],
         "paths": {
-            "/predict": _post("Predict rows", "Rows", "Predictions", problem),
-            "/feedback": _post("Tell the truth about earlier predictions", "Labels", "Accepted", problem),
-            **({"/events": _post("Tell what has happened since", "Events", "Accepted", problem)} if events else {}),
+            "/predict": _post("Predict rows", "Rows", "Predictions", one, files),
+            "/feedback": _post("Tell the truth about earlier predictions", "Labels", "Accepted"),
+            **({"/events": _post("Tell what has happened since", "Events", "Accepted")} if events else {}),
+            f"/v2/models/{model.name}/infer": _post("Predict, by the Open Inference Protocol", "Infer", "Inferred"),
+            "/invocations": _post(
+                "Predict, by MLflow's protocol",
+                "Invocation",
+                "Invoked",
+                {"dataframe_records": [typical]},
+                {"text/csv": files["text/csv"]},
+            ),
+            "/model": _get("Columns, metrics, lineage"),
+            "/versions": _get("The versions under traffic"),
             "/health/live": _get("Whether the process answers"),
-            "/health/ready": _get("Whether a model is loaded, and which"),
-            "/metrics": _get("Counters for Prometheus"),
+            "/health/ready": _get("Whether it takes requests"),
+            "/metrics": _get("Figures for Prometheus", "text/plain"),
         },
         "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "where the service asks for a key"},
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
             "schemas": {
                 "Row": row,
                 "Rows": {
-                    "type": "object",
-                    "properties": {
-                        "rows": {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "maxItems": 10000},
-                        "explain": {"type": "boolean", "description": "say why, of at most 100 rows", "default": False},
-                    },
-                    "required": ["rows"],
+                    "description": "rows as objects, or columns of one length",
+                    "oneOf": [
+                        {
+                            **_object(
+                                {
+                                    "rows": {
+                                        "type": "array",
+                                        "items": {"$ref": "#/components/schemas/Row"},
+                                        "maxItems": 10000,
+                                    }
+                                }
+                            ),
+                            "properties": {
+                                "rows": {
+                                    "type": "array",
+                                    "items": {"$ref": "#/components/schemas/Row"},
+                                    "maxItems": 10000,
+                                },
+                                "explain": {
+                                    "type": "boolean",
+                                    "description": "say why, of at most 100 rows",
+                                    "default": False,
+                                },
+                            },
+                        },
+                        {
+                            **_object({"columns": {"type": "object", "additionalProperties": {"type": "array"}}}),
+                            "properties": {
+                                "columns": {"type": "object", "additionalProperties": {"type": "array"}},
+                                "explain": {"type": "boolean", "default": False},
+                            },
+                        },
+                    ],
                 },
+                "Infer": _object(
+                    {
+                        "inputs": {
+                            "type": "array",
+                            "items": _object(
+                                {
+                                    "name": {"type": "string"},
+                                    "datatype": {"type": "string"},
+                                    "shape": {"type": "array", "items": {"type": "integer"}},
+                                    "data": {"type": "array"},
+                                }
+                            ),
+                        }
+                    }
+                ),
+                "Inferred": _object(
+                    {
+                        "model_name": {"type": "string"},
+                        "model_version": {"type": "string"},
+                        "outputs": {"type": "array"},
+                    }
+                ),
+                "Invocation": invocation,
+                "Invoked": _object({"predictions": {"type": "array"}}),
                 "Predictions": _object(
                     {
                         "model": _object({"name": {"type": "string"}, "version": {"type": "integer"}}),
@@ -121,7 +193,7 @@ def describe(model: Any) -> dict[str, Any]:
                         )
                     }
                 ),
-            }
+            },
         },
     }
 
@@ -155,23 +227,36 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _post(summary: str, takes: str, gives: str, problem: dict[str, Any]) -> dict[str, Any]:
+def _post(
+    summary: str, takes: str, gives: str, example: Any = None, others: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     def content(name: str) -> dict[str, Any]:
-        return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}}
+        return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
 
+    body = content(takes)
+    if example is not None:
+        body["application/json"]["example"] = example
     return {
         "post": {
             "summary": summary,
-            "requestBody": {"required": True, **content(takes)},
+            "requestBody": {"required": True, "content": {**body, **(others or {})}},
             "responses": {
-                "200": {"description": "done", **content(gives)},
-                "400": {"description": "not JSON", **problem},
-                "413": {"description": "too large", **problem},
-                "422": {"description": "rows that do not fit, field by field", **problem},
+                "200": {"description": "done", "content": {**content(gives), **(others or {})}},
+                **{status: {"description": told, "content": content("Error")} for status, told in _REFUSED.items()},
             },
         }
     }
 
 
-def _get(summary: str) -> dict[str, Any]:
-    return {"get": {"summary": summary, "responses": {"200": {"description": "yes"}}}}
+_REFUSED = {
+    "400": "not JSON", "401": "asks for a key", "403": "the key is for something else", "404": "no such model or version",
+    "408": "came too slowly", "413": "too large", "422": "rows that do not fit, field by field", "429": "too often",
+    "503": "the log does not keep up, ask again later",
+}  # fmt: skip
+
+
+def _get(summary: str, kind: str = "application/json") -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"} if kind == "text/plain" else {"type": "object"}
+    told = {"description": "yes", "content": {kind: {"schema": schema}}}
+    refused = {status: {"description": _REFUSED[status]} for status in ("401", "403")}
+    return {"get": {"summary": summary, "responses": {"200": told, **refused, "503": {"description": "not now"}}}}

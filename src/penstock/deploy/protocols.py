@@ -192,10 +192,10 @@ def read_invocation(kind: bytes, body: bytes) -> Asked:
     except msgspec.DecodeError:
         # MLflow's clients write NaN as Python does, which is not JSON.
         try:
-            found = json.loads(body, parse_constant=lambda _: None)
-        except ValueError as error:
-            raise msgspec.DecodeError(str(error)) from None
-        asked = msgspec.convert(found, _Invocation)
+            plain = _encode(json.loads(body, parse_constant=lambda _: None))
+        except (ValueError, OverflowError) as error:
+            raise msgspec.DecodeError(ascii(str(error))) from None
+        asked = _read_invocation(plain)
     given = [
         item
         for item in (asked.dataframe_split, asked.dataframe_records, asked.inputs, asked.instances)

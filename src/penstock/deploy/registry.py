@@ -137,11 +137,12 @@ class Registry:
         promote: bool,
         judged_against: str | None,
         why: str,
+        number: int | None = None,
     ) -> ModelVersion:
         """Keep a trained model as a version and give it its alias, in one transaction.
 
         A bundle that is a version already keeps its number. One that passed and is to be promoted becomes the
-        champion; any other becomes the challenger, unless it answers already.
+        champion; any other becomes the challenger, unless it answers already. A `number` keeps that of another store.
         """
         known = self.with_digest(digest)
         with self.store.catalog.begin() as connection:
@@ -150,7 +151,7 @@ class Registry:
                 last = connection.execute(
                     sa.select(sa.func.max(models.c.version)).where(models.c.pipeline == self.name)
                 ).scalar()
-                number = int(last or 0) + 1
+                number = number or int(last or 0) + 1
                 connection.execute(
                     models.insert(),
                     {

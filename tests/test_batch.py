@@ -1,0 +1,180 @@
+"""Files of rows, answered part by part."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+import penstock as ps
+from penstock.batch import predict_file
+from penstock.errors import DataError, InputError
+from penstock.store.store import open_store
+from tests.conftest import customers, make_pipeline
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("batch")
+    customers().write_csv(folder / "customers.csv")
+    store = open_store(folder / "s")
+    make_pipeline(folder).run(store).raise_for_status()
+    yield ps.load("customers", store=store)
+    store.close()
+
+
+@pytest.mark.parametrize("given", ["csv", "parquet", "jsonl"])
+@pytest.mark.parametrize("wanted", ["csv", "parquet", "jsonl"])
+def test_every_row_is_answered_in_its_order(model, tmp_path, given, wanted):
+    rows = customers(500, seed=4).drop("left")
+    writers = {"csv": rows.write_csv, "parquet": rows.write_parquet, "jsonl": rows.write_ndjson}
+    writers[given](tmp_path / f"rows.{given}")
+    told = []
+    count = predict_file(model, tmp_path / f"rows.{given}", tmp_path / f"out.{wanted}", told.append)
+    readers = {"csv": pl.read_csv, "parquet": pl.read_parquet, "jsonl": pl.read_ndjson}
+    found = readers[wanted](tmp_path / f"out.{wanted}")
+    assert (count, told[-1], found.height) == (500, 500, 500)
+    assert found["key"].to_list() == rows["key"].to_list()
+    np.testing.assert_allclose(found["probability_gone"].to_numpy(), model.predict_proba(rows)[:, 0], atol=1e-12)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_file_of_many_parts_whose_types_widen_late_is_answered_once_a_row(model, tmp_path, monkeypatch):
+    import penstock.batch
+    import penstock.ingest.text
+
+    monkeypatch.setattr(penstock.batch, "_ROWS", 700)
+    monkeypatch.setattr(penstock.ingest.text, "BLOCK", 50_000)
+    rows = pl.concat([customers(2000, seed=5).drop("left")] * 3).with_columns(
+        number=pl.Series([str(n) for n in range(5999)] + ["last"])
+    )
+    rows.write_csv(tmp_path / "rows.csv")
+    told = []
+    assert predict_file(model, tmp_path / "rows.csv", tmp_path / "out.parquet", told.append) == 6000
+    assert len(told) > 5
+    found = pl.read_parquet(tmp_path / "out.parquet")
+    assert found["number"].to_list() == rows["number"].to_list()
+    assert found["prediction"][:2000].to_list() == found["prediction"][4000:].to_list()
+
+
+def test_a_file_without_rows_is_told(model, tmp_path):
+    customers(1).drop("left")[:0].write_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match="but no rows"):
+        predict_file(model, tmp_path / "rows.parquet", tmp_path / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+
+
+def test_what_cannot_be_answered_leaves_nothing_behind(model, tmp_path):
+    (tmp_path / "rows.csv").write_text("age,city\n1,Oslo\n")
+    with pytest.raises(DataError, match="has no column"):
+        predict_file(model, tmp_path / "rows.csv", tmp_path / "out.csv")
+    with pytest.raises(InputError, match="name it"):
+        predict_file(model, tmp_path / "rows.csv", tmp_path / "out.txt")
+    with pytest.raises(InputError, match="no such file"):
+        predict_file(model, tmp_path / "none.csv", tmp_path / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_the_model_is_what_scikit_learn_expects_of_an_estimator(model):
+    from sklearn.calibration import CalibrationDisplay
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.inspection import permutation_importance
+    from sklearn.metrics import get_scorer
+
+    test = customers(400, seed=6)
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(test.drop("left").to_dict(as_series=False))
+    y = test["left"].to_numpy()
+    assert model.predict(X).tolist() == model.predict(test).tolist() == model.predict(test.to_dicts()).tolist()
+    assert set(model.classes_) == {"gone", "here"}
+    assert model.predict_proba(X).shape == (400, 2)
+    assert get_scorer("roc_auc")(model, X, y) > 0.7
+    assert get_scorer("accuracy")(model, X, y) == np.mean(model.predict(X) == y)
+    found = permutation_importance(FrozenEstimator(model), X, y, n_repeats=2, random_state=0, scoring="roc_auc")
+    assert found.importances_mean[list(X.columns).index("age")] > 0.02
+    import matplotlib
+
+    matplotlib.use("Agg")
+    CalibrationDisplay.from_estimator(model, X, y)
+    with pytest.raises(DataError, match="expected a table"):
+        model.predict(3)
+
+
+def test_a_model_is_exported_and_runs_from_its_folder_alone(model, tmp_path):
+    store = tmp_path / "s"
+    customers().write_csv(tmp_path / "customers.csv")
+    opened = open_store(store)
+    make_pipeline(tmp_path).run(opened).raise_for_status()
+    mine = ps.load("customers", store=opened)
+    rows = customers(50, seed=8).drop("left")
+    rows.write_csv(tmp_path / "rows.csv")
+
+    def penstock(*arguments, **options):
+        command = [sys.executable, "-m", "penstock", *arguments, "--store", str(store)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, **options)
+
+    for kind in ("python", "docker", "mlflow"):
+        assert penstock("export", "customers", "--to", kind, "-o", kind).returncode == 0
+    again = penstock("export", "customers", "--to", "python", "-o", "python")
+    assert (again.returncode, "not empty" in again.stderr) == (2, True)
+    # The folder's own copy comes before the one that is installed here.
+    clean = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path / "python")}
+    done = subprocess.run(
+        [sys.executable, "predict.py", str(tmp_path / "rows.csv")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path / "python",
+        env=clean,
+    )
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "answers.csv").write_text(done.stdout)
+    found = pl.read_csv(tmp_path / "answers.csv")["probability_gone"].to_numpy()
+    np.testing.assert_allclose(found, mine.predict_proba(rows)[:, 0], atol=1e-12)
+    (tmp_path / "python" / "model.penstock").write_bytes(b"tampered")
+    done = subprocess.run(
+        [sys.executable, "predict.py", "x"], capture_output=True, text=True, cwd=tmp_path / "python", env=clean
+    )
+    assert "its digest differs" in done.stderr
+    lines = (tmp_path / "docker" / "Dockerfile").read_text().splitlines()
+    for line in lines:
+        if line.startswith("COPY"):
+            assert (tmp_path / "docker" / line.split()[-2]).exists()
+    assert json.loads(lines[-1].removeprefix("CMD "))[:5] == ["python", "-m", "penstock", "serve", "customers"]
+    shipped = ps.load("customers", store=tmp_path / "docker" / "store")
+    assert (shipped.version, shipped.digest) == (mine.version, mine.digest)
+    mlflow = pytest.importorskip("mlflow.pyfunc")
+    pandas = pytest.importorskip("pandas")
+    loaded = mlflow.load_model(str(tmp_path / "mlflow"))
+    answers = loaded.predict(
+        pandas.DataFrame(rows.with_columns(pl.col("birthday").cast(pl.String)).to_dict(as_series=False)).astype(
+            {"orders": float}
+        )
+    )
+    assert list(answers) == mine.predict(rows).tolist()
+    opened.close()
+
+
+def test_a_prediction_is_traced_back_to_its_data(tmp_path):
+    from tests.test_serving import rows, serving
+
+    customers().write_csv(tmp_path / "customers.csv")
+    store = open_store(tmp_path / "s")
+    run = make_pipeline(tmp_path).run(store)
+    run.raise_for_status()
+    with serving(tmp_path / "s") as (client, _):
+        (answer,) = client.post("/predict", json={"rows": rows()}).json()["predictions"]
+        client.post("/feedback", json={"labels": [{"id": answer["id"], "label": "gone"}]})
+    command = [sys.executable, "-m", "penstock", "trace", answer["id"], "--store", str(tmp_path / "s")]
+    found = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
+    assert (found["prediction"], found["label"]) == (answer["prediction"], "gone")
+    assert found["run"]["id"] == run.run
+    assert found["data"]["customers"] == next(step.digest for step in run.steps if step.name == "snapshot")
+    assert found["row"]["age"] == rows()[0]["age"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"run           {run.run}" in told
+    command[4] = "nothing-1"
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, "no log of this store holds" in done.stderr) == (2, True)
+    store.close()
