@@ -92,12 +92,14 @@ def test_the_model_is_what_scikit_learn_expects_of_an_estimator(model):
     assert model.predict_proba(X).shape == (400, 2)
     assert get_scorer("roc_auc")(model, X, y) > 0.7
     assert get_scorer("accuracy")(model, X, y) == np.mean(model.predict(X) == y)
-    found = permutation_importance(FrozenEstimator(model), X, y, n_repeats=2, random_state=0, scoring="roc_auc")
+    found = permutation_importance(model, X, y, n_repeats=2, random_state=0, scoring="roc_auc")
     assert found.importances_mean[list(X.columns).index("age")] > 0.02
     import matplotlib
 
     matplotlib.use("Agg")
-    CalibrationDisplay.from_estimator(model, X, y)
+    CalibrationDisplay.from_estimator(FrozenEstimator(model), X, y)
+    with pytest.raises(InputError, match="trained by penstock run"):
+        model.fit(X, y)
     with pytest.raises(DataError, match="expected a table"):
         model.predict(3)
 

@@ -284,7 +284,7 @@ def test_a_bad_event_leaves_the_others_of_its_request_uncounted(made):
     model = ps.load("returns", store=made[1])
     good = {"client": "c1", "at": moment(299_500), "seconds": 12.5, "page": "cart"}
     with pytest.raises(RowsError):
-        model.read_events("visits", [good, {**good, "at": None}])
+        model.knows.read_events("visits", [good, {**good, "at": None}])
     assert model._told == []
 
 
@@ -363,11 +363,11 @@ def test_what_is_left_out_of_training_is_left_out_of_the_past_while_serving(made
     row = {"who": "c1", "shop": 1, "when": moment(300_000), "amount": 20.0}
     event = {"client": "c1", "at": moment(299_500), "seconds": 12.5, "page": "cart"}
     for robot in (True, False):
-        model.take_events("visits", model.read_events("visits", [{**event, "robot": robot}]))
+        model.knows.take_events("visits", model.knows.read_events("visits", [{**event, "robot": robot}]))
     seen = model.prepare(pl.DataFrame([row]))["seconds_1d"].to_list()
     assert seen == [12.5]
     with pytest.raises(RowsError, match="robot"):
-        model.read_events("visits", [event])
+        model.knows.read_events("visits", [event])
     assert model.predict_rows([row])[0].probabilities["yes"] == model.predict_table(pl.DataFrame([row]))[0, 1]
     store.close()
 

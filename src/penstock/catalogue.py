@@ -70,7 +70,7 @@ def feature_catalogue(store: Store, name: str, version: int | str = CHAMPION) ->
         importance = {item.column: item.mean for item in evaluation.importance}
     missing = {item.name: item.missing / max(item.rows, 1) for item in manifest.profile.columns}
     made = {column: item for item in manifest.features for column in item.names}
-    pasts = dict(zip([id(item) for item in manifest.features], model.past, strict=True))
+    pasts = dict(zip([id(item) for item in manifest.features], model.knows.past, strict=True))
     entries = []
     for column, kind in manifest.encoding.kinds().items():
         item = made.get(column)

@@ -213,7 +213,16 @@ def _frame_type() -> Any:
 def _version(stage: str) -> str:
     """Name this version of a stage's code: what it was installed as, and what its files hold."""
     home = Path(__file__).parent
-    shared = [home / "flow", home / "model.py", home / "inputs.py", home / "rows.py", home / "types"]
+    shared = [
+        home / "flow",
+        home / "model.py",
+        home / "manifest.py",
+        home / "knowledge.py",
+        home / "rowcode.py",
+        home / "inputs.py",
+        home / "rows.py",
+        home / "types",
+    ]
     hasher = hashlib.sha256()
     for place in [*shared, *(home / name for name in _STAGES[stage])]:
         for path in [place] if place.is_file() else sorted(place.rglob("*.py")) + sorted(place.rglob("*.html")):

@@ -29,31 +29,31 @@ class EventFeed:
 
     def prepare(self, model: Model) -> None:
         """Tell a model that was just loaded all that the log holds."""
-        if model.event_tables:
+        if model.knows.event_tables:
             told, self._ends_coming = self.log.read({})
             self._tell(model, told)
 
     def arrive(self, model: Model) -> None:
         """Tell a model that takes over now what came since :meth:`prepare`."""
-        if model.event_tables:
+        if model.knows.event_tables:
             told, self._ends = self.log.read(self._ends_coming)
             self._tell(model, told)
 
     def follow(self, model: Model) -> None:
         """Tell the model that answers what other services of this store were told since."""
-        if model.event_tables:
+        if model.knows.event_tables:
             told, self._ends = self.log.read(self._ends, own=False)
             self._tell(model, told)
 
     def take(self, model: Model, table: str, rows: list[Any]) -> None:
         """Check, log and count events."""
-        events = model.read_events(table, rows)
+        events = model.knows.read_events(table, rows)
         self.log.append(table, rows)
-        model.take_events(table, events)
+        model.knows.take_events(table, events)
 
     @staticmethod
     def _tell(model: Model, told: list[Told]) -> None:
         for item in told:
             # What an earlier model took and this one does not is not its business.
             with contextlib.suppress(InputError):
-                model.take_events(item.table, model.read_events(item.table, item.rows), again=True)
+                model.knows.take_events(item.table, model.knows.read_events(item.table, item.rows), again=True)

@@ -21,49 +21,18 @@ import polars as pl
 from penstock.answers import Explanation, Prediction, Reason
 from penstock.errors import DataError, InputError, StoreError
 from penstock.evaluate.reasons import effects_of
-from penstock.features.definitions import Written
-from penstock.features.encoding import Encoding
-from penstock.features.stored import Live, Stored, StoredAsof, StoredWindow, compacts, compute, read_past
-from penstock.inputs import InputColumn, TableOf, event_rows, frame_of, read_texts, shown, typed, typical_row
-from penstock.monitor.profile import Profile
-from penstock.prepare.changes import Once
-from penstock.prepare.tables import Change, Facts, apply_facts
+from penstock.features.stored import compute
+from penstock.inputs import InputColumn, frame_of, read_texts, shown, typed, typical_row
+from penstock.knowledge import Knowledge
+from penstock.manifest import BACKGROUND_FILE, FORMAT, Manifest
+from penstock.prepare.tables import Facts, apply_facts
 from penstock.rows import compile_rows
 from penstock.store.formats import Bundle
 from penstock.train.learners import Predictor, read_predictor
-from penstock.train.spread import Spread
-from penstock.types.labels import Labels, label_name
-from penstock.types.rows import RowProblem, RowsError
-from penstock.types.table import InMemory, Table
+from penstock.types.labels import label_name
+from penstock.types.table import Table
 
 Array = npt.NDArray[Any]
-FORMAT = 2
-"""Of the manifest; a model of another format is refused."""
-
-
-BACKGROUND_FILE = "background.npy"
-"""Encoded training rows that explanations compare with."""
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """All of a model that is not the learner's own files."""
-
-    format: int
-    penstock: str
-    pipeline: str
-    labels: Labels
-    changes: list[Change]
-    base: str
-    tables: list[TableOf]
-    features: list[Stored]
-    dtypes: dict[str, str]
-    encoding: Encoding
-    inputs: list[InputColumn]
-    learner: dict[str, Any]
-    profile: Profile
-    metric: str
-    spread: Spread | None = None
-    level: str | None = None
 
 
 class Model:
@@ -108,7 +77,7 @@ class Model:
         self.labels = self.manifest.labels
         self._files = bundle.files
         self._facts = Facts((), tuple(self.manifest.changes), (), 0, 0)
-        self._told: list[tuple[str, pl.DataFrame, bool]] = []
+        self.knows = Knowledge(self.manifest, bundle.files, self.name)
 
     @property
     def task(self) -> str:
@@ -193,6 +162,18 @@ class Model:
             raise AttributeError("a regression has no probabilities; see predict")
         return self.predict_table(self._table_from(X))[:, np.argsort(np.array(self.labels.values))]
 
+    def fit(self, X: Any, y: Any = None) -> Model:  # noqa: N803
+        """Refuse: scikit-learn's tools ask every estimator for this method, and a model is trained by a run.
+
+        Raises
+        ------
+        InputError
+            Always.
+        """
+        raise InputError(
+            f"model {self.name} v{self.version} is trained by penstock run, with its pipeline, not by fit()"
+        )
+
     @property
     def classes_(self) -> Array:
         """Classes, sorted as scikit-learn wants them: the columns of :meth:`predict_proba`."""
@@ -271,117 +252,9 @@ class Model:
         DataError
             When a column is missing or holds what it should not, with the first such row.
         """
-        features = self.manifest.features
-        if tables is None:
-            past = self._past_now()
-        else:
-            past = compacts(
-                features, {item.name: self._tables(item, tables[item.name]) for item in self.manifest.tables}
-            )
-        return compute(
-            typed(apply_facts(self._checked(raw), self._facts), self.manifest.dtypes, self.name), features, past
-        )
-
-    @property
-    def looks_up(self) -> bool:
-        """Whether features look into other rows or tables, of which more may be known by now."""
-        return any(not isinstance(made, Written) for made in self.manifest.features)
-
-    @property
-    def event_tables(self) -> list[TableOf]:
-        """The tables whose events change what features say: those that windows and as-of look into."""
-        names = {made.table for made in self.manifest.features if isinstance(made, StoredWindow | StoredAsof)}
-        return [item for item in self.manifest.tables if item.name in names]
-
-    def read_events(self, table: str, rows: Sequence[Any]) -> pl.DataFrame:
-        """Check and prepare events, without counting them yet.
-
-        Parameters
-        ----------
-        table : str
-            As in ``ingest=``.
-        rows : sequence of mappings
-            Raw rows of that table; columns that no feature looks at may be left out.
-
-        Raises
-        ------
-        RowsError, InputError
-            When a row does not fit, or no feature looks at events of that table.
-        """
-        known = next((item for item in self.event_tables if item.name == table), None)
-        if known is None:
-            tables = ", ".join(item.name for item in self.event_tables) or "no table"
-            raise InputError(
-                f"model {self.name} takes no events of {table!r}; its features look at events of: {tables}"
-            )
-        frame = self._table(known, event_rows(known, rows))
-        for made in self.manifest.features:
-            if isinstance(made, StoredWindow | StoredAsof) and made.table == table:
-                for name in (*(other for _, other in made.by), made.time):
-                    for row in frame[name].is_null().arg_true()[:1]:
-                        raise RowsError([RowProblem(row, name, "is empty: an event needs its entity and its time")])
-        return frame
-
-    def take_events(self, table: str, events: pl.DataFrame, *, again: bool = False) -> None:
-        """Count events, as :meth:`read_events` prepared them, from now on.
-
-        Parameters
-        ----------
-        again : bool
-            They are from the log: one that the training data hold too, value for value, is not counted twice.
-        """
-        for made, past, live in zip(self.manifest.features, self.past, self.live, strict=True):
-            if not isinstance(made, StoredWindow | StoredAsof) or made.table != table:
-                continue
-            assert live is not None and live.add is not None and past is not None
-            live.add(_unseen(made.compact(events), past, again))
-        self._told.append((table, events, again))
-
-    @cached_property
-    def past(self) -> list[pl.DataFrame | None]:
-        """Of each feature from other rows or tables, what it knew when the model was made; None for the others."""
-        files = self._files
-        return [
-            None if isinstance(made, Written) else read_past(files[f"past/{number}.parquet"])
-            for number, made in enumerate(self.manifest.features)
-        ]
-
-    def _past_now(self) -> list[pl.DataFrame | None]:
-        """What was known when the model was made, and the events told since."""
-        found: list[pl.DataFrame | None] = []
-        for made, past in zip(self.manifest.features, self.past, strict=True):
-            if past is None or not isinstance(made, StoredWindow | StoredAsof):
-                found.append(past)
-                continue
-            told = [
-                _unseen(made.compact(frame), past, again) for table, frame, again in self._told if table == made.table
-            ]
-            found.append(pl.concat([past, *told], how="vertical_relaxed"))
-        return found
-
-    @cached_property
-    def live(self) -> list[Live | None]:
-        """What answers one row from the past, and is kept up with events."""
-        return [
-            None if isinstance(made, Written) or past is None else made.live(past)
-            for made, past in zip(self.manifest.features, self.past, strict=True)
-        ]
-
-    def _tables(self, table: TableOf, raw: pl.DataFrame | Table) -> Table:
-        """Prepare a raw table: part by part, unless rows of several parts may be duplicates."""
-        if isinstance(raw, pl.DataFrame):
-            return Table.of(self._table(table, raw))
-        if any(isinstance(change, Once) for change in table.changes):
-            return Table.of(self._table(table, raw.whole()))
-        parts = {name: self._table(table, frame)[list(table.dtypes)] for name, frame in raw.frames()}
-        return Table(InMemory(parts))
-
-    def _table(self, table: TableOf, raw: pl.DataFrame) -> pl.DataFrame:
-        return typed(
-            apply_facts(raw, Facts((), tuple(table.changes), (), 0, 0), choose=True),
-            table.dtypes,
-            f"{self.name}, {table.name}",
-        )
+        past = self.knows.now() if tables is None else self.knows.of(tables)
+        prepared = typed(apply_facts(self._checked(raw), self._facts), self.manifest.dtypes, self.name)
+        return compute(prepared, self.manifest.features, past)
 
     def predict_prepared(self, table: pl.DataFrame) -> Array:
         """Return the learner's numbers for prepared rows."""
@@ -485,8 +358,3 @@ class Model:
             elif column.type == "text" and not column.reads and kind != pl.String:
                 raw = raw.with_columns(pl.col(column.name).cast(pl.String))
         return raw
-
-
-def _unseen(events: pl.DataFrame, past: pl.DataFrame, again: bool) -> pl.DataFrame:
-    """Leave out events from the log that the training data hold too."""
-    return events.join(past, on=events.columns, how="anti", nulls_equal=True) if again else events

@@ -114,7 +114,7 @@ def row_features(model: Model) -> list[Callable[[list[dict[str, Any]]], None]]:
             found.append(_compiled(group, model.manifest.dtypes) or _by_frame(list(group), model.manifest.dtypes))
             group.clear()
 
-    for made, live in zip(model.manifest.features, model.live, strict=True):
+    for made, live in zip(model.manifest.features, model.knows.live, strict=True):
         if isinstance(made, Written):
             group.append(made)
         else:

@@ -27,7 +27,7 @@ def describe(model: Any) -> dict[str, Any]:
         _object(
             {"table": {"const": table.name}, "rows": {"type": "array", "items": _row(table.inputs), "maxItems": 10000}}
         )
-        for table in model.event_tables
+        for table in model.knows.event_tables
     ]
     label = {"description": f"a value of {model.labels.column}"}
     answer: dict[str, Any] = {"id": {"type": "string"}, "prediction": label}

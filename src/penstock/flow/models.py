@@ -23,7 +23,7 @@ from penstock.features.encoding import Encoding, fit_learning
 from penstock.features.stored import Stored, compacts, write_past
 from penstock.flow.tables import facts_of, other_facts, stored_features, tables_of
 from penstock.inputs import input_columns, table_of
-from penstock.model import BACKGROUND_FILE, FORMAT
+from penstock.manifest import BACKGROUND_FILE, FORMAT
 from penstock.monitor.profile import profile_of
 from penstock.prepare.tables import ROW
 from penstock.store.formats import Bundle

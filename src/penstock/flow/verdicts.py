@@ -128,7 +128,7 @@ def compared(
     raw = _rows_at(snapshot, test[ROW].to_numpy())
     names = [column.name for column in model.inputs if column.name in raw.columns]
     rows = msgspec.json.decode(msgspec.json.encode(raw[names].to_dicts()))
-    by_table = model.looks_up
+    by_table = model.knows.looks_up
     expected = model.predict_table(raw) if by_table else model.predict_prepared(test)
     largest, spread = 0.0, float(np.ptp(expected)) or 1.0 if model.task == "regression" else 1.0
     problem = ""

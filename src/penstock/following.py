@@ -1,0 +1,171 @@
+"""A service that follows its store: who answers, who is tried and judged, whose keys count, what is old enough to go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock.deploy import rollout
+from penstock.deploy.judging import LEVEL, Looks, Traffic, worse, worse_losses
+from penstock.deploy.keys import scopes_by_digest
+from penstock.deploy.registry import CHAMPION, Registry
+from penstock.deploy.service import Service, tell
+from penstock.deploy.shadow import Shadow
+from penstock.feed import EventFeed, event_log
+from penstock.model import Model
+from penstock.monitor.log import drop_old, log_folder
+from penstock.outcome import load
+from penstock.store.store import Store
+from penstock.traffic import losses_since
+
+_LOOKS_AT_LABELS = 10.0
+"""Seconds between two looks at a canary's labels, and at files that are old enough to go."""
+
+
+def loaded(store: Store, name: str, version: int | str = CHAMPION) -> Model:
+    """Load a version, ready to answer at once; one that cannot be is refused before requests come."""
+    model = load(name, version, store, events=False)
+    model.predictor  # noqa: B018
+    return model
+
+
+@dataclass
+class Follower:
+    """Looks, again and again, at what has changed in the store: who answers, who is tried, whose keys count.
+
+    Parameters
+    ----------
+    workers : int
+        How many processes judge a canary: each at its share of the level.
+    """
+
+    store: Store
+    service: Service
+    workers: int = 1
+    _now: rollout.Rollout = field(default_factory=rollout.Rollout)
+    _canary: Model | None = None
+    _traffic: dict[int, Traffic] = field(default_factory=dict)
+    _since: float = 0.0
+    _looks: Looks = field(default_factory=Looks)
+    _label_looks: Looks = field(default_factory=Looks)
+    _looked: float = 0.0
+
+    def look(self) -> Callable[[], None] | None:
+        """Return what to do about it between two requests, or None."""
+        service, name = self.service, self.service.model.name
+        registry = Registry(self.store, name)
+        service.guard.scopes = scopes_by_digest(self.store, name)
+        service.metrics.numbers.log_waiting = getattr(service.keeper, "waiting_bytes", 0)
+        service.metrics.write()
+        self._judge(name)
+        self._clean(registry)
+        champion, now = registry.champion(), rollout.rollout_of(self.store, name)
+        other = None
+        if champion is not None and champion.version != service.model.version:
+            other = loaded(self.store, name, champion.version)
+            if service.events is not None:
+                service.events.prepare(other)
+        if other is None and now == self._now:
+            return self._follow_events
+        canary, shadow = self._tried(name, now)
+
+        def change() -> None:
+            if other is not None:
+                service.swap(other)
+                tell(f"now serving {other.name} v{other.version}")
+            if now != self._now:
+                self._take_up(now, canary, shadow)
+
+        return change
+
+    def _follow_events(self) -> None:
+        if self.service.events is not None:
+            self.service.events.follow(self.service.model)
+
+    def _tried(self, name: str, now: rollout.Rollout) -> tuple[Model | None, Model | None]:
+        """Load the versions that are newly tried."""
+        canary = self._canary if now.canary == self._now.canary else None
+        if canary is None and now.canary is not None:
+            canary = self._told(loaded(self.store, name, now.canary))
+        shadow = None
+        if now.shadow is not None and now.shadow != self._now.shadow:
+            shadow = self._told(loaded(self.store, name, now.shadow))
+        return canary, shadow
+
+    def _told(self, model: Model) -> Model:
+        """Tell a model that is tried the events that the log holds; later ones it learns of when it takes over."""
+        EventFeed(event_log(self.store, model.name)).prepare(model)
+        return model
+
+    def _take_up(self, now: rollout.Rollout, canary: Model | None, shadow: Model | None) -> None:
+        service = self.service
+        if (now.canary, now.share) != (self._now.canary, self._now.share):
+            self._traffic = {version: Traffic() for version in (service.model.version, now.canary) if version}
+            self._since, self._looks = time.time(), Looks(LEVEL / self.workers / 2)
+            self._label_looks = Looks(LEVEL / self.workers / 2)
+            service.seen = self._count if now.canary else None
+            tell(
+                f"canary v{now.canary} answers {now.share:.0%} of the requests"
+                if now.canary
+                else f"the canary v{self._now.canary} has ended"
+            )
+        self._canary = canary
+        service.canary = None if canary is None else (canary, now.share)
+        if now.shadow != self._now.shadow:
+            if isinstance(service.shadow, Shadow):
+                service.shadow.end()
+            service.shadow = None if shadow is None else self._shadow(shadow)
+            tell(f"v{now.shadow} answers as a shadow" if now.shadow else f"the shadow v{self._now.shadow} has ended")
+        self._now = now
+
+    def _shadow(self, model: Model) -> Shadow:
+        keeper, metrics = self.service.keeper, self.service.metrics
+        complained: list[Exception] = []
+
+        def keep(version: int, ids: list[str], answers: Sequence[Any]) -> None:
+            keeper.shadows(version, ids, answers)  # type: ignore[attr-defined]
+            metrics.shadowed(version, len(ids))
+
+        def failed(error: Exception) -> None:
+            if not complained:
+                complained.append(error)
+                tell(f"warning: the shadow v{model.version} failed: {error}")
+
+        def skipped(rows: int) -> None:
+            metrics.numbers.not_shadowed += rows
+
+        return Shadow(model, keep, skipped, failed)
+
+    def _count(self, version: int, status: int, seconds: float) -> None:
+        found = self._traffic.get(version)
+        if found is not None:
+            found.count(status, seconds)
+
+    def _judge(self, name: str) -> None:
+        """Stop the canary when it is worse than the champion."""
+        version = self._now.canary
+        mine, its = self._traffic.get(version or 0), self._traffic.get(self.service.model.version)
+        if version is None or mine is None or its is None:
+            return
+        level = self._looks.due(mine.requests)
+        why = None if level is None else worse(its, mine, level)
+        if why is None and time.monotonic() - self._looked > _LOOKS_AT_LABELS:
+            losses = losses_since(self.store, name, self._since)
+            here = losses.get(version, [])
+            level = self._label_looks.due(len(here))
+            why = None if level is None else worse_losses(losses.get(self.service.model.version, []), here, level)
+        if why is not None:
+            rollout.end(self.store, name, "canary", f"stopped by itself: {why}")
+            tell(f"warning: canary v{version} is stopped: {why}")
+
+    def _clean(self, registry: Registry) -> None:
+        """Remove what is older than the log is to be kept."""
+        if time.monotonic() - self._looked < _LOOKS_AT_LABELS:
+            return
+        self._looked = time.monotonic()
+        champion = registry.champion()
+        keep = None if champion is None else champion.evaluation.get("deploy", {}).get("keep_seconds")
+        if keep is not None:
+            drop_old(log_folder(self.store.folder, registry.name), float(keep))

@@ -1,0 +1,147 @@
+"""What a model knows of other rows and tables: from when it was made, and from events that it was told since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from penstock.errors import InputError
+from penstock.features.definitions import Written
+from penstock.features.stored import Live, StoredAsof, StoredWindow, compacts, read_past
+from penstock.inputs import TableOf, event_rows, typed
+from penstock.manifest import Manifest
+from penstock.prepare.changes import Once
+from penstock.prepare.tables import Facts, apply_facts
+from penstock.types.rows import RowProblem, RowsError
+from penstock.types.table import InMemory, Table
+
+
+class Knowledge:
+    """What the features of a model look into, kept up with events.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Of the model.
+    files : mapping of str to bytes
+        Its files.
+    name : str
+        Of the model, for messages.
+    """
+
+    def __init__(self, manifest: Manifest, files: Mapping[str, bytes], name: str) -> None:
+        self._features, self._tables_of, self._files, self._name = manifest.features, manifest.tables, files, name
+        self._told: list[tuple[str, pl.DataFrame, bool]] = []
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether features look into other rows or tables, of which more may be known by now."""
+        return any(not isinstance(made, Written) for made in self._features)
+
+    @property
+    def event_tables(self) -> list[TableOf]:
+        """The tables whose events change what features say: those that windows and as-of look into."""
+        names = {made.table for made in self._features if isinstance(made, StoredWindow | StoredAsof)}
+        return [item for item in self._tables_of if item.name in names]
+
+    def read_events(self, table: str, rows: Sequence[Any]) -> pl.DataFrame:
+        """Check and prepare events, without counting them yet.
+
+        Parameters
+        ----------
+        table : str
+            As in ``ingest=``.
+        rows : sequence of mappings
+            Raw rows of that table; columns that no feature looks at may be left out.
+
+        Raises
+        ------
+        RowsError, InputError
+            When a row does not fit, or no feature looks at events of that table.
+        """
+        known = next((item for item in self.event_tables if item.name == table), None)
+        if known is None:
+            tables = ", ".join(item.name for item in self.event_tables) or "no table"
+            raise InputError(
+                f"model {self._name} takes no events of {table!r}; its features look at events of: {tables}"
+            )
+        frame = self._table(known, event_rows(known, rows))
+        for made in self._features:
+            if isinstance(made, StoredWindow | StoredAsof) and made.table == table:
+                for name in (*(other for _, other in made.by), made.time):
+                    for row in frame[name].is_null().arg_true()[:1]:
+                        raise RowsError([RowProblem(row, name, "is empty: an event needs its entity and its time")])
+        return frame
+
+    def take_events(self, table: str, events: pl.DataFrame, *, again: bool = False) -> None:
+        """Count events, as :meth:`read_events` prepared them, from now on.
+
+        Parameters
+        ----------
+        again : bool
+            They are from the log: one that the training data hold too, value for value, is not counted twice.
+        """
+        for made, past, live in zip(self._features, self.past, self.live, strict=True):
+            if not isinstance(made, StoredWindow | StoredAsof) or made.table != table:
+                continue
+            assert live is not None and live.add is not None and past is not None
+            live.add(_unseen(made.compact(events), past, again))
+        self._told.append((table, events, again))
+
+    @cached_property
+    def past(self) -> list[pl.DataFrame | None]:
+        """Of each feature from other rows or tables, what it knew when the model was made; None for the others."""
+        files = self._files
+        return [
+            None if isinstance(made, Written) else read_past(files[f"past/{number}.parquet"])
+            for number, made in enumerate(self._features)
+        ]
+
+    def now(self) -> list[pl.DataFrame | None]:
+        """What was known when the model was made, and the events told since."""
+        found: list[pl.DataFrame | None] = []
+        for made, past in zip(self._features, self.past, strict=True):
+            if past is None or not isinstance(made, StoredWindow | StoredAsof):
+                found.append(past)
+                continue
+            told = [
+                _unseen(made.compact(frame), past, again) for table, frame, again in self._told if table == made.table
+            ]
+            found.append(pl.concat([past, *told], how="vertical_relaxed"))
+        return found
+
+    @cached_property
+    def live(self) -> list[Live | None]:
+        """What answers one row from the past, and is kept up with events."""
+        return [
+            None if isinstance(made, Written) or past is None else made.live(past)
+            for made, past in zip(self._features, self.past, strict=True)
+        ]
+
+    def of(self, tables: Mapping[str, pl.DataFrame | Table]) -> list[pl.DataFrame | None]:
+        """What features know where these raw tables are all that there is."""
+        return compacts(self._features, {item.name: self._tables(item, tables[item.name]) for item in self._tables_of})
+
+    def _tables(self, table: TableOf, raw: pl.DataFrame | Table) -> Table:
+        """Prepare a raw table: part by part, unless rows of several parts may be duplicates."""
+        if isinstance(raw, pl.DataFrame):
+            return Table.of(self._table(table, raw))
+        if any(isinstance(change, Once) for change in table.changes):
+            return Table.of(self._table(table, raw.whole()))
+        parts = {name: self._table(table, frame)[list(table.dtypes)] for name, frame in raw.frames()}
+        return Table(InMemory(parts))
+
+    def _table(self, table: TableOf, raw: pl.DataFrame) -> pl.DataFrame:
+        return typed(
+            apply_facts(raw, Facts((), tuple(table.changes), (), 0, 0), choose=True),
+            table.dtypes,
+            f"{self._name}, {table.name}",
+        )
+
+
+def _unseen(events: pl.DataFrame, past: pl.DataFrame, again: bool) -> pl.DataFrame:
+    """Leave out events from the log that the training data hold too."""
+    return events.join(past, on=events.columns, how="anti", nulls_equal=True) if again else events
