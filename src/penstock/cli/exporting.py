@@ -11,6 +11,7 @@ from penstock.cli.common import echo_json, json_option, named_model, store_optio
 _NEXT = {
     "python": "pip install -r {folder}/requirements.txt, then python {folder}/predict.py ROWS.csv",
     "docker": "docker build -t {name} {folder}",
+    "onnx": "onnxruntime.InferenceSession('{folder}') in any language that it speaks",
     "mlflow": "mlflow models serve -m {folder} --env-manager local",
 }
 
@@ -18,12 +19,12 @@ _NEXT = {
 @click.command()
 @click.argument("name", metavar="NAME")
 @click.option("--to", "kind", required=True, type=click.Choice(list(_NEXT)), help="What to write.")
-@click.option("-o", "--output", required=True, metavar="FOLDER", help="A new folder.")
+@click.option("-o", "--output", required=True, metavar="PLACE", help="A new folder; of onnx, a new file.")
 @click.option("--version", "which", default="champion", show_default=True, help="Number or alias.")
 @store_option
 @json_option
 def export(name: str, kind: str, output: str, which: str, store: str | None, as_json: bool) -> None:
-    """Write a model as a folder that runs elsewhere: plain Python, a container's build, an MLflow model.
+    """Write a model so that it runs elsewhere: plain Python, a container's build, an MLflow model, an ONNX file.
 
     \b
     Example:  penstock export churn --to docker -o churn-image

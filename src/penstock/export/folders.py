@@ -42,28 +42,35 @@ _SERVING = (
 
 
 def export(store: Store, name: str, version: int | str, kind: str, target: Path) -> ModelVersion:
-    """Write a model as a folder that runs elsewhere.
+    """Write a model as something that runs elsewhere.
 
     Parameters
     ----------
-    kind : {"python", "docker", "mlflow"}
-        A script with few dependencies; a container's build; a model that MLflow serves.
+    kind : {"python", "docker", "mlflow", "onnx"}
+        A script with few dependencies; a container's build; a model that MLflow serves; one file for any ONNX runtime.
     target : Path
-        A folder that is not there, or is empty; it appears whole or not at all.
+        A folder that is not there, or is empty, or for ONNX a file that is not there; it appears whole or not at all.
 
     Raises
     ------
     InputError
         When the folder holds something, or there is no such model.
     """
-    if kind not in KINDS:
-        raise InputError(f"--to {kind}: there are {', '.join(KINDS)}")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if kind not in KINDS and kind != "onnx":
+        raise InputError(f"--to {kind}: there are {', '.join(KINDS)}, onnx")
+    if target.exists() and (kind == "onnx" or not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target}: is there already, and not empty")
     found = Registry(store, name).version(version)
     data = read_bytes(store, found.digest)
     model = Model(decode("bundle", data), name, found.version, found.digest, made=found.created)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "onnx":
+        from penstock.export.onnx import to_onnx
+
+        temporary = target.with_name(f".{target.name}.part")
+        temporary.write_bytes(to_onnx(model))
+        temporary.replace(target)
+        return found
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         made = Path(folder) / "made"
         made.mkdir()

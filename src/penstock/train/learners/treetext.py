@@ -91,3 +91,71 @@ def _text(number: int, tree: Tree) -> str:
 
 def _row(values: Array) -> str:
     return " ".join(map(repr, values.tolist()))
+
+
+class Written(NamedTuple):
+    """A tree as LightGBM's text holds it.
+
+    Attributes
+    ----------
+    feature, threshold, kind : array, shape (n_nodes,)
+        Column, threshold (of categories: the place of their set), and decision type of each node.
+    left, right : array of int, shape (n_nodes,)
+        Children; one below zero is a leaf, of the number ``-child - 1``.
+    value : array, shape (n_leaves,)
+        Of the leaves.
+    sets : list of list of int
+        Categories that go left.
+    """
+
+    feature: Array
+    threshold: Array
+    kind: Array
+    left: Array
+    right: Array
+    value: Array
+    sets: list[list[int]]
+
+
+def read_trees(text: str) -> tuple[str, int, list[Written]]:
+    """Read LightGBM's model text: objective, outputs, and trees, of several outputs in turn.
+
+    Examples
+    --------
+    >>> of = np.array
+    >>> tree = Tree(of([0]), of([0.5]), of([True]), of([-1]), of([-2]), of([7.0, 8.0]))
+    >>> objective, outputs, (read,) = read_trees(write_trees([tree], 1, "binary sigmoid:1").decode())
+    >>> objective, outputs, read.value.tolist()
+    ('binary sigmoid:1', 1, [7.0, 8.0])
+    """
+    head, *blocks = text.partition("end of trees")[0].split("\nTree=")
+    told = _fields(head)
+    return (
+        told.get("objective", ""),
+        int(told["num_tree_per_iteration"]),
+        [_written(_fields(block)) for block in blocks],
+    )
+
+
+def _fields(block: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+
+
+def _written(fields: dict[str, str]) -> Written:
+    def numbers(name: str, kind: Any) -> Array:
+        return np.array(fields.get(name, "").split(), dtype=kind)
+
+    bounds, words = numbers("cat_boundaries", np.int64), numbers("cat_threshold", np.int64)
+    sets = [
+        [
+            32 * place + bit
+            for place, word in enumerate(words[start:end].tolist())
+            for bit in range(32)
+            if word >> bit & 1
+        ]
+        for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    ]
+    return Written(
+        numbers("split_feature", np.int64), numbers("threshold", np.float64), numbers("decision_type", np.int64),
+        numbers("left_child", np.int64), numbers("right_child", np.int64), numbers("leaf_value", np.float64), sets,
+    )  # fmt: skip
