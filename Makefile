@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs lock clean
+.PHONY: demo test lint docs lock audit clean
 
 $(VENV)/ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,10 @@ lock:
 	  --no-emit-trusted-host --no-emit-find-links --no-header --no-annotate --extra postgres --extra databases --extra http --extra excel --extra s3 --extra catboost \
 	  -o requirements.lock pyproject.toml requirements-build.in build-groups.in
 	rm build-groups.in
+
+audit: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --require-hashes -r requirements.lock
 
 clean:
 	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache

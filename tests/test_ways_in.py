@@ -426,3 +426,71 @@ def test_answers_in_json_are_what_a_table_gets(store):
     one = np.array([list(model.predict_rows([row])[0].probabilities.values()) for row in asked])
     np.testing.assert_allclose(one, model.predict_table(frame), rtol=0, atol=1e-12)
     assert json.dumps(model.typical_row())
+
+
+def test_requests_are_spans_where_a_collector_is_named(store, monkeypatch):
+    pytest.importorskip("opentelemetry.instrumentation.asgi")
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    came = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self):
+            came.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    collector = HTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=collector.serve_forever, daemon=True).start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
+    with serving(store.folder) as (client, _):
+        assert client.post("/predict", json={"rows": rows()}).status_code == 200
+        wait_for(lambda: came)
+    collector.shutdown()
+    assert came[0][0] == "/v1/traces"
+    assert b"/predict" in came[0][1]
+    assert b"penstock customers" in came[0][1]
+
+
+def test_a_dashboard_asks_for_figures_that_there_are(store, client, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "penstock",
+        "export",
+        "customers",
+        "--to",
+        "grafana",
+        "-o",
+        str(tmp_path / "board.json"),
+        "--store",
+        str(store.folder),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    board = json.loads((tmp_path / "board.json").read_text())
+    assert board["title"] == "Penstock: customers"
+    client.post("/predict", json={"rows": rows()})
+    told = client.get("/metrics").text
+    import re
+
+    asked = {
+        name
+        for panel in board["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"penstock_\w+", target["expr"])
+    }
+    assert len(asked) > 8
+    for name in asked:
+        assert name.removesuffix("_total").removesuffix("_bucket") in told, name
+
+
+def test_messages_are_json_where_facts_are(store):
+    with serving(store.folder) as (_, process):
+        Registry(store, "customers").promote(2, "for a message")
+        line = json.loads(process.stderr.readline())
+        Registry(store, "customers").promote(1, "back")
+    assert (line["level"], line["message"]) == ("info", "now serving customers v2")

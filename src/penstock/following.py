@@ -10,8 +10,9 @@ from typing import Any
 from penstock.deploy import rollout
 from penstock.deploy.judging import LEVEL, Looks, Traffic, worse, worse_losses
 from penstock.deploy.keys import scopes_by_digest
+from penstock.deploy.notices import tell
 from penstock.deploy.registry import CHAMPION, Registry
-from penstock.deploy.service import Service, tell
+from penstock.deploy.service import Service
 from penstock.deploy.shadow import Shadow
 from penstock.feed import EventFeed, event_log
 from penstock.model import Model
@@ -131,7 +132,7 @@ class Follower:
         def failed(error: Exception) -> None:
             if not complained:
                 complained.append(error)
-                tell(f"warning: the shadow v{model.version} failed: {error}")
+                tell(f"the shadow v{model.version} failed: {error}", "warning")
 
         def skipped(rows: int) -> None:
             metrics.numbers.not_shadowed += rows
@@ -158,7 +159,7 @@ class Follower:
             why = None if level is None else worse_losses(losses.get(self.service.model.version, []), here, level)
         if why is not None:
             rollout.end(self.store, name, "canary", f"stopped by itself: {why}")
-            tell(f"warning: canary v{version} is stopped: {why}")
+            tell(f"canary v{version} is stopped: {why}", "warning")
 
     def _clean(self, registry: Registry) -> None:
         """Remove what is older than the log is to be kept."""

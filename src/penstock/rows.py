@@ -51,12 +51,13 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
     # What is named so may be written by repairs and features; all that is read may be looked at by them.
     made = {name for item in model.manifest.features for name in item.names} | repaired
     made |= {change.indicator for change in model.manifest.changes if isinstance(change, Filled) and change.indicator}
+    looked_at = {name for item in model.manifest.features for name in item.needs} | repaired
     fast = None
     if not by_table:
         cells = [Cell(inputs[raw], now, reader) for raw, now, reader in plan]
         fast = compile_row(
             cells, {*inputs, *([target] if target else [])}, model.manifest.encoding.encoders,
-            change if touched else None, [now for _, now, _ in plan], made,
+            change if touched else None, looked_at, made,
         )  # fmt: skip
 
     def read(rows: Sequence[Any]) -> list[list[float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from penstock.deploy.listening import Tls, listen, serve
 from penstock.deploy.metrics import Metrics
 from penstock.deploy.registry import CHAMPION, Registry
 from penstock.deploy.service import Service
+from penstock.deploy.traces import traced
 from penstock.feed import EventFeed, event_log
 from penstock.following import Follower, loaded
 from penstock.logbook import Logbook, secret_of
@@ -160,12 +162,13 @@ def _answer(store: Store, service: Service, taken: Any, how: Serving, started: C
     import uvloop
 
     follower = Follower(store, service, how.workers)
+    application = traced(service, service.model.name) if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") else service
     change = follower.look()
     if change is not None:
         change()
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(
-            serve(service, taken, follower.look, started=started, tls=how.tls, behind_proxy=how.rate is not None)
+            serve(application, taken, follower.look, started=started, tls=how.tls, behind_proxy=how.rate is not None)
         )
     if isinstance(service.keeper, Logbook):
         service.keeper.close()

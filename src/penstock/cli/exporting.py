@@ -12,6 +12,7 @@ _NEXT = {
     "python": "pip install -r {folder}/requirements.txt, then python {folder}/predict.py ROWS.csv",
     "docker": "docker build -t {name} {folder}",
     "onnx": "onnxruntime.InferenceSession('{folder}') in any language that it speaks",
+    "grafana": "Grafana: Dashboards, New, Import, {folder}",
     "mlflow": "mlflow models serve -m {folder} --env-manager local",
 }
 
@@ -19,7 +20,7 @@ _NEXT = {
 @click.command()
 @click.argument("name", metavar="NAME")
 @click.option("--to", "kind", required=True, type=click.Choice(list(_NEXT)), help="What to write.")
-@click.option("-o", "--output", required=True, metavar="PLACE", help="A new folder; of onnx, a new file.")
+@click.option("-o", "--output", required=True, metavar="PLACE", help="A new folder; of onnx and grafana, a new file.")
 @click.option("--version", "which", default="champion", show_default=True, help="Number or alias.")
 @store_option
 @json_option

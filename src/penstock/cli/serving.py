@@ -47,10 +47,12 @@ def serve(
     """
     from penstock.deploy.keys import scopes_by_digest
     from penstock.deploy.listening import Tls
+    from penstock.deploy.notices import write_as_json
     from penstock.serving import Serving, serve_champion
 
     if (tls_cert is None) != (tls_key is None):
         raise InputError("give --tls-cert and --tls-key together")
+    write_as_json(as_json)
     tls = None if tls_cert is None else Tls(Path(tls_cert), Path(str(tls_key)))
     name, opened = named_model(name, store)
     if host not in ("127.0.0.1", "::1", "localhost") and scopes_by_digest(opened, name) is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.deploy.limits import Connection, close_slow
-from penstock.deploy.service import tell
+from penstock.deploy.notices import tell
 from penstock.errors import InputError
 
 
@@ -107,7 +107,7 @@ async def serve(
             except Exception as error:
                 if str(error) != complaint:
                     complaint = str(error)
-                    tell(f"warning: what serves goes on serving: {error}")
+                    tell(f"what serves goes on serving: {error}", "warning")
 
     gc.collect()
     gc.freeze()  # what is loaded stays; looking through it again and again costs a tenth of the requests

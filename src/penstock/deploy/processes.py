@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from penstock.deploy.service import tell
+from penstock.deploy.notices import tell
 
 _SOON = 1.0
 """Seconds: a worker that ends sooner than so is begun again no faster."""
@@ -52,7 +52,7 @@ def run_workers(count: int, work: Callable[[int], None]) -> None:
         number, since = workers.pop(pid)
         if stopping:
             continue
-        tell(f"warning: worker {number + 1} ended ({_why(status)}); another takes its place")
+        tell(f"worker {number + 1} ended ({_why(status)}); another takes its place", "warning")
         if time.monotonic() - since < _SOON:
             time.sleep(_SOON)
         if not stopping:  # the signal may have come while this one slept
@@ -72,7 +72,7 @@ def _fork(number: int, work: Callable[[int], None]) -> int:
     except KeyboardInterrupt:
         code = 0
     except BaseException as error:
-        tell(f"error: worker {number + 1}: {type(error).__name__}: {error}")
+        tell(f"worker {number + 1}: {type(error).__name__}: {error}", "error")
     finally:
         os._exit(code)
 

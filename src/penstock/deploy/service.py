@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
@@ -19,6 +19,7 @@ from penstock.deploy.bodies import JSON, Answered, Asked, Header, read_body
 from penstock.deploy.limits import BODY_SECONDS, Guard, Refusal
 from penstock.deploy.messages import read_events, read_feedback, why_of
 from penstock.deploy.metrics import Metrics
+from penstock.deploy.notices import tell
 from penstock.deploy.protocols import read_infer, read_invocation
 from penstock.deploy.rollout import takes_part
 from penstock.errors import PenstockError
@@ -264,7 +265,7 @@ class Service:
         except OSError as error:
             status, data, extra = self._not_logged(error)
         except Exception as error:
-            tell(f"error: {type(error).__name__}: {error}")
+            tell(f"a request failed: {type(error).__name__} at {_place(error)}", "error")
             told = "the model failed on this request; the service's error output says why"
             status, data, extra = 500, _problem("internal", told), JSON
         seconds = time.perf_counter() - started
@@ -386,10 +387,12 @@ def _key(scope: Any, headers: Mapping[bytes, bytes]) -> bytes:
     return found or (scope["client"][0].encode() if scope.get("client") else b"")
 
 
-def tell(text: str) -> None:
-    """Write a line for the operator, who reads the error output."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+def _place(error: BaseException) -> str:
+    """Where an error arose. Its own words are left out: they may hold cells of the request."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return "–" if frame is None else f"{Path(frame.tb_frame.f_code.co_filename).name}, line {frame.tb_lineno}"
 
 
 def _problem(code: str, message: str, rows: Sequence[Mapping[str, Any]] = ()) -> bytes:

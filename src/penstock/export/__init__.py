@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from penstock.export.folders import KINDS, export
+from penstock.export.folders import FILES, KINDS, export
 
-__all__ = ["KINDS", "export"]
+__all__ = ["FILES", "KINDS", "export"]

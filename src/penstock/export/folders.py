@@ -46,29 +46,28 @@ def export(store: Store, name: str, version: int | str, kind: str, target: Path)
 
     Parameters
     ----------
-    kind : {"python", "docker", "mlflow", "onnx"}
-        A script with few dependencies; a container's build; a model that MLflow serves; one file for any ONNX runtime.
+    kind : {"python", "docker", "mlflow", "onnx", "grafana"}
+        A script with few dependencies; a container's build; a model that MLflow serves; one file for any ONNX runtime; a
+        dashboard of the figures of its service.
     target : Path
-        A folder that is not there, or is empty, or for ONNX a file that is not there; it appears whole or not at all.
+        A folder that is not there, or is empty, or for the last two a file that is not there; it appears whole or not at all.
 
     Raises
     ------
     InputError
         When the folder holds something, or there is no such model.
     """
-    if kind not in KINDS and kind != "onnx":
-        raise InputError(f"--to {kind}: there are {', '.join(KINDS)}, onnx")
-    if target.exists() and (kind == "onnx" or not target.is_dir() or any(target.iterdir())):
+    if kind not in KINDS and kind not in FILES:
+        raise InputError(f"--to {kind}: there are {', '.join([*KINDS, *FILES])}")
+    if target.exists() and (kind in FILES or not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target}: is there already, and not empty")
     found = Registry(store, name).version(version)
     data = read_bytes(store, found.digest)
     model = Model(decode("bundle", data), name, found.version, found.digest, made=found.created)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if kind == "onnx":
-        from penstock.export.onnx import to_onnx
-
+    if kind in FILES:
         temporary = target.with_name(f".{target.name}.part")
-        temporary.write_bytes(to_onnx(model))
+        temporary.write_bytes(FILES[kind](model))
         temporary.replace(target)
         return found
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
@@ -133,7 +132,22 @@ KINDS: Mapping[str, Callable[[Store, ModelVersion, Model, bytes, Path], None]] =
     "docker": _docker,
     "mlflow": _mlflow,
 }
-"""What a model can be written as."""
+"""What a model can be written as: folders."""
+
+
+def _onnx(model: Model) -> bytes:
+    from penstock.export.onnx import to_onnx
+
+    return to_onnx(model)
+
+
+def _grafana(model: Model) -> bytes:
+    text = (_HERE / "templates" / "grafana.json").read_text()
+    return text.replace("$name", model.name, 1).encode()
+
+
+FILES: Mapping[str, Callable[[Model], bytes]] = {"onnx": _onnx, "grafana": _grafana}
+"""And single files."""
 _MLFLOW = {"integer": "double", "number": "double", "boolean": "boolean", "text": "string", "date": "string"}
 
 

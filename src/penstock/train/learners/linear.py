@@ -64,14 +64,33 @@ class LinearPredictor:
 
     def predict(self, matrix: Matrix) -> Matrix:
         """See :class:`~penstock.train.learners.Predictor`."""
-        scores = self.design.apply(matrix) @ self.weights[:, 1:].T + self.weights[:, 0]
         if self.task == "regression":
-            return np.asarray(scores[:, 0])
+            return self._sums(matrix)
         if self.task == "binary":
-            yes = 1.0 / (1.0 + np.exp(-np.clip(scores[:, 0], -700, 700)))
+            yes = 1.0 / (1.0 + np.exp(-np.clip(self._sums(matrix), -700, 700)))
             return np.column_stack([1.0 - yes, yes])
+        scores = self.design.apply(matrix) @ self.weights[:, 1:].T + self.weights[:, 0]
         scores = np.exp(scores - scores.max(1, keepdims=True))
         return np.asarray(scores / scores.sum(1, keepdims=True))
+
+    def _sums(self, matrix: Matrix) -> Matrix:
+        """Return the one score of each row, as the plan of a row says, without the design matrix."""
+        first, plan = self._plan
+        coded = [index for index, step in enumerate(plan) if step[0] is not None]
+        plain = [index for index, step in enumerate(plan) if step[0] is None]
+        score = np.full(len(matrix), first)
+        if plain:
+            low, mean, high, slope, gap = np.array([plan[index][1:] for index in plain]).T
+            values = matrix[:, plain]
+            score += np.where(np.isnan(values), gap, (np.clip(values, low, high) - mean) * slope).sum(1)
+        if coded:
+            tables = [list((plan[index][0] or {}).values()) for index in coded]
+            starts = np.cumsum([0, *(len(table) for table in tables[:-1])])
+            weights, values = np.concatenate(tables), matrix[:, coded]
+            missing = np.isnan(values)
+            known = weights[np.where(missing, 0.0, values).astype(np.int64) + starts]
+            score += np.where(missing, np.array([plan[index][5] for index in coded]), known).sum(1)
+        return np.asarray(score)
 
     def predict_row(self, row: list[float]) -> Any:
         """See :class:`~penstock.train.learners.Predictor`."""
