@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import polars as pl
 
 from penstock.deploy.registry import CHAMPION, Registry
@@ -16,6 +15,7 @@ from penstock.features.definitions import Written
 from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
 from penstock.outcome import load
 from penstock.store.store import Store
+from penstock.types.convert import convert
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def feature_catalogue(store: Store, name: str, version: int | str = CHAMPION) ->
     importance: dict[str, float] = {}
     ref = artifact_of(store, past_run(store, found.run), "evaluated")
     if ref is not None:
-        evaluation = msgspec.convert(load_artifact(store, ref)["evaluation"], Evaluation)
+        evaluation = convert(load_artifact(store, ref)["evaluation"], Evaluation)
         importance = {item.column: item.mean for item in evaluation.importance}
     missing = {item.name: item.missing / max(item.rows, 1) for item in manifest.profile.columns}
     made = {column: item for item in manifest.features for column in item.names}

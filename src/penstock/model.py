@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -29,6 +28,7 @@ from penstock.prepare.tables import Facts, apply_facts
 from penstock.rows import compile_rows
 from penstock.store.formats import Bundle
 from penstock.train.learners import Predictor, read_predictor
+from penstock.types.convert import convert
 from penstock.types.labels import label_name
 from penstock.types.table import Table
 
@@ -71,7 +71,7 @@ class Model:
             raise StoreError(
                 f"model {name} has format {bundle.manifest.get('format')!r}, this version reads {FORMAT}. Train it again."
             )
-        self.manifest = msgspec.convert(bundle.manifest, Manifest)
+        self.manifest = convert(bundle.manifest, Manifest)
         self.name, self.version, self.digest = name or self.manifest.pipeline, version, digest
         self.made, self.plain = made, plain
         self.labels = self.manifest.labels

@@ -15,6 +15,7 @@ from penstock.engine.run import run_graph, set_summary
 from penstock.evaluate.gates import Verdict
 from penstock.evaluate.measure import Evaluation, Interval
 from penstock.store.store import Store, open_store
+from penstock.types.convert import convert
 
 if TYPE_CHECKING:
     from penstock.model import Model
@@ -109,8 +110,8 @@ def run_pipeline(pipeline: Pipeline, store: Store, **options: Any) -> PipelineRu
     if done.status != "succeeded":
         return PipelineRun(done.run, pipeline.name, done.status, done.steps, result=done)
     pipeline.keep_schema(store, done.refs)
-    evaluation = msgspec.convert(done["evaluated"]["evaluation"], Evaluation)
-    verdict = msgspec.convert(done["gated"], Verdict)
+    evaluation = convert(done["evaluated"]["evaluation"], Evaluation)
+    verdict = convert(done["gated"], Verdict)
     path = store.folder / "reports" / f"{pipeline.name}-{done.run}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(done["report"])

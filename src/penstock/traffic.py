@@ -61,7 +61,7 @@ def losses_since(store: Store, name: str, since: float) -> dict[int, list[float]
     return found
 
 
-def loss_of(record: Record, label: Any) -> float:
+def loss_of(record: Any, label: Any) -> float:
     """Return minus the logarithm of the truth's probability, or the absolute error of a number.
 
     Examples

@@ -13,7 +13,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from penstock.errors import InputError
@@ -22,6 +21,7 @@ from penstock.features.learnt import TargetMean
 from penstock.model import Model
 from penstock.train.learners.design import Design
 from penstock.train.learners.treetext import Written, read_trees
+from penstock.types.convert import convert
 
 _OPSET, _ML, _IR = 21, 5, 10
 _LEAST = 1e-15
@@ -175,14 +175,14 @@ def _learner(graph: _Graph, written: Mapping[str, Any], files: Mapping[str, byte
         return _trees(graph, written, files["trees.txt"].decode(), matrix)
     if kind == "linear":
         weights = np.load(io.BytesIO(files["weights.npy"]), allow_pickle=False)
-        dense = _design(graph, msgspec.convert(written["design"], Design), matrix)
+        dense = _design(graph, convert(written["design"], Design), matrix)
         scores = graph.add(
             "Add", [graph.add("MatMul", [dense, graph.constant(weights[:, 1:].T)]), graph.constant(weights[:, 0])]
         )
         return _shares(graph, scores, str(task))
     if kind == "network":
         kept = np.load(io.BytesIO(files["weights.npz"]), allow_pickle=False)
-        found = _design(graph, msgspec.convert(written["design"], Design), matrix)
+        found = _design(graph, convert(written["design"], Design), matrix)
         for number in range(written["layers"]):
             weights, bias = (kept[f"{letter}{number}"].astype(np.float64) for letter in "wb")
             found = graph.add("Add", [graph.add("MatMul", [found, graph.constant(weights)]), graph.constant(bias)])

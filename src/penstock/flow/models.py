@@ -32,6 +32,7 @@ from penstock.train.searched import Searched, Wishes, fit_given, fit_searched
 from penstock.train.selection import useless_columns
 from penstock.train.split import Division, seconds_in
 from penstock.train.trials import run_trials
+from penstock.types.convert import convert
 from penstock.types.labels import Labels, fit_labels
 from penstock.types.metrics import PRIMARY
 from penstock.types.target import Target
@@ -132,7 +133,7 @@ def trained(
     if given is not None:
         fitted, learner = fit_given(table, fit, codes, target.task, classes, given)
     else:
-        searched = msgspec.convert(trials, Searched)
+        searched = convert(trials, Searched)
         if searched.threshold is not None and target.threshold is None:
             labels = msgspec.structs.replace(labels, threshold=searched.threshold)
         fitted, learner = fit_searched(table, fit, codes, target.task, classes, searched, seed, Wishes(rows, monotone))
@@ -203,7 +204,7 @@ def training_rows(
 
 def division_of(divided: Partitions[Any]) -> Division:
     """Return how the rows were divided."""
-    found: Division = msgspec.convert(divided["division"], Division)
+    found: Division = convert(divided["division"], Division)
     return found
 
 

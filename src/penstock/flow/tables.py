@@ -32,6 +32,7 @@ from penstock.prepare.tables import ROW, Change, Facts, normalised
 from penstock.prepare.validation import Finding, check_rules, stop_for
 from penstock.store.formats import Bundle
 from penstock.train.split import divide, looks_at, within_gap
+from penstock.types.convert import convert
 from penstock.types.durations import seconds_of
 from penstock.types.labels import fit_labels
 from penstock.types.parse import Parse
@@ -125,7 +126,7 @@ def prepared(snapshot: pl.DataFrame, inferred: Bundle, operations: Sequence[Oper
     """Clean one part: its ``table``, and the ``notes`` of what was counted."""
     manifest = inferred.manifest
     dropped = {int(name[:-4]): np.frombuffer(data, np.int64) for name, data in inferred.files.items()}
-    parses = msgspec.convert(manifest["parses"], list[Parse])
+    parses = convert(manifest["parses"], list[Parse])
     decided = Decided(manifest["forms"], parses, None if manifest["alone"] else dropped)
     table, notes = clean(snapshot, operations, decided)
     return Partitions({"table": table, "notes": {"rows": snapshot.height, "notes": notes}})
@@ -135,13 +136,13 @@ def facts_of(inferred: Parts, prepared: Parts) -> Facts:
     """Put together what is known of a table's preparation."""
     whole = inferred[WHOLE]
     told = list(prepared.ending("notes").values())
-    counted = [{name: msgspec.convert(note, Note) for name, note in item["notes"].items()} for item in told]
-    notes = [*together(counted), *msgspec.convert(whole["notes"], list[Note])]
-    changes = msgspec.convert(whole["changes"], list[Change])
+    counted = [{name: convert(note, Note) for name, note in item["notes"].items()} for item in told]
+    notes = [*together(counted), *convert(whole["notes"], list[Note])]
+    changes = convert(whole["changes"], list[Change])
     if "repairs" in prepared:
         repairs = prepared["repairs"]
-        changes += msgspec.convert(repairs["changes"], list[Change])
-        notes += msgspec.convert(repairs["notes"], list[Note])
+        changes += convert(repairs["changes"], list[Change])
+        notes += convert(repairs["notes"], list[Note])
     raw = tuple((name, kind) for name, kind in whole["raw"])
     return Facts(raw, tuple(changes), tuple(notes), sum(item["rows"] for item in told), table_of_parts(prepared).height)
 

@@ -42,6 +42,7 @@ from penstock.prepare.validation import Finding
 from penstock.store.formats import Bundle
 from penstock.train.learners import TIMED, read_predictor, row_latency
 from penstock.train.searched import Searched, fit_small, small_trial
+from penstock.types.convert import convert
 from penstock.types.labels import Labels
 from penstock.types.metrics import METRICS, PRIMARY, Metric
 from penstock.types.target import Target
@@ -183,7 +184,7 @@ def curve(
     test, codes = _judging(featured, divided, labels)
     some, asked = slice(None, None, -(-train.height // _CURVED)), slice(None, None, -(-test.height // _CURVED))
     train, learnt, test, codes = train[some], learnt[some], test[asked], codes[asked]
-    searched = msgspec.convert(trials, Searched)
+    searched = convert(trials, Searched)
     fitting = learning_of(features, usable(train, target, selected), target, labels, seed, clock_of(divided))
 
     def fit(rows: Array) -> Array | None:
@@ -257,7 +258,7 @@ def gated(
     **others: Parts,
 ) -> Verdict:
     """Hold the model against bounds, baseline and the champion's answers to the same rows, from the same tables."""
-    evaluation = msgspec.convert(evaluated["evaluation"], Evaluation)
+    evaluation = convert(evaluated["evaluation"], Evaluation)
     found = {name: msgspec.to_builtins(item) for name, item in evaluation.metrics.items()}
     simple, metric, mine = evaluation.baseline, evaluation.metric, evaluated["outcomes"]["predicted"]
     model = Model(trained)
@@ -333,14 +334,14 @@ def _told(
 ) -> ReportData:
     """Gather what report and card tell."""
     model = Model(trained)
-    verdict = msgspec.convert(gated, Verdict)
+    verdict = convert(gated, Verdict)
     facts = facts_of(inferred, prepared)
     outcomes = evaluated["outcomes"]
     raw = {name for name, _ in facts.raw}
     notes = [
         *(
             Note("ingest", f"{item.table}: {item.column or 'rows'}", item.count, f"unlike the schema: {item.text}")
-            for item in (msgspec.convert(entry, Finding) for entry in checked)
+            for item in (convert(entry, Finding) for entry in checked)
         ),
         *facts.notes,
         *(
@@ -367,14 +368,14 @@ def _told(
         n_test=division_of(divided).test,
         learner=model.manifest.learner["kind"],
         search=trials,
-        evaluation=msgspec.to_builtins(msgspec.convert(evaluated["evaluation"], Evaluation)),
+        evaluation=msgspec.to_builtins(convert(evaluated["evaluation"], Evaluation)),
         passed=verdict.passed,
         reasons=list(verdict.reasons),
         champion=verdict.champion,
         codes=outcomes["target"],
         predicted=outcomes["predicted"],
         threshold=model.labels.threshold,
-        curve=None if curve is None else msgspec.convert(curve, Curve),
+        curve=None if curve is None else convert(curve, Curve),
     )
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from penstock.errors import DataError, InputError
-from penstock.ingest.secrets import filled, hidden
+from penstock.types.secrets import filled, hidden
 
 BACKENDS = ("postgresql", "mysql", "mariadb", "sqlite", "duckdb")
 UNITS = {"day": "1d", "month": "1mo", "year": "1y"}

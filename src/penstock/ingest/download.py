@@ -20,7 +20,7 @@ import polars as pl
 
 from penstock.errors import DataError, InputError
 from penstock.ingest.http import Http
-from penstock.ingest.secrets import filled, hidden
+from penstock.types.secrets import filled, hidden
 
 _KEPT_SECONDS = 86_400.0
 """Pages of a failed run older than this are fetched anew."""

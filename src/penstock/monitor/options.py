@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from penstock.errors import InputError
+from penstock.monitor.telling import Channel
+
+_CAUSES = ("drift", "data")
+
+
+@dataclass(frozen=True)
+class Retrain:
+    """When a watcher trains a challenger, and what it may do with it; made by :func:`retrain`."""
+
+    on: tuple[str, ...] = ("drift",)
+    every: float | None = None
+    labels: int | None = None
+    cool_down: float = 6 * 3600.0
+    most_per_day: int = 3
+    approve: bool = False
+    canary: float | None = None
+    hold: float = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -29,9 +48,14 @@ class Drift:
     effect: float = 0.1
     significance: float = 0.01
     least: int = 100
+    retrain: Retrain | None = None
+    tell: tuple[Channel, ...] = ()
 
 
-def drift(window: str | float = "1d", *, effect: float = 0.1, significance: float = 0.01, least: int = 100) -> Drift:
+def drift(
+    window: str | float = "1d", *, effect: float = 0.1, significance: float = 0.01, least: int = 100,
+    retrain: Retrain | None = None, tell: Sequence[Channel] = (),
+) -> Drift:  # fmt: skip
     """Compare the latest predictions with the training rows.
 
     A column has drifted when its difference is both large (`effect`) and surely not chance (`significance`,
@@ -47,6 +71,10 @@ def drift(window: str | float = "1d", *, effect: float = 0.1, significance: floa
         Greatest chance of one false alarm a look.
     least : int
         Rows that a window must hold to be judged.
+    retrain : Retrain, optional
+        From :func:`retrain`: what ``penstock watch`` does about it. Without it, it only tells.
+    tell : sequence
+        From :func:`webhook`, :func:`email` and :func:`command`: who is told of alarms, recoveries and decisions.
 
     Raises
     ------
@@ -63,6 +91,66 @@ def drift(window: str | float = "1d", *, effect: float = 0.1, significance: floa
     if not 0 < effect < 1 or not 0 < significance < 1 or least < 2:
         raise InputError("ps.monitor.drift: effect and significance lie between 0 and 1, least is 2 or more")
     counted = re.fullmatch(r"\s*(\d+)\s*rows\s*", str(window))
+    if not all(isinstance(item, get_args(Channel)) for item in tell):
+        raise InputError("ps.monitor.drift(tell=[...]): give ps.monitor.webhook(...), email(...) or command(...)")
     if counted:
-        return Drift(None, int(counted[1]), effect, significance, least)
-    return Drift(seconds_of(window), None, effect, significance, least)
+        return Drift(None, int(counted[1]), effect, significance, least, retrain, tuple(tell))
+    return Drift(seconds_of(window), None, effect, significance, least, retrain, tuple(tell))
+
+
+def retrain(
+    on: Sequence[Literal["drift", "data"]] = ("drift",),
+    *,
+    every: float | str | None = None,
+    labels: int | None = None,
+    cool_down: float | str = "6h",
+    most_per_day: int = 3,
+    approve: bool = False,
+    canary: float | str | None = None,
+    hold: float | str = "1d",
+) -> Retrain:
+    """Let ``penstock watch`` train a challenger; the gate judges it as in any run.
+
+    Parameters
+    ----------
+    on : sequence of {"drift", "data"}
+        Causes: columns that drifted or a metric that decayed; new data at the source.
+    every : float or str, optional
+        Also when the champion is so old, such as ``"30d"``.
+    labels : int, optional
+        Also when so many labels came for the champion's answers.
+    cool_down : float or str
+        Between the end of one retraining and the begin of the next.
+    most_per_day : int
+        So many retrainings in any 24 hours.
+    approve : bool
+        Ask a person before a challenger that passed becomes the champion.
+    canary : float or str, optional
+        The share of requests, such as ``"10%"``, that it answers first, for as long as `hold`.
+    hold : float or str
+        How long a canary is tried, and a new champion compared with the one before on rows with labels; one that is
+        surely worse is rolled back.
+
+    Raises
+    ------
+    InputError
+        For causes that are not known, or numbers out of range.
+
+    Examples
+    --------
+    >>> retrain(every="30d").every
+    2592000.0
+    """
+    from penstock.types.durations import seconds_of
+
+    causes = (on,) if isinstance(on, str) else tuple(on)
+    unknown = [item for item in causes if item not in _CAUSES]
+    if unknown:
+        raise InputError(f"ps.monitor.retrain(on={unknown[0]!r}): there are {', '.join(_CAUSES)}")
+    share = float(canary.strip().removesuffix("%")) / 100 if isinstance(canary, str) else canary
+    if most_per_day < 1 or (labels is not None and labels < 1) or (share is not None and not 0 < share < 1):
+        raise InputError("ps.monitor.retrain: most_per_day and labels are 1 or more, canary lies between 0 and 100 %")
+    return Retrain(
+        causes, None if every is None else seconds_of(every), labels, seconds_of(cool_down), most_per_day, approve, share,
+        seconds_of(hold),
+    )  # fmt: skip

@@ -13,6 +13,7 @@ import polars as pl
 
 from penstock.errors import InputError
 from penstock.prepare.tables import raw_type
+from penstock.types.convert import convert
 from penstock.types.table import Table
 
 TOLERANCE = 0.05
@@ -244,7 +245,7 @@ def read_rules(text: str, file: str) -> Rules:
         When the file is not TOML or holds a rule that is not known.
     """
     try:
-        return msgspec.convert(tomllib.loads(text), Rules)
+        return convert(tomllib.loads(text), Rules)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{file}: is not TOML: {error}. Correct it, or delete it to have it inferred anew.") from None
     except msgspec.ValidationError as error:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from penstock.errors import StoreError
+from penstock.types.convert import convert
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _decode_json(data: bytes, annotation: Any) -> Any:
         return value
     origin = typing.get_origin(annotation) or annotation
     if isinstance(origin, type):
-        return msgspec.convert(value, annotation)
+        return convert(value, annotation)
     return value
 
 

@@ -14,12 +14,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The revision of the schema below; earlier ones are brought here by ``store/migrations``."""
 
-KNOWN_REVISIONS = ("0001", "0002")
+KNOWN_REVISIONS = ("0001", "0002", "0003")
 
 metadata = MetaData(
     naming_convention={
@@ -156,6 +157,23 @@ api_keys = Table(
     Column("created", Float, nullable=False),
     Column("user", Text, nullable=False),
     Column("revoked", Float),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("pipeline", Text, nullable=False),
+    Column("cause", Text, nullable=False, comment="what is decided once"),
+    Column("what", String(16), nullable=False, comment="retrain, promote, canary, rollback, alarm, calm or wait"),
+    Column("status", String(16), nullable=False, comment="begun, done, failed, asked, approved or rejected"),
+    Column("why", Text, nullable=False),
+    Column("version", Integer),
+    Column("run", String(40)),
+    Column("at", Float, nullable=False),
+    Column("ended", Float),
+    Column("told", Float, comment="when all were told of it"),
+    UniqueConstraint("pipeline", "cause", name="uq_decisions_cause"),
 )
 
 alerts = Table(

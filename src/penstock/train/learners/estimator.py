@@ -12,6 +12,7 @@ import numpy.typing as npt
 from penstock.errors import InputError, StoreError
 from penstock.train.learners import Matrix
 from penstock.train.learners.design import Design
+from penstock.types.convert import convert
 
 
 def fit_estimator(
@@ -67,7 +68,7 @@ class EstimatorPredictor:
         import skops.io as sio
 
         self.task = written["task"]
-        self.design = msgspec.convert(written["design"], Design)
+        self.design = convert(written["design"], Design)
         try:
             data = files["estimator.skops"]
             held = [name for name in sio.get_untrusted_types(data=data) if _allowed(name, written["trusted"])]

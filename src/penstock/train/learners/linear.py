@@ -12,6 +12,7 @@ import numpy as np
 
 from penstock.train.learners import Fitted, Matrix, Sample, Watch
 from penstock.train.learners.design import Design
+from penstock.types.convert import convert
 
 
 def fit_linear(
@@ -58,7 +59,7 @@ class LinearPredictor:
 
     def __init__(self, files: Mapping[str, bytes], written: Mapping[str, Any]) -> None:
         self.task = written["task"]
-        self.design = msgspec.convert(written["design"], Design)
+        self.design = convert(written["design"], Design)
         self.weights = np.load(io.BytesIO(files["weights.npy"]), allow_pickle=False)
         self._plan = self._row_plan()
 

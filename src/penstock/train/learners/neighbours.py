@@ -11,6 +11,7 @@ import numpy as np
 
 from penstock.train.learners import Fitted, Matrix, Sample, Watch
 from penstock.train.learners.design import Design
+from penstock.types.convert import convert
 
 _CHUNK = 256
 
@@ -37,7 +38,7 @@ class NeighboursPredictor:
     def __init__(self, files: Mapping[str, bytes], written: Mapping[str, Any]) -> None:
         kept = np.load(io.BytesIO(files["rows.npz"]), allow_pickle=False)
         self.rows, self.target = kept["rows"], kept["target"].astype(np.float64)
-        self.design, self.k = msgspec.convert(written["design"], Design), int(written["k"])
+        self.design, self.k = convert(written["design"], Design), int(written["k"])
         self.squares = (self.rows.astype(np.float64) ** 2).sum(1)
         self._places = np.arange(len(self.rows)) * 1e-10
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from penstock.train.learners import Fitted, Matrix, Sample, Watch
 from penstock.train.learners.design import Design
+from penstock.types.convert import convert
 
 
 def fit_network(
@@ -46,7 +47,7 @@ class NetworkPredictor:
         kept = np.load(io.BytesIO(files["weights.npz"]), allow_pickle=False)
         self.layers = [(kept[f"w{number}"], kept[f"b{number}"]) for number in range(written["layers"])]
         self.task, self.centre, self.spread = written["task"], written["centre"], written["spread"]
-        self.design = msgspec.convert(written["design"], Design)
+        self.design = convert(written["design"], Design)
 
     def predict(self, matrix: Matrix) -> Matrix:
         """See :class:`~penstock.train.learners.Predictor`."""

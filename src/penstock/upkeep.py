@@ -1,0 +1,396 @@
+"""The loop that closes: look at the champion, train a challenger when there is cause, let it answer when it is better.
+
+Each look is whole in itself: what was decided stands in the catalog, so that a watcher that was killed goes on where it
+was. One look at a time acts on a pipeline, whoever looks: it holds a lease.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock.deploy import rollout
+from penstock.deploy.judging import FIRST_LOOK, LEVEL
+from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
+from penstock.engine.memory import Claims
+from penstock.errors import PenstockError
+from penstock.monitor.decisions import Decision, decide, decisions_of, end, told
+from penstock.monitor.log import log_folder, read_log
+from penstock.monitor.options import Retrain
+from penstock.monitor.telling import send
+from penstock.outcome import load
+from penstock.pipeline import Pipeline
+from penstock.store.store import Store
+from penstock.traffic import loss_of
+from penstock.watch import Monitoring, monitor
+
+_DAY = 86_400.0
+_GIVE_UP = 86_400.0
+"""Who could not be told for so long is told no more."""
+
+
+@dataclass
+class Watcher:
+    """Looks after one pipeline.
+
+    Parameters
+    ----------
+    store : Store
+        Its store.
+    pipeline : Pipeline
+        What it is.
+    file : str
+        Where it stands: ``path.py`` or ``path.py:name``; a challenger is trained by ``penstock run`` of it.
+    say : callable
+        Told in words what is done.
+    """
+
+    store: Store
+    pipeline: Pipeline
+    file: str
+    say: Callable[[str], None] = lambda _text: None
+    _looks: dict[int, int] = field(default_factory=dict)
+    _problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """The pipeline's."""
+        return self.pipeline.name
+
+    @property
+    def policy(self) -> Retrain | None:
+        """What may be done."""
+        return self.pipeline.monitor.retrain
+
+    def look(self) -> Monitoring | None:
+        """Look once, and do what there is cause for.
+
+        Returns
+        -------
+        Monitoring or None
+            What was seen; None when another watcher holds the lease, or there is no champion yet.
+        """
+        claims = Claims(self.store, "watch")
+        lease = f"watch {self.name}"
+        if not claims.take(lease):
+            return None
+        try:
+            return self._look(claims)
+        finally:
+            claims.give_back(lease)
+
+    def _look(self, claims: Claims) -> Monitoring | None:
+        for begun in decisions_of(self.store, self.name, "retrain", "begun"):
+            self._train(begun, claims)
+        registry = Registry(self.store, self.name)
+        if registry.champion() is None:
+            if self.policy is not None and not decisions_of(self.store, self.name, "retrain"):
+                self._retrain("first", "there is no champion yet", claims)
+            if registry.champion() is None:
+                self._tell()
+                return None
+        self._answered()
+        self._tried()
+        self._compare(registry)
+        found = monitor(self.name, self.store, self.pipeline.monitor)
+        alarm = self._alarm(found)
+        if self.policy is not None:
+            cause = self._cause(found, alarm, registry.version(CHAMPION))
+            if cause is not None:
+                self._retrain(*cause, claims)
+        self._tell()
+        return found
+
+    def _alarm(self, found: Monitoring) -> Decision | None:
+        """Keep the first sight of an alarm, and its end; return the alarm that stands."""
+        state = next((item for item in decisions_of(self.store, self.name) if item.what in ("alarm", "calm")), None)
+        number = len(decisions_of(self.store, self.name, "alarm"))
+        standing = state if state is not None and state.what == "alarm" else None
+        if standing is not None and standing.version != found.version:
+            decide(
+                self.store,
+                self.name,
+                f"calm:{standing.id}",
+                "calm",
+                f"v{found.version} answers now",
+                version=found.version,
+            )
+            standing = None
+        if found.status == "drift" and standing is None:
+            why = in_words(found)
+            standing = decide(self.store, self.name, f"alarm:{number + 1}", "alarm", why, version=found.version)
+            self.say(f"alarm: {why}")
+        elif found.status == "calm" and standing is not None:
+            decide(
+                self.store,
+                self.name,
+                f"calm:{standing.id}",
+                "calm",
+                "all is as it was learnt again",
+                version=found.version,
+            )
+            self.say("calm again")
+            standing = None
+        return standing
+
+    def _cause(self, found: Monitoring, alarm: Decision | None, champion: ModelVersion) -> tuple[str, str] | None:
+        """Return what asks for a retraining, if something does and nothing stands against it."""
+        policy = self.policy
+        assert policy is not None
+        done = decisions_of(self.store, self.name, "retrain")
+        latest = done[0] if done else None
+        now = time.time()
+        if latest is not None and now - (latest.ended or latest.at) < policy.cool_down:
+            return None
+        if rollout.rollout_of(self.store, self.name).canary is not None or decisions_of(
+            self.store, self.name, status="asked"
+        ):
+            return None  # one challenger after the other
+        cause = self._asks(policy, found, alarm, champion, latest)
+        if cause is None:
+            return None
+        if sum(now - item.at < _DAY for item in done) >= policy.most_per_day:
+            why = f"{cause[1]}; and {policy.most_per_day} retrainings in a day are enough"
+            decide(self.store, self.name, f"enough:{int(now // _DAY)}", "wait", why)
+            return None
+        return cause
+
+    def _asks(
+        self,
+        policy: Retrain,
+        found: Monitoring,
+        alarm: Decision | None,
+        champion: ModelVersion,
+        latest: Decision | None,
+    ) -> tuple[str, str] | None:
+        since = max(champion.created, latest.at if latest is not None else 0.0)
+        number = 0 if latest is None else latest.id
+        fresh = self._new_data() if alarm is not None or "data" in policy.on else False
+        if alarm is not None and "drift" in policy.on:
+            if fresh:
+                return f"drift:{alarm.id}:{number}", alarm.why
+            why = f"{alarm.why}; and the source holds no new rows to learn from"
+            if decide(self.store, self.name, f"wait:{alarm.id}:{number}", "wait", why):
+                self.say(f"waits: {why}")
+        if "data" in policy.on and fresh:
+            return f"data:{champion.version}:{number}", "the source holds new rows"
+        if policy.every is not None and time.time() - since > policy.every:
+            return f"calendar:{int(since)}", f"nothing was learnt for {(time.time() - since) / _DAY:.1f} days"
+        if policy.labels is not None:
+            count = self._labels(since)
+            if count >= policy.labels:
+                return f"labels:{champion.version}:{number}", f"{count:,} labels came since it was last learnt"
+        return None
+
+    def _new_data(self) -> bool:
+        """Whether the source holds what was not learnt from."""
+        return any(item.stage == "ingest" for item in self.pipeline.plan(self.store).stale)
+
+    def _labels(self, since: float) -> int:
+        logged = read_log(log_folder(self.store.folder, self.name), since)
+        return sum(record.at >= since and record.id in logged.labels for record in logged.records)
+
+    def _retrain(self, cause: str, why: str, claims: Claims) -> None:
+        made = decide(self.store, self.name, cause, "retrain", why, status="begun")
+        if made is not None:
+            self._train(made, claims)
+
+    def _train(self, decision: Decision, claims: Claims) -> None:
+        """Train in a process of its own; steps that are finished are not done again, also after a kill."""
+        self.say(f"trains a challenger: {decision.why}")
+        command = [
+            sys.executable, "-m", "penstock", "run", self.file, "--store", self.store.location, "--json", "--set",
+            "deploy.promote=by hand",
+        ]  # fmt: skip
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            out, errors = "", ""
+            while True:
+                try:
+                    out, errors = process.communicate(timeout=20)
+                    break
+                except subprocess.TimeoutExpired:
+                    claims.renew()
+        if process.returncode not in (0, 3):
+            lines = errors.strip().splitlines()
+            told = next((line for line in lines if line.startswith("error")), lines[-1] if lines else "it said nothing")
+            ended = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
+            self._end(decision, "failed", f"the run ended with {ended}: {told}")
+            return
+        found = json.loads(out)
+        version, reasons = int(found["model"]["version"]), "; ".join(found["gate"]["reasons"])
+        if process.returncode == 3:
+            self._end(
+                decision, "done", f"v{version} was trained, and the gate said no: {reasons}", version, found["run"]
+            )
+            return
+        if CHAMPION in found["model"]["aliases"]:
+            self._end(decision, "done", f"what comes of it is v{version}, which answers already", version, found["run"])
+            return
+        self._end(decision, "done", f"v{version} was trained and passed the gate: {reasons}", version, found["run"])
+        self._passed(version, decision)
+
+    def _end(
+        self, decision: Decision, status: str, why: str, version: int | None = None, run: str | None = None
+    ) -> None:
+        end(self.store, decision.id, status, f"{decision.why}: {why}", version, run)
+        self.say(why)
+
+    def _passed(self, version: int, by: Decision) -> None:
+        policy = self.policy or Retrain()
+        if policy.approve:
+            why = f"v{version} passed the gate; answer with: penstock approve {self.name} NUMBER, or reject"
+            asked = decide(self.store, self.name, f"approve:v{version}:{by.id}", "promote", why, "asked", version)
+            if asked is not None:
+                self.say(f"asks (decision {asked.id}): {why}")
+            return
+        self._take(version, f"{by.id}")
+
+    def _take(self, version: int, by: str) -> None:
+        """Let a version answer: first a share of the requests, where that is wanted and there is a champion."""
+        policy, registry = self.policy or Retrain(), Registry(self.store, self.name)
+        if policy.canary is not None and registry.champion() is not None:
+            why = f"v{version} answers {policy.canary:.0%} of the requests for {policy.hold / 3600:g} h"
+            if decide(self.store, self.name, f"canary:v{version}:{by}", "canary", why, "begun", version):
+                rollout.begin(self.store, self.name, "canary", version, policy.canary, why)
+                self.say(why)
+            return
+        why = f"v{version} passed the gate"
+        if decide(self.store, self.name, f"promote:v{version}:{by}", "promote", why, "begun", version):
+            self._promote(version)
+
+    def _promote(self, version: int) -> None:
+        """Do what was decided; done again after a kill, it changes nothing."""
+        for begun in decisions_of(self.store, self.name, "promote", "begun"):
+            if begun.version == version:
+                Registry(self.store, self.name).promote(version, f"decision {begun.id}: {begun.why}")
+                end(self.store, begun.id, "done")
+                self.say(f"v{version} is the champion")
+
+    def _answered(self) -> None:
+        """Do what a person has approved, and what was begun before a kill."""
+        for begun in decisions_of(self.store, self.name, "promote", "begun"):
+            self._promote(begun.version or 0)
+        for item in decisions_of(self.store, self.name, "promote", "approved"):
+            end(self.store, item.id, "done")
+            self._take(item.version or 0, f"{item.id}")
+
+    def _tried(self) -> None:
+        """See what became of a canary: it was stopped, or has held for long enough."""
+        policy = self.policy or Retrain()
+        now = rollout.rollout_of(self.store, self.name)
+        for item in decisions_of(self.store, self.name, "canary", "begun"):
+            if now.canary != item.version:
+                changes = rollout.changes(self.store, self.name)
+                last = next((change for change in changes if change.kind == "canary"), None)
+                if last is None or last.version == item.version:
+                    champion = Registry(self.store, self.name).champion()
+                    if champion is None or champion.version != item.version:
+                        # Decided, and killed before it began.
+                        rollout.begin(
+                            self.store, self.name, "canary", item.version or 0, policy.canary or 0.1, item.why
+                        )
+                        continue
+                why = "it is the champion" if last is None or last.version == item.version else last.why
+                end(self.store, item.id, "done", f"{item.why}: ended: {why}")
+                self.say(f"canary v{item.version} ended: {why}")
+            elif time.time() - item.at > policy.hold:
+                why = f"v{item.version} held as a canary"
+                end(self.store, item.id, "done", f"{item.why}: held")
+                decide(
+                    self.store, self.name, f"promote:v{item.version}:{item.id}", "promote", why, "begun", item.version
+                )
+                rollout.end(self.store, self.name, "canary", why)
+                self._promote(item.version or 0)
+
+    def _compare(self, registry: Registry) -> None:
+        """Roll a new champion back when the one before would surely have answered better, by the labels that came."""
+        policy, champion = self.policy, registry.version(CHAMPION)
+        done = next((item for item in decisions_of(self.store, self.name, "promote", "done")), None)
+        if policy is None or done is None or done.version != champion.version or done.ended is None:
+            return
+        before = [
+            change.version for change in registry.history() if change.alias == CHAMPION and change.at < done.ended
+        ]
+        earlier = next((version for version in before if version not in (None, champion.version)), None)
+        if earlier is None or time.time() - done.ended > policy.hold:
+            return
+        logged = read_log(log_folder(self.store.folder, self.name), done.ended)
+        records = [
+            record
+            for record in logged.records
+            if record.version == champion.version and record.id in logged.labels and record.row is not None
+        ]
+        turn = -1
+        while len(records) >= FIRST_LOOK * 2 ** (turn + 1):
+            turn += 1
+        if turn < 0 or self._looks.get(done.id, -1) >= turn:
+            return
+        self._looks[done.id] = turn
+        why = self._worse(records, logged.labels, earlier, LEVEL / 2.0 ** (turn + 1))
+        if why is None:
+            return
+        if decide(self.store, self.name, f"rollback:{done.id}", "rollback", why, "done", earlier):
+            registry.promote(earlier, f"rolled back by the watcher: {why}")
+            self.say(f"rolled back to v{earlier}: {why}")
+
+    def _worse(self, records: list[Any], labels: dict[str, Any], earlier: int, level: float) -> str | None:
+        """Ask the version before for the same rows; say that it is better, by a paired t-test of the losses, or None."""
+        import numpy as np
+        from scipy.stats import ttest_rel
+
+        try:
+            answers = load(self.name, earlier, self.store).answer([record.row for record in records])
+        except PenstockError:
+            return None  # it looks at columns that are not asked with any more
+        now = np.array([loss_of(record, labels[record.id]) for record in records])
+        others = np.array([loss_of(answer, labels[record.id]) for answer, record in zip(answers, records, strict=True)])
+        if np.ptp(now - others) == 0:
+            return None
+        chance = float(ttest_rel(now, others, alternative="greater").pvalue)
+        if not chance < level:
+            return None
+        return (
+            f"on {len(records):,} labelled answers its mean loss is {now.mean():.4g}, and v{earlier} would have had "
+            f"{others.mean():.4g} (paired t-test, p = {chance:.2g})"
+        )
+
+    def _tell(self) -> None:
+        """Tell people what they were not told yet; who cannot be reached is tried again at the next look."""
+        channels = self.pipeline.monitor.tell
+        for item in reversed(decisions_of(self.store, self.name)):
+            if item.told is not None or item.status == "begun":
+                continue
+            text = f"{self.name}: {item.what}{'' if item.status == 'done' else f' {item.status}'}: {item.why}"
+            facts = {"text": text, **{key: value for key, value in vars(item).items() if key != "told"}}
+            problems = [problem for channel in channels if (problem := send(channel, facts)) is not None]
+            if not problems or time.time() - item.at > _GIVE_UP:
+                told(self.store, item.id)
+            elif problems[0] != self._problem:
+                self._problem = problems[0]
+                self.say(f"cannot tell: {problems[0]}")
+
+
+def in_words(found: Monitoring) -> str:
+    """Say what an alarm is about.
+
+    Examples
+    --------
+    >>> from penstock.watch import Window
+    >>> in_words(Monitoring("churn", 3, Window(None, None, 500), "drift", [], None))
+    'v3, 500 rows: drift'
+    """
+    moved = [f"{column.name} ({column.text}, effect {column.effect:.2f})" for column in found.columns if column.drifted]
+    parts = []
+    if moved:
+        parts.append(f"{', '.join(moved[:5])}{' and more' if len(moved) > 5 else ''} moved")
+    if found.performance is not None and found.performance.decayed:
+        item = found.performance
+        parts.append(
+            f"{item.metric} is {item.value:.3g} ({item.low:.3g} to {item.high:.3g}), at training {item.reference:.3g}"
+        )
+    return f"v{found.version}, {found.window.rows:,} rows: {'; '.join(parts) or found.status}"
