@@ -13,6 +13,7 @@ from penstock.version import __version__
 if TYPE_CHECKING:
     from penstock import deploy, evaluate, features, ingest, monitor, prepare, split, train
     from penstock.answers import Prediction
+    from penstock.comparing import compare
     from penstock.engine.graph import Graph
     from penstock.engine.step import LazyPartitions, Partitions, source, step
     from penstock.errors import PenstockError
@@ -33,6 +34,7 @@ __all__ = [
     "PipelineRun",
     "Prediction",
     "binary",
+    "compare",
     "deploy",
     "evaluate",
     "features",
@@ -59,6 +61,7 @@ _HOMES = {
     "PipelineRun": "outcome",
     "Prediction": "answers",
     "binary": "types.target",
+    "compare": "comparing",
     "load": "outcome",
     "multiclass": "types.target",
     "open_store": "store.store",

@@ -315,7 +315,7 @@ class Model:
             if self.task != "regression":
                 at = 1 if self.task == "binary" else self.labels.values.index(answer.prediction)
             base, effects = effects_of(
-                functools.partial(self._share, at), matrix[number], self._background, [block for _, block in blocks]
+                functools.partial(self._share, at), matrix[number], self.background, [block for _, block in blocks]
             )
             reasons = [
                 Reason(name, frame[name][number], float(effect))
@@ -330,7 +330,14 @@ class Model:
         return predicted if at is None else predicted[:, at]
 
     @cached_property
-    def _background(self) -> Array:
+    def background(self) -> Array:
+        """Encoded training rows, a few: what explanations compare with.
+
+        Raises
+        ------
+        StoreError
+            When the model was stored by a version that kept none.
+        """
         data = self._files.get(BACKGROUND_FILE)
         if data is None:
             raise StoreError(f"model {self.name} keeps no training rows to compare with; train it again to explain it")

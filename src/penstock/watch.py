@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -14,11 +14,17 @@ import polars as pl
 import sqlalchemy as sa
 
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
+from penstock.errors import PenstockError
 from penstock.evaluate.measure import intervals
 from penstock.model import Model
 from penstock.monitor.compare import ColumnDrift, compare_columns
+from penstock.monitor.decisions import decisions_of
+from penstock.monitor.drawings import timeline
+from penstock.monitor.estimate import estimated
 from penstock.monitor.log import Logged, Record, log_folder, read_log
 from penstock.monitor.options import Drift
+from penstock.monitor.profile import Profile, column_profile
+from penstock.monitor.report import drift_report
 from penstock.outcome import load
 from penstock.store.schema import alerts
 from penstock.store.store import Store
@@ -84,6 +90,10 @@ class Monitoring:
         Those that drifted first.
     performance : Performance or None
         None while labels are few.
+    estimate : float or None
+        What the deciding metric is expected to be, by the probabilities alone; of classes.
+    bearing : dict of str to float
+        By how much the move of each column that drifted moves an answer, on average.
     """
 
     model: str
@@ -92,6 +102,8 @@ class Monitoring:
     status: str
     columns: list[ColumnDrift]
     performance: Performance | None
+    estimate: float | None = None
+    bearing: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``penstock monitor --json`` prints."""
@@ -120,6 +132,7 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
     model = load(name, version.version, store)
     since = None if how.seconds is None else time.time() - how.seconds
     logged = read_log(log_folder(store.folder, name), since)
+    hidden = dict(version.evaluation.get("deploy", {}).get("redact", {}))
     records = [record for record in logged.records if record.version == version.version and record.row is not None]
     if since is not None:
         records = [record for record in records if record.at >= since]
@@ -127,25 +140,56 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
         records = records[-how.rows :]
     window = Window(_moment(records[0].at), _moment(records[-1].at), len(records)) if records else Window(None, None, 0)
     performance = _performance(model, version, records, logged)
+    bearing: dict[str, float] = {}
     if len(records) < how.least:
         columns: list[ColumnDrift] = []
         status = "drift" if performance is not None and performance.decayed else "not enough data"
     else:
         table = model.prepare(model.frame_of([record.row or {} for record in records]))
-        columns = compare_columns(model.manifest.profile, _carried(model, records, table), how)
+        columns = compare_columns(model.manifest.profile, _carried(model, records, table, hidden), how)
+        bearing = _bearing(model, table, [column.name for column in columns if column.drifted])
         drifted = any(column.drifted for column in columns) or (performance is not None and performance.decayed)
         status = "drift" if drifted else "calm"
-    found = Monitoring(name, version.version, window, status, columns, performance)
+    estimate = _estimate(model, str(version.evaluation["metric"]), records) if len(records) >= how.least else None
+    found = Monitoring(name, version.version, window, status, columns, performance, estimate, bearing)
     if status == "drift":
         _alert(store, found)
     return found
 
 
-def _carried(model: Model, records: list[Record], table: pl.DataFrame) -> pl.DataFrame:
-    """Leave out the columns that the model does not look at and no request carried."""
-    optional = {column.name for column in model.inputs if not column.required}
-    absent = [name for name in optional if not any(name in (record.row or {}) for record in records)]
-    return table.drop(absent, strict=False)
+def _estimate(model: Model, metric: str, records: list[Record]) -> float | None:
+    if model.task == "regression" or not records:
+        return None
+    names = model.labels.names
+    shares = np.array([[(record.probabilities or {}).get(name, 0.0) for name in names] for record in records])
+    return estimated(metric, shares, model.labels.threshold)
+
+
+_BORNE, _BEARING_ROWS = 12, 2_000
+
+
+def _bearing(model: Model, table: pl.DataFrame, drifted: list[str]) -> dict[str, float]:
+    """Ask what would be answered if a column had not moved: its values drawn from training rows, all others as they are."""
+    try:
+        background = model.background
+    except PenstockError:
+        return {}
+    encoding = model.manifest.encoding
+    blocks, random = dict(encoding.blocks()), np.random.default_rng(0)
+    matrix = encoding.matrix(table[:: max(1, table.height // _BEARING_ROWS)])
+    answers, found = np.asarray(model.predictor.predict(matrix)), {}
+    for name in [item for item in drifted if item in blocks][:_BORNE]:
+        moved = matrix.copy()
+        moved[:, blocks[name]] = background[random.integers(0, len(background), len(matrix))][:, blocks[name]]
+        found[name] = float(np.abs(np.asarray(model.predictor.predict(moved)) - answers).mean())
+    return found
+
+
+def _carried(model: Model, records: list[Record], table: pl.DataFrame, hidden: dict[str, str]) -> pl.DataFrame:
+    """Leave out what no request carried though it might, and what the log does not hold."""
+    optional = {column.name for column in model.inputs if not column.required} | hidden.keys()
+    absent = [*hidden] + [name for name in optional if not any(name in (record.row or {}) for record in records)]
+    return table.drop(list(dict.fromkeys(absent)), strict=False)
 
 
 def _moment(at: float) -> str:
@@ -210,3 +254,119 @@ def _alert(store: Store, found: Monitoring) -> None:
                 "verdict": text,
             }
             connection.execute(alerts.insert(), row)
+
+
+_WINDOWS = 30
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One part of the time that a champion has answered.
+
+    Attributes
+    ----------
+    at : str
+        When it ends, in UTC.
+    rows : int
+        How many were asked.
+    effect : float or None
+        The largest of all columns.
+    drifted : bool
+        Whether a column had drifted.
+    value, estimate : float or None
+        The deciding metric where labels came, and as the probabilities expect it.
+    """
+
+    at: str
+    rows: int
+    effect: float | None
+    value: float | None
+    estimate: float | None
+    drifted: bool
+
+
+def history(name: str, store: Store, how: Drift | None = None) -> tuple[list[Moment], str]:
+    """Cut what the champion was asked into at most thirty parts of equal size; return them and the name of the metric."""
+    how = how or Drift()
+    version = Registry(store, name).version(CHAMPION)
+    model = load(name, version.version, store)
+    logged = read_log(log_folder(store.folder, name))
+    hidden = dict(version.evaluation.get("deploy", {}).get("redact", {}))
+    records = [record for record in logged.records if record.version == version.version and record.row is not None]
+    metric = str(version.evaluation["metric"])
+    count = min(_WINDOWS, len(records) // how.least)
+    found = []
+    for part in np.array_split(np.arange(len(records)), count) if count else []:
+        some = [records[at] for at in part.tolist()]
+        table = _carried(model, some, model.prepare(model.frame_of([record.row or {} for record in some])), hidden)
+        columns = compare_columns(model.manifest.profile, table, how)
+        seen = _performance(model, version, some, logged)
+        effect = max((column.effect for column in columns), default=None)
+        value = None if seen is None else seen.value
+        found.append(
+            Moment(
+                _moment(some[-1].at)[:16],
+                len(some),
+                effect,
+                value,
+                _estimate(model, metric, some),
+                any(c.drifted for c in columns),
+            )
+        )
+    return found, metric
+
+
+def report(name: str, store: Store, how: Drift | None = None) -> str:
+    """Write the drift report of a champion: what it was asked lately, and how it went since it answers."""
+    how = how or Drift()
+    found = monitor(name, store, how)
+    version = Registry(store, name).version(CHAMPION)
+    model = load(name, version.version, store)
+    logged = read_log(log_folder(store.folder, name))
+    records = [record for record in logged.records if record.version == version.version and record.row is not None]
+    records = records[-found.window.rows :] if found.window.rows else []
+    reference, current = model.manifest.profile, Profile([])
+    if found.columns:
+        table = model.prepare(model.frame_of([record.row or {} for record in records]))
+        kinds = {column.name: column.kind for column in reference.columns}
+        current = Profile([column_profile(table[item.name], kinds[item.name]) for item in found.columns])
+    moments, metric = history(name, store, how)
+    changes = [change for change in Registry(store, name).history() if change.alias == CHAMPION and change.version]
+    decided = decisions_of(store, name)[:50]
+    marks = [(_moment(item.at)[:16], f"v{item.version}") for item in changes]
+    marks += [(_moment(item.at)[:16], item.what) for item in decided if item.what in ("alarm", "calm", "rollback")]
+    names = [moment.at for moment in moments]
+    places = [
+        (next(at for at, when in enumerate(names) if when >= mark), text)
+        for mark, text in marks
+        if names and mark <= names[-1]
+    ]
+    drawn = []
+    if moments:
+        effects = [moment.effect for moment in moments]
+        drawn.append(
+            (
+                "The largest difference of a column",
+                timeline(
+                    effects, names, how.effect, places, "largest effect by time", [moment.drifted for moment in moments]
+                ),
+            )
+        )
+        for title, values in (
+            (f"{metric}, where labels came", [moment.value for moment in moments]),
+            (f"{metric}, as the probabilities expect it", [moment.estimate for moment in moments]),
+        ):
+            if any(value is not None for value in values):
+                drawn.append((title, timeline(values, names, None, places, title)))
+    reasons = [f"{item.name}: {item.text}, effect {item.effect:.2f}" for item in found.columns if item.drifted]
+    if found.performance is not None:
+        seen = found.performance
+        verdict = "decayed" if seen.decayed else "holds"
+        reasons.append(
+            f"{seen.metric} {seen.value:.4g} ({seen.low:.4g} to {seen.high:.4g}) on {seen.labels:,} labels, at training {seen.reference:.4g}: {verdict}"
+        )
+    lead = f"v{found.version}, {found.window.rows:,} rows, {found.window.first or '–'} to {found.window.last or '–'}."
+    told = [(_moment(item.at)[:16], item.what, item.status, item.why) for item in decided]
+    return drift_report(
+        f"{name}: drift", lead, found.status, reasons, found.columns, reference, current, drawn, told, found.bearing
+    )

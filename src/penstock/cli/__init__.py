@@ -31,6 +31,7 @@ COMMANDS = {
     "trace": "serving",
     "export": "exporting",
     "monitor": "monitoring",
+    "compare": "monitoring",
     "watch": "upkeep",
     "decisions": "upkeep",
     "approve": "upkeep",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from pathlib import Path
 
 import click
 
@@ -16,9 +18,10 @@ from penstock.cli.common import echo_json, json_option, named_model, store_optio
     metavar="LENGTH",
     help='The latest "6h", "1d" or "500 rows". [default: the pipeline file\'s, else 1d]',
 )
+@click.option("-o", "--output", metavar="FILE", help="Write the report, .html.")
 @store_option
 @json_option
-def monitor(name: str, window: str | None, store: str | None, as_json: bool) -> None:
+def monitor(name: str, window: str | None, output: str | None, store: str | None, as_json: bool) -> None:
     """Compare the champion's latest predictions with the rows that it has learnt from.
 
     NAME is a pipeline's name, or its file, whose ps.monitor.drift(...) then counts.
@@ -28,15 +31,21 @@ def monitor(name: str, window: str | None, store: str | None, as_json: bool) -> 
     Exit codes: 0 calm or not enough data, 3 drift.
     """
     from penstock.cli.common import load_pipeline
+    from penstock.monitor.drawings import sparkline
     from penstock.monitor.options import drift
+    from penstock.watch import history
     from penstock.watch import monitor as look
 
     how = load_pipeline(name).monitor if ".py" in name else None
     name, opened = named_model(name, store)
     if window is not None:
         given = drift(window)
-        how = given if how is None else type(how)(given.seconds, given.rows, how.effect, how.significance, how.least)
+        how = given if how is None else dataclasses.replace(how, seconds=given.seconds, rows=given.rows)
     found = look(name, opened, how)
+    if output is not None:
+        from penstock.watch import report
+
+        Path(output).write_text(report(name, opened, how), encoding="utf-8")
     if as_json:
         echo_json(found.as_json())
         sys.exit(3 if found.status == "drift" else 0)
@@ -60,6 +69,62 @@ def monitor(name: str, window: str | None, store: str | None, as_json: bool) -> 
         )
     else:
         click.echo("no metric yet: send labels by POST /feedback")
+    if found.estimate is not None:
+        click.echo(f"by its probabilities alone the metric should be {found.estimate:.4g}, if they are calibrated")
+    for column, moved in found.bearing.items():
+        click.echo(f"the move of {column} moves an answer by {moved:.3g} on average")
+    moments, metric = history(name, opened, how)
+    if len(moments) > 1:
+        click.echo(f"largest effect  {sparkline([moment.effect for moment in moments])}  since {moments[0].at}")
+        if any(moment.value is not None for moment in moments):
+            click.echo(f"{metric:<15} {sparkline([moment.value for moment in moments])}")
+    if output is not None:
+        click.echo(f"report {output}")
     if found.status == "drift":
-        click.echo("next: add the new data, then penstock run; the gate decides")
+        click.echo("next: add the new data, then penstock run; the gate decides. Or let penstock watch do it.")
+    sys.exit(3 if found.status == "drift" else 0)
+
+
+@click.command()
+@click.argument("reference", metavar="REFERENCE")
+@click.argument("current", metavar="CURRENT")
+@click.option("-o", "--output", metavar="FILE", help="Write the report, .html or .json.")
+@click.option("--effect", default=0.1, show_default=True, help="Least difference that counts, from 0 to 1.")
+@click.option(
+    "--significance", default=0.01, show_default=True, help="Greatest chance of a false alarm, all columns together."
+)
+@json_option
+def compare(
+    reference: str, current: str, output: str | None, effect: float, significance: float, as_json: bool
+) -> None:
+    """Compare two tables: has CURRENT drifted from REFERENCE? Needs no pipeline and no store.
+
+    \b
+    Example:  penstock compare january.parquet february.parquet -o drift.html
+    Exit codes: 0 calm or not enough data, 3 drift.
+    """
+    from penstock.comparing import compare as compare_tables
+
+    found = compare_tables(reference, current, effect=effect, significance=significance)
+    if output is not None:
+        found.save(output)
+    if as_json:
+        echo_json(found.as_json())
+    else:
+        colour = {"calm": "green", "drift": "red"}.get(found.status, "yellow")
+        click.echo(f"{click.style(found.status, fg=colour)}: {found.rows[1]:,} rows against {found.rows[0]:,}")
+        rows = [
+            [c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", f"{c.p_value:.2g}", c.test, c.text]
+            for c in found.columns[:25]
+        ]
+        if rows:
+            table(["column", "drifted", "effect", "p-value", "test", "what"], rows)
+        if len(found.columns) > len(rows):
+            click.echo(f"and {len(found.columns) - len(rows):,} more columns")
+        if found.shift is not None:
+            click.echo(f"trees tell the two tables apart with ROC AUC {found.shift.score:.3f} (0.5: they are alike)")
+        for name in found.missing:
+            click.echo(f"column {name} is gone")
+        if output is not None:
+            click.echo(f"report {output}")
     sys.exit(3 if found.status == "drift" else 0)

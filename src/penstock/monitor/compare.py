@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from penstock.monitor.options import Drift
-from penstock.monitor.profile import ColumnProfile, Profile
+from penstock.monitor.profile import ColumnProfile, Profile, column_profile
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,32 @@ def compare_columns(reference: Profile, table: pl.DataFrame, how: Drift) -> list
 
     Columns that the table lacks are left out.
     """
-    found = [_compare(column, table[column.name]) for column in reference.columns if column.name in table.columns]
+    now = [_profiled(column, table[column.name]) for column in reference.columns if column.name in table.columns]
+    return compare_profiles(reference, Profile(now), how)
+
+
+def _profiled(reference: ColumnProfile, values: pl.Series) -> ColumnProfile:
+    """Summarise a column as the reference was, so that both speak of the same values."""
+    made = column_profile(values, reference.kind)
+    if reference.kind == "category":
+        known = dict(reference.counts)
+        counted = values.drop_nulls().cast(pl.String)
+        same = counted.filter(counted.is_in(list(known))).value_counts(name="penstock count")
+        found = dict(same.rows())
+        return ColumnProfile(
+            values.name, "category", made.rows, made.missing, counts=[(name, found.get(name, 0)) for name in known]
+        )
+    return made
+
+
+def compare_profiles(reference: Profile, current: Profile, how: Drift) -> list[ColumnDrift]:
+    """Compare the columns that two profiles share; those that drifted come first.
+
+    Numbers of more rows than :data:`~penstock.monitor.profile.POINTS` are compared by so many quantiles, which moves the
+    greatest gap by a thousandth at most.
+    """
+    now = {column.name: column for column in current.columns}
+    found = [_compare(column, now[column.name]) for column in reference.columns if column.name in now]
     order = sorted(range(len(found)), key=lambda index: found[index].p_value)
     corrected, highest = {}, 0.0
     for rank, index in enumerate(order):
@@ -58,23 +83,31 @@ def compare_columns(reference: Profile, table: pl.DataFrame, how: Drift) -> list
     return sorted(judged, key=lambda item: (not item.drifted, -item.effect, item.name))
 
 
-def _compare(reference: ColumnProfile, values: pl.Series) -> ColumnDrift:
-    missing = _missing(reference, values)
-    filled = values.drop_nulls()
-    shape = _numbers(reference, filled) if reference.kind == "number" else _categories(reference, filled)
+def _compare(reference: ColumnProfile, now: ColumnProfile) -> ColumnDrift:
+    missing = _missing(reference, now)
+    shape = _numbers(reference, now) if reference.kind == "number" else _categories(reference, now)
     if shape is None or missing.effect > shape.effect:
         return missing
     return shape
 
 
-def _missing(reference: ColumnProfile, values: pl.Series) -> ColumnDrift:
-    """Compare the share of missing values by Fisher's exact test."""
-    from scipy.stats import fisher_exact
+_EXACT = 100_000
+"""Up to so many rows a table of two by two is tested exactly."""
 
-    now, rows = values.null_count(), values.len()
+
+def _missing(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift:
+    """Compare the share of missing values by Fisher's exact test; of many rows by the chi-squared test."""
+    from scipy.stats import chi2_contingency, fisher_exact
+
+    now, rows = current.missing, current.rows
     before = reference.missing / max(reference.rows, 1)
-    table = [[reference.missing, reference.rows - reference.missing], [now, rows - now]]
-    chance = 1.0 if reference.missing == now == 0 else float(fisher_exact(table)[1])
+    counts = [[reference.missing, reference.rows - reference.missing], [now, rows - now]]
+    if reference.missing == now == 0 or (reference.missing == reference.rows and now == rows):
+        chance = 1.0
+    elif reference.rows + rows <= _EXACT:
+        chance = float(fisher_exact(counts)[1])
+    else:
+        chance = float(chi2_contingency(counts, correction=False).pvalue) if rows else 1.0
     share = now / max(rows, 1)
     return ColumnDrift(
         reference.name, False, "missing values", abs(share - before), chance, abs(share - before),
@@ -82,53 +115,38 @@ def _missing(reference: ColumnProfile, values: pl.Series) -> ColumnDrift:
     )  # fmt: skip
 
 
-def _numbers(reference: ColumnProfile, filled: pl.Series) -> ColumnDrift | None:
+def _numbers(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift | None:
     """Compare numbers by the two-sample Kolmogorov-Smirnov test (Smirnov 1948)."""
     from scipy.stats import kstwo
 
-    if not reference.quantiles or filled.len() == 0:
+    if not reference.quantiles or not current.quantiles:
         return None
-    old = np.array(reference.quantiles)
-    new = np.sort(filled.to_physical().cast(pl.Float64).to_numpy())
+    old, new = np.array(reference.quantiles), np.array(current.quantiles)
     points = np.concatenate([old, new])
-    gap = float(
-        np.abs(
-            np.searchsorted(old, points, "right") / len(old) - np.searchsorted(new, points, "right") / len(new)
-        ).max()
-    )
-    rows = max(reference.rows - reference.missing, 1)
-    size = rows * len(new) / (rows + len(new))
-    chance = float(kstwo.sf(gap, max(1, round(size))))
-    middle_old, middle_new = float(np.median(old)), float(np.median(new))
-    return ColumnDrift(
-        reference.name,
-        False,
-        "Kolmogorov-Smirnov",
-        gap,
-        chance,
-        gap,
-        f"median {_shown(middle_old)} -> {_shown(middle_new)}",
-    )
+    below = np.searchsorted(old, points, "right") / len(old) - np.searchsorted(new, points, "right") / len(new)
+    gap = float(np.abs(below).max())
+    before, now = max(reference.rows - reference.missing, 1), max(current.rows - current.missing, 1)
+    chance = float(kstwo.sf(gap, max(1, round(before * now / (before + now)))))
+    text = f"median {_shown(float(np.median(old)))} -> {_shown(float(np.median(new)))}"
+    return ColumnDrift(reference.name, False, "Kolmogorov-Smirnov", gap, chance, gap, text)
 
 
 def _shown(number: float) -> str:
     return f"{number:.4g}"
 
 
-def _categories(reference: ColumnProfile, filled: pl.Series) -> ColumnDrift | None:
+def _categories(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift | None:
     """Compare categories by the chi-squared test of homogeneity (Pearson 1900); rare values count together."""
     from scipy.stats import chi2_contingency
 
-    known = dict(reference.counts)
-    total = reference.rows - reference.missing
-    if not known or filled.len() == 0:
+    known, now = dict(reference.counts), dict(current.counts)
+    total, rows = reference.rows - reference.missing, current.rows - current.missing
+    if not known or rows == 0:
         return None
-    now: dict[str, int] = {}
-    for value in filled.cast(pl.String).to_list():
-        now[value if value in known else ""] = now.get(value if value in known else "", 0) + 1
     names = [*known, ""]
     old = np.array([*known.values(), total - sum(known.values())], dtype=np.float64)
-    new = np.array([now.get(name, 0) for name in names], dtype=np.float64)
+    seen = [now.get(name, 0) for name in known]
+    new = np.array([*seen, rows - sum(seen)], dtype=np.float64)
     shares_old, shares_new = old / old.sum(), new / new.sum()
     distance = float(np.abs(shares_old - shares_new).sum() / 2)
     filled_columns = (old + new) > 0

@@ -58,18 +58,21 @@ def profile_of(table: pl.DataFrame, columns: Sequence[str]) -> Profile:
     return Profile([column_profile(table[name]) for name in columns])
 
 
-def column_profile(values: pl.Series) -> ColumnProfile:
-    """Summarise one column."""
+def column_profile(values: pl.Series, kind: str | None = None) -> ColumnProfile:
+    """Summarise one column, as ``number`` or ``category``; its type says which where `kind` does not."""
     filled = values.drop_nulls()
     missing = values.len() - filled.len()
-    if values.dtype.is_numeric() or values.dtype.is_temporal():
-        plain = np.sort(filled.to_physical().cast(pl.Float64).to_numpy()) if filled.len() else np.zeros(0)
+    if kind is None:
+        kind = "number" if values.dtype.is_numeric() or values.dtype.is_temporal() else "category"
+    if kind == "number":
+        plain = filled.to_physical().cast(pl.Float64, strict=False).drop_nulls().drop_nans().to_numpy()
+        plain = np.sort(plain)
         if len(plain) > POINTS:
             plain = plain[np.linspace(0, len(plain) - 1, POINTS).round().astype(np.int64)]
         return ColumnProfile(values.name, "number", values.len(), missing, quantiles=plain.tolist())
     counted = filled.cast(pl.String).value_counts(name="penstock count").rename({values.name: "value"})
-    counted = counted.sort(["penstock count", "value"], descending=[True, False]).head(VALUES)
-    return ColumnProfile(values.name, "category", values.len(), missing, counts=list(counted.rows()))
+    counted = counted.sort(["penstock count", "value"], descending=[True, False])
+    return ColumnProfile(values.name, "category", values.len(), missing, counts=list(counted.head(VALUES).rows()))
 
 
 def sample(table: Table, step: int) -> pl.DataFrame:

@@ -1,0 +1,248 @@
+"""Two tables compared: has the second drifted from the first? Columns are read a few at a time, whatever their number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from penstock.errors import DataError, InputError
+from penstock.evaluate.division import Shift, shift_between
+from penstock.features.encoding import fit_encoding
+from penstock.ingest.read import read_table
+from penstock.monitor.compare import ColumnDrift, compare_profiles
+from penstock.monitor.options import Drift
+from penstock.monitor.profile import ColumnProfile, Profile, column_profile
+from penstock.monitor.report import drift_report
+
+_BLOCK_BYTES = 256 * 1024 * 1024
+_TOLD_APART = 5_000
+_TELLING = 0.65
+"""Area under the ROC curve from which rows of both sides are unlike each other as wholes."""
+_WIDEST = 300
+"""Of more columns, those that moved most are looked at together."""
+
+Source = str | Path | pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison of two tables came to.
+
+    Attributes
+    ----------
+    status : {"calm", "drift", "not enough data"}
+        Columns that drifted, or rows that are told apart, are drift.
+    columns : list of ColumnDrift
+        Those that drifted first.
+    rows : tuple of int
+        Of the reference, and of the current table.
+    missing, new : list of str
+        Columns that only one of the tables has.
+    shift : Shift or None
+        How well trees tell the two tables apart.
+    """
+
+    status: str
+    columns: list[ColumnDrift]
+    rows: tuple[int, int]
+    missing: list[str]
+    new: list[str]
+    shift: Shift | None
+    profiles: tuple[Profile, Profile] = field(repr=False, default=(Profile([]), Profile([])))
+
+    @property
+    def reasons(self) -> list[str]:
+        """What the status rests on, in words."""
+        found = [f"{item.name}: {item.text}, effect {item.effect:.2f}" for item in self.columns if item.drifted][:20]
+        if self.shift is not None and self.shift.score >= _TELLING:
+            by = ", ".join(f"{name} {share:.0%}" for name, share in self.shift.columns)
+            found.append(
+                f"trees tell the two tables apart with ROC AUC {self.shift.score:.3f} (0.5: they are alike), by {by}"
+            )
+        found += [f"column {name} is gone" for name in self.missing[:10]]
+        return found + [f"column {name} is new" for name in self.new[:10]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``penstock compare --json`` prints."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        del found["profiles"]
+        return {**found, "reasons": self.reasons}
+
+    def report(self, title: str = "Drift") -> str:
+        """Return the HTML report."""
+        lead = f"{self.rows[1]:,} rows compared with {self.rows[0]:,}; {len(self.columns):,} columns."
+        return drift_report(title, lead, self.status, self.reasons, self.columns, *self.profiles)
+
+    def save(self, path: str | Path) -> None:
+        """Write the HTML report, or JSON where the name ends in ``.json``."""
+        path = Path(path)
+        path.write_text(
+            json.dumps(self.as_json(), indent=2) if path.suffix == ".json" else self.report(), encoding="utf-8"
+        )
+
+    def _repr_html_(self) -> str:
+        return f'<iframe srcdoc="{_escaped(self.report())}" style="width:100%;height:640px;border:0"></iframe>'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;")
+
+
+def compare(
+    reference: Source, current: Source, *, effect: float = 0.1, significance: float = 0.01, least: int = 100,
+    columns: Sequence[str] | None = None,
+) -> Comparison:  # fmt: skip
+    """Compare two tables column by column, and as wholes.
+
+    A column has drifted when its difference is both large and surely not chance; see :func:`penstock.monitor.drift`. Of
+    Parquet files a few columns are in memory at a time.
+
+    Parameters
+    ----------
+    reference, current : str, Path or DataFrame
+        A file of any kind that Penstock reads, a pattern of Parquet files, or a table.
+    effect, significance : float
+        Least difference, from 0 to 1; greatest chance of a false alarm over all columns together.
+    least : int
+        Rows that both must hold.
+    columns : sequence of str, optional
+        Which; all that both have when left out.
+
+    Raises
+    ------
+    InputError, DataError
+        When a file is not there or cannot be read, or the tables share no column.
+
+    Examples
+    --------
+    >>> one = pl.DataFrame({"city": ["Oslo", "Rome"] * 200, "size": range(400)})
+    >>> two = pl.DataFrame({"city": ["Oslo", "Oslo", "Oslo", "Rome"] * 100, "size": range(400)})
+    >>> found = compare(one, two)
+    >>> found.status, [item.name for item in found.columns if item.drifted]
+    ('drift', ['city'])
+    """
+    if not 0 < effect < 1 or not 0 < significance < 1:
+        raise InputError("penstock.compare: effect and significance lie between 0 and 1")
+    how = Drift(None, None, effect, significance, least)
+    old, new = _Table(reference), _Table(current)
+    shared = [name for name in old.names if name in set(new.names)]
+    if columns is not None:
+        absent = [name for name in columns if name not in shared]
+        if absent:
+            raise InputError(f'penstock.compare: column "{absent[0]}" is not in both tables')
+        shared = list(columns)
+    if not shared:
+        raise DataError(f"the tables share no column: {', '.join(old.names[:10])} and {', '.join(new.names[:10])}")
+    rows = old.rows, new.rows
+    gone = [] if columns is not None else [name for name in old.names if name not in set(new.names)]
+    come = [] if columns is not None else [name for name in new.names if name not in set(old.names)]
+    if min(rows) < least:
+        return Comparison("not enough data", [], rows, gone, come, None)
+    before: list[ColumnProfile] = []
+    after: list[ColumnProfile] = []
+    for block in _blocks(shared, max(rows)):
+        one, two = old.read(block), new.read(block)
+        for name in block:
+            values = _numbers(one[name])
+            if values.dtype.is_temporal() or _each_its_own(values):
+                continue  # time passes, and a name that no two rows share says nothing of how rows are
+            made = column_profile(values)
+            before.append(made)
+            after.append(_as(made, two[name]))
+    profiles = Profile(before), Profile(after)
+    found = compare_profiles(*profiles, how)
+    shift = _told_apart(old, new, [item.name for item in found][:_WIDEST])
+    apart = shift is not None and shift.score >= _TELLING
+    drifted = apart or any(item.drifted for item in found)
+    return Comparison("drift" if drifted else "calm", found, rows, gone, come, shift, profiles)
+
+
+def _numbers(values: pl.Series) -> pl.Series:
+    """Read a text as numbers where nearly all of it is."""
+    if values.dtype != pl.String:
+        return values
+    read = values.cast(pl.Float64, strict=False)
+    filled = values.len() - values.null_count()
+    return read if filled and values.len() - read.null_count() >= 0.95 * filled else values
+
+
+def _each_its_own(values: pl.Series) -> bool:
+    if values.dtype.is_numeric() or values.dtype == pl.Boolean:
+        return False
+    filled = values.drop_nulls()
+    return filled.len() > 0 and filled.n_unique() >= 0.9 * filled.len()
+
+
+def _as(made: ColumnProfile, values: pl.Series) -> ColumnProfile:
+    """Summarise the second table's column as the first one's was."""
+    if made.kind == "number":
+        return column_profile(values, "number")
+    counted = values.drop_nulls().cast(pl.String).value_counts(name="penstock count")
+    now = dict(counted.rows())
+    return ColumnProfile(
+        values.name,
+        "category",
+        values.len(),
+        values.null_count(),
+        counts=[(name, now.get(name, 0)) for name, _ in made.counts],
+    )
+
+
+def _blocks(names: Sequence[str], rows: int) -> Iterator[list[str]]:
+    each = max(1, min(64, _BLOCK_BYTES // (16 * max(rows, 1))))
+    for start in range(0, len(names), each):
+        yield list(names[start : start + each])
+
+
+def _told_apart(old: _Table, new: _Table, names: Sequence[str]) -> Shift | None:
+    one, two = old.some(names, _TOLD_APART), new.some(names, _TOLD_APART)
+    try:
+        both = pl.concat([one, two], how="vertical_relaxed")
+    except pl.exceptions.PolarsError:
+        return None  # a column is of another kind by now, which its own comparison tells
+    encoding = fit_encoding(both, [name for name in names if not both[name].dtype.is_temporal()])
+    if not encoding.encoders:
+        return None
+    return shift_between(encoding.matrix(one), encoding.matrix(two), encoding.blocks(), 0)
+
+
+class _Table:
+    """A table that gives some of its columns."""
+
+    def __init__(self, source: Source) -> None:
+        if isinstance(source, pl.DataFrame):
+            self._lazy = source.lazy()
+        elif str(source).endswith((".parquet", ".pq")):
+            if not list(
+                Path().glob(str(source)) if not Path(source).is_absolute() else Path("/").glob(str(source).lstrip("/"))
+            ):
+                raise InputError(f"{source}: there is no such file")
+            self._lazy = pl.scan_parquet(source)
+        else:
+            if not Path(source).is_file():
+                raise InputError(f"{source}: there is no such file")
+            self._lazy = read_table(source).lazy()
+        try:
+            self.names = self._lazy.collect_schema().names()
+            self.rows = int(self._lazy.select(pl.len()).collect().item())
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{source}: {str(error).splitlines()[0]}") from None
+
+    def read(self, names: Sequence[str]) -> pl.DataFrame:
+        """Return columns."""
+        return self._lazy.select(names).collect()
+
+    def some(self, names: Sequence[str], most: int) -> pl.DataFrame:
+        """Return evenly spaced rows."""
+        step = max(1, self.rows // most)
+        parts = [
+            self._lazy.select(list(names[at : at + 32])).gather_every(step).head(most).collect()
+            for at in range(0, len(names), 32)
+        ]
+        return pl.concat(parts, how="horizontal")
