@@ -1,0 +1,191 @@
+"""Drift between two tables: false alarms and what is found, beside Evidently; the cost in rows a second; a very wide table.
+
+alarms: windows drawn from the reference's own distribution, and windows of which one column is shifted; alarms of each system,
+at its defaults. Half of the columns are numbers of several shapes, half are categories.
+cost: the same two Parquet files, whole processes, time and peak memory.
+wide: 3,000,000 rows of reference and 300,000 of current data, 1,000 columns, read from Parquet (Evidently #1526: six hours).
+Run: python benchmarks/drift.py alarms|cost|wide [--evidently PYTHON] [--rows 3000000] [--columns 1000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+OURS = """
+import sys
+import penstock as ps
+found = ps.compare(sys.argv[1], sys.argv[2])
+print(sum(item.drifted for item in found.columns), len(found.columns))
+"""
+
+EVIDENTLY = """
+import sys
+import pandas as pd
+from evidently import Report
+from evidently.presets import DataDriftPreset
+reference, current = pd.read_parquet(sys.argv[1]), pd.read_parquet(sys.argv[2])
+found = Report([DataDriftPreset()]).run(current, reference).dict()
+print(int(next(item["value"]["count"] for item in found["metrics"] if "DriftedColumnsCount" in str(item))), reference.shape[1])
+"""
+
+MANY = """
+import json, sys
+import pandas as pd
+from evidently import Report
+from evidently.presets import DataDriftPreset
+reference = pd.read_parquet(sys.argv[1])
+counts = []
+for path in sys.argv[2:]:
+    found = Report([DataDriftPreset()]).run(pd.read_parquet(path), reference).dict()
+    counts.append(int(next(item["value"]["count"] for item in found["metrics"] if "DriftedColumnsCount" in str(item))))
+print(json.dumps(counts))
+"""
+
+
+def table(random: np.random.Generator, rows: int, columns: int, shift: float = 0.0) -> pl.DataFrame:
+    """Numbers of three shapes and categories; the first column is shifted by so many deviations."""
+    made = {}
+    for number in range(columns):
+        kind = number % 4
+        if kind == 0:
+            values = random.normal(0, 1, rows) + (shift if number == 0 else 0.0)
+        elif kind == 1:
+            values = random.gamma(2, 1, rows).round(2)
+        elif kind == 2:
+            values = random.choice(["a", "b", "c", "d"], rows, p=[0.5, 0.3, 0.15, 0.05])
+        else:
+            values = random.integers(0, 2, rows).astype(str)
+        made[f"c{number}"] = values
+    return pl.DataFrame(made)
+
+
+def alarms(evidently: str | None, windows: int) -> None:
+    """Count alarms on windows without and with a shift."""
+    import penstock as ps
+
+    for columns in (20, 200):
+        for rows in (500, 5_000, 50_000):
+            count = max(10, windows // 5) if columns == 200 and rows == 50000 else windows
+            random = np.random.default_rng(columns + rows)
+            reference = table(random, 20_000, columns)
+            for shift in (0.0, 0.3, 0.5):
+                many = count if shift == 0.0 else max(10, count // 5)
+                found = {"penstock": 0}
+                with tempfile.TemporaryDirectory() as folder:
+                    paths = []
+                    for number in range(many):
+                        current = table(random, rows, columns, shift)
+                        found["penstock"] += ps.compare(reference, current).status == "drift"
+                        if evidently and number < 10:
+                            paths.append(str(Path(folder) / f"{number}.parquet"))
+                            current.write_parquet(paths[-1])
+                    figures = {
+                        "columns": columns,
+                        "rows": rows,
+                        "shift": shift,
+                        "windows": many,
+                        "penstock": found["penstock"],
+                    }
+                    if evidently:
+                        reference.write_parquet(Path(folder) / "reference.parquet")
+                        command = [
+                            evidently,
+                            "-W",
+                            "ignore",
+                            "-c",
+                            MANY,
+                            str(Path(folder) / "reference.parquet"),
+                            *paths,
+                        ]
+                        done = subprocess.run(command, capture_output=True, text=True)
+                        if done.returncode:
+                            figures["evidently"] = done.stderr[-200:]
+                        else:
+                            counts = json.loads(done.stdout.splitlines()[-1])
+                            figures |= {
+                                "evidently windows": len(counts),
+                                "evidently, any column": sum(item > 0 for item in counts),
+                            }
+                            figures["evidently, half of them"] = sum(item >= columns / 2 for item in counts)
+                print(json.dumps(figures), flush=True)
+
+
+def run(python: str, code: str, *paths: Path) -> dict[str, object]:
+    """Run a comparison in a process of its own."""
+    began = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    done = subprocess.run([python, "-W", "ignore", "-c", code, *map(str, paths)], capture_output=True, text=True)
+    seconds = time.perf_counter() - began
+    peak = max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)  # of the largest child so far
+    told = done.stdout.strip() if done.returncode == 0 else done.stderr[-200:]
+    return {"seconds": round(seconds, 1), "peak GB": round(peak / 1e6, 2), "drifted, columns": told}
+
+
+def written(place: Path, rows: int, columns: int, shift: float, seed: int) -> Path:
+    """Write a table in row groups of 100,000."""
+    import pyarrow.parquet as pq
+
+    random, writer = np.random.default_rng(seed), None
+    for start in range(0, rows, 100_000):
+        part = table(random, min(100_000, rows - start), columns, shift).to_arrow()
+        writer = writer or pq.ParquetWriter(place, part.schema)
+        writer.write_table(part)
+    writer.close()
+    return place
+
+
+def cost(evidently: str | None) -> None:
+    """Time the same files."""
+    for rows, columns in ((100_000, 20), (300_000, 50)):
+        with tempfile.TemporaryDirectory() as folder:
+            one = written(Path(folder) / "reference.parquet", rows, columns, 0.0, 0)
+            two = written(Path(folder) / "current.parquet", rows // 2, columns, 0.5, 1)
+            for name, python, code in (("penstock", sys.executable, OURS), ("evidently", evidently, EVIDENTLY)):
+                if python:
+                    print(
+                        json.dumps({"rows": rows, "columns": columns, "system": name, **run(python, code, one, two)}),
+                        flush=True,
+                    )
+
+
+def wide(rows: int, columns: int) -> None:
+    """Time the wide table."""
+    with tempfile.TemporaryDirectory() as folder:
+        one = written(Path(folder) / "reference.parquet", rows, columns, 0.0, 0)
+        two = written(Path(folder) / "current.parquet", rows // 10, columns, 0.5, 1)
+        size = one.stat().st_size / 1e9
+        print(
+            json.dumps({"rows": rows, "columns": columns, "GB": round(size, 1), **run(sys.executable, OURS, one, two)}),
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["alarms", "cost", "wide"])
+    parser.add_argument("--evidently", metavar="PYTHON")
+    parser.add_argument("--windows", type=int, default=100)
+    parser.add_argument("--rows", type=int, default=3_000_000)
+    parser.add_argument("--columns", type=int, default=1_000)
+    asked = parser.parse_args()
+    if asked.what == "alarms":
+        alarms(asked.evidently, asked.windows)
+    elif asked.what == "cost":
+        cost(asked.evidently)
+    else:
+        wide(asked.rows, asked.columns)
+
+
+if __name__ == "__main__":
+    main()
