@@ -114,7 +114,7 @@ async def paced(url: str, rate: float, seconds: float) -> list[float]:
         while True:
             due = began + number / rate
             number += 1
-            if due > began + seconds:
+            if max(due, time.perf_counter()) > began + seconds:
                 return
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             (await client.post(f"{url}/predict", content=BODY, headers=HEAD)).raise_for_status()

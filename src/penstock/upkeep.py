@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock.deploy import rollout
@@ -30,6 +30,8 @@ from penstock.traffic import loss_of
 from penstock.watch import Monitoring, monitor
 
 _DAY = 86_400.0
+_LOOKS = 4
+"""So often the rows of one window are judged."""
 _GIVE_UP = 86_400.0
 """Who could not be told for so long is told no more."""
 
@@ -56,6 +58,9 @@ class Watcher:
     say: Callable[[str], None] = lambda _text: None
     _looks: dict[int, int] = field(default_factory=dict)
     _problem: str = ""
+    _last: Monitoring | None = None
+    _last_at: float = 0.0
+    _last_labels: int = 0
 
     @property
     def name(self) -> str:
@@ -97,13 +102,32 @@ class Watcher:
         self._answered()
         self._tried()
         self._compare(registry)
-        found = monitor(self.name, self.store, self.pipeline.monitor)
+        found = self._seen(registry.version(CHAMPION).version)
         alarm = self._alarm(found)
         if self.policy is not None:
             cause = self._cause(found, alarm, registry.version(CHAMPION))
             if cause is not None:
                 self._retrain(*cause, claims)
         self._tell()
+        return found
+
+    def _seen(self, version: int) -> Monitoring:
+        """Judge the window when a quarter of it is new, at a quarter of the significance, or when labels came.
+
+        Else return what was seen.
+
+        So a window's rows are judged four times at most, and all four together raise a false alarm as rarely as one look
+        is allowed to (Bonferroni), however often the watcher looks.
+        """
+        how, now, last = self.pipeline.monitor, time.time(), self._last
+        logged = read_log(log_folder(self.store.folder, self.name), self._last_at or now)
+        if last is not None and last.version == version:
+            new = sum(record.version == version and record.at > self._last_at for record in logged.records)
+            enough = new >= max(how.least, last.window.rows / _LOOKS)
+            if not enough and len(logged.labels) < self._last_labels + FIRST_LOOK:
+                return last
+        found = monitor(self.name, self.store, replace(how, significance=how.significance / _LOOKS))
+        self._last, self._last_at, self._last_labels = found, now, len(logged.labels)
         return found
 
     def _alarm(self, found: Monitoring) -> Decision | None:
