@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from penstock.deploy.registry import Registry
 from penstock.errors import InputError
 from penstock.store.catalog import whoami
 from penstock.store.schema import api_keys
@@ -51,10 +52,12 @@ def make_key(store: Store, name: str, scope: str) -> str:
     Raises
     ------
     InputError
-        For a scope that is not known.
+        For a scope that is not known, or a pipeline without models.
     """
     if scope not in SCOPES:
         raise InputError(f"scope {scope!r}: there are {', '.join(SCOPES)}")
+    if not Registry(store, name).versions():
+        Registry(store, name).version(1)  # says that there is none, and which there are
     shown = secrets.token_hex(4)
     key = f"ps_{shown}_{secrets.token_urlsafe(24)}"
     row = {

@@ -53,8 +53,6 @@ def pages(service: Service, facts: Facts, compared: Compared) -> Any:
         return JSONResponse({"status": "live"})
 
     def ready(_request: Request) -> Response:
-        if service.stopping:
-            return JSONResponse({"status": "stopping", "model": named()}, 503)
         if service.keeper.behind:
             return JSONResponse({"status": "log behind", "model": named()}, 503)
         return JSONResponse({"status": "ready", "model": named()})
@@ -104,7 +102,10 @@ def pages(service: Service, facts: Facts, compared: Compared) -> Any:
         "/health/live": (live, ""),
         "/health/ready": (ready, ""),
         "/v2/health/live": (lambda _: JSONResponse({"live": True}), ""),
-        "/v2/health/ready": (lambda _: JSONResponse({"ready": True}), ""),
+        "/v2/health/ready": (
+            lambda _: JSONResponse({"ready": not service.keeper.behind}, 503 if service.keeper.behind else 200),
+            "",
+        ),
         "/ping": (lambda _: Response("\n", media_type="application/json"), ""),
         "/version": (lambda _: Response(__version__), ""),
         "/": (home, "predict"),

@@ -168,7 +168,6 @@ class Service:
         self.seen: Callable[[int, int, float], None] | None = None
         self.guard, self.metrics = guard or Guard(), metrics or Metrics()
         self.numbers = itertools.count(1)
-        self.stopping = False
         self._pages, self._web = pages, cast("Any", None)
         self.metrics.version, self.metrics.made = model.version, model.made
 
