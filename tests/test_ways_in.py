@@ -378,8 +378,13 @@ def test_what_must_not_be_stored_is_not(tmp_path):
     with serving(tmp_path / "s") as (client, _):
         asked = [{**row, "city": "Reykjavik", "key": "secret-key"} for row in rows(2)]
         assert client.post("/predict", json={"rows": asked}).status_code == 200
+        # What the file says later is heeded without a restart, though the model is the same.
+        make_pipeline(tmp_path, deploy=ps.deploy.api(redact={"city": "drop", "key": "drop"})).run(store)
+        time.sleep(2.5)
+        client.post("/predict", json={"rows": asked[:1]})
+        assert "city" not in read_log(log_folder(store.folder, "customers")).records[-1].row
     records = read_log(log_folder(store.folder, "customers")).records
-    assert len({record.row["city"] for record in records}) == 1
+    assert len({record.row["city"] for record in records[:-1]}) == 1
     assert not any(b"Reykjavik" in path.read_bytes() or b"secret-key" in path.read_bytes()
                    for path in log_folder(store.folder, "customers").glob("*"))  # fmt: skip
     store.close()
@@ -494,3 +499,35 @@ def test_messages_are_json_where_facts_are(store):
         line = json.loads(process.stderr.readline())
         Registry(store, "customers").promote(1, "back")
     assert (line["level"], line["message"]) == ("info", "now serving customers v2")
+
+
+def test_a_canary_whose_answers_turn_out_wrong_is_stopped_by_itself(store):
+    from penstock.following import Follower
+    from penstock.monitor.log import PredictionLog, Record
+    from penstock.serving import make_service
+
+    service = make_service(store, "customers")
+    follower = Follower(store, service)
+    follower.look()()
+    champion = service.model.version
+    other = next(item.version for item in Registry(store, "customers").versions() if item.version != champion)
+    rollout.begin(store, "customers", "canary", other, 0.5, "test")
+    follower.look()()
+    assert service.canary[0].version == other
+    log, now = PredictionLog(log_folder(store.folder, "customers")), time.time() + 1
+    for version, share in ((champion, 0.8), (other, 0.3)):
+        ids = [f"{log.process}-{version}-{number}" for number in range(120)]
+        log.append(
+            [
+                Record(i, now, version, None, "gone", {"here": 1 - share, "gone": share + n / 1e4})
+                for n, i in enumerate(ids)
+            ]
+        )
+        log.append([Record(i, now, label="gone") for i in ids])
+    follower._looked = -100.0
+    follower.look()
+    follower.look()()
+    assert service.canary is None
+    assert "mean loss" in rollout.changes(store, "customers")[0].why
+    log.close()
+    service.keeper.close()

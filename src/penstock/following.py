@@ -11,7 +11,7 @@ from penstock.deploy import rollout
 from penstock.deploy.judging import LEVEL, Looks, Traffic, worse, worse_losses
 from penstock.deploy.keys import scopes_by_digest
 from penstock.deploy.notices import tell
-from penstock.deploy.registry import CHAMPION, Registry
+from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
 from penstock.deploy.service import Service
 from penstock.deploy.shadow import Shadow
 from penstock.feed import EventFeed, event_log
@@ -30,6 +30,18 @@ def loaded(store: Store, name: str, version: int | str = CHAMPION) -> Model:
     model = load(name, version, store, events=False)
     model.predictor  # noqa: B018
     return model
+
+
+def redacted(registry: Registry, champion: ModelVersion | None, canary: int | None = None) -> dict[str, str]:
+    """Return what the log must not hold, as the versions that answer say; what one of them drops is dropped."""
+    tried = None if canary is None else registry.find(canary)
+    found: dict[str, str] = {}
+    for version in (champion, tried):
+        for name, how in (
+            version.evaluation.get("deploy", {}).get("redact", {}) if version is not None else {}
+        ).items():
+            found[name] = "drop" if "drop" in (how, found.get(name)) else how
+    return found
 
 
 @dataclass
@@ -63,6 +75,7 @@ class Follower:
         self._judge(name)
         self._clean(registry)
         champion, now = registry.champion(), rollout.rollout_of(self.store, name)
+        service.keeper.hide(redacted(registry, champion, now.canary))
         other = None
         if champion is not None and champion.version != service.model.version:
             other = loaded(self.store, name, champion.version)
@@ -75,6 +88,7 @@ class Follower:
         def change() -> None:
             if other is not None:
                 service.swap(other)
+                self._traffic[other.version] = Traffic()
                 tell(f"now serving {other.name} v{other.version}")
             if now != self._now:
                 self._take_up(now, canary, shadow)

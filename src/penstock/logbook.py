@@ -73,6 +73,10 @@ class Logbook:
         if self._log is not None:
             self._log.close()
 
+    def hide(self, redact: Mapping[str, str]) -> None:
+        """Keep these columns out from now on: ``drop``, or ``hash``."""
+        self._redact = dict(redact)
+
     def _redacted(self, row: Mapping[str, Any]) -> dict[str, Any]:
         made = dict(row)
         for name, how in self._redact.items():

@@ -20,7 +20,7 @@ from penstock.deploy.registry import CHAMPION, Registry
 from penstock.deploy.service import Service
 from penstock.deploy.traces import traced
 from penstock.feed import EventFeed, event_log
-from penstock.following import Follower, loaded
+from penstock.following import Follower, loaded, redacted
 from penstock.logbook import Logbook, secret_of
 from penstock.model import Model
 from penstock.monitor.log import PredictionLog, log_folder
@@ -72,11 +72,10 @@ def make_service(store: Store, name: str, how: Serving = Serving(), model: Model
     model = model or loaded(store, name)
     metrics = Metrics(how.metrics)
     folder = log_folder(store.folder, name)
-    options = champion.evaluation.get("deploy", {})
     log = None
     if how.log != "off":
         log = PredictionLog(folder, durable=how.log == "durable", wrote=metrics.synced)
-    keeper = Logbook(log, options.get("redact", {}), secret_of(store.folder))
+    keeper = Logbook(log, redacted(registry, champion), secret_of(store.folder))
     feed = EventFeed(event_log(store, name, durable=how.log == "durable"))
     feed.prepare(model)
     feed.arrive(model)

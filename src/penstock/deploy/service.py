@@ -115,6 +115,10 @@ class Keeper(Protocol):
         """Keep a request's answers."""
         ...
 
+    def hide(self, redact: Mapping[str, str]) -> None:
+        """Keep these columns out from now on."""
+        ...
+
     def labels(self, pairs: list[tuple[str, Any]]) -> Future[None] | None:
         """Keep what turned out to be true."""
         ...
