@@ -132,7 +132,7 @@ def online(features, rows, events, told):
                 one.add(item.compact(events[at : at + 1].drop_nulls(whole)))
     names = [name for item in made for name in item.names]
     dtypes = {name: str(kind) for name, kind in offline(features, rows, events).schema.items() if name != "ratio"}
-    model = SimpleNamespace(manifest=SimpleNamespace(features=made, dtypes=dtypes), live=live)
+    model = SimpleNamespace(manifest=SimpleNamespace(features=made, dtypes=dtypes), knows=SimpleNamespace(live=live))
     prepared = rows.to_dicts()
     for feature in row_features(model):
         feature(prepared)
