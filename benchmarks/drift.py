@@ -52,6 +52,9 @@ print(json.dumps(counts))
 """
 
 
+_DRAWN = 40
+
+
 def table(random: np.random.Generator, rows: int, columns: int, shift: float = 0.0) -> pl.DataFrame:
     """Numbers of three shapes and categories; the first column is shifted by so many deviations."""
     made = {}
@@ -137,7 +140,10 @@ def written(place: Path, rows: int, columns: int, shift: float, seed: int) -> Pa
 
     random, writer = np.random.default_rng(seed), None
     for start in range(0, rows, 100_000):
-        part = table(random, min(100_000, rows - start), columns, shift).to_arrow()
+        drawn = table(random, min(100_000, rows - start), min(columns, _DRAWN), shift)
+        # Of a very wide table some columns are drawn, and stand under several names.
+        wide = {f"c{number}": drawn[f"c{number % _DRAWN}"].alias(f"c{number}") for number in range(columns)}
+        part = pl.DataFrame(list(wide.values())).to_arrow()
         writer = writer or pq.ParquetWriter(place, part.schema)
         writer.write_table(part)
     writer.close()
