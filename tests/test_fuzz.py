@@ -38,7 +38,7 @@ def test_requests_made_from_the_description_are_never_a_server_error(served):
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert "9 passed" in done.stdout or "passed" in done.stdout
+    assert "passed" in done.stdout
 
 
 def malformed(seed: int, count: int):
