@@ -17,7 +17,7 @@ from penstock.deploy import rollout
 from penstock.deploy.registry import Registry
 from penstock.errors import PenstockError
 from penstock.monitor.decisions import answer, decide, decisions_of
-from penstock.monitor.log import PredictionLog, Record, log_folder
+from penstock.monitor.log import PredictionLog, Record, log_folder, read_log
 from penstock.monitor.telling import send
 from penstock.store.store import open_store
 from penstock.upkeep import Watcher
@@ -103,6 +103,35 @@ def test_the_first_model_is_trained_without_being_asked(tmp_path):
     assert place.made() == [("retrain", "done"), ("promote", "done")]
     place.watcher.look()
     assert len(place.made()) == 2
+
+
+def test_a_first_training_that_failed_is_tried_again_and_not_for_ever(tmp_path):
+    place = Place(tmp_path, "ps.monitor.retrain(cool_down=0, most_per_day=3)")
+    whole = (tmp_path / "customers-1.csv").read_text()
+    (tmp_path / "customers-1.csv").write_text("age,city\n1,Oslo\n2\n")
+    assert place.watcher.look() is None
+    assert place.watcher.look() is None
+    assert place.made() == [("retrain", "failed")] * 2
+    (tmp_path / "customers-1.csv").write_text(whole)
+    assert place.watcher.look().version == 1
+    assert place.made()[2:] == [("retrain", "done"), ("promote", "done")]
+
+
+def test_labels_that_come_late_are_seen_without_judging_columns_again(tmp_path):
+    place = Place(tmp_path)
+    place.run()
+    place.asked(200, seed=5)
+    first = place.watcher.look()
+    assert (first.status, first.performance) == ("calm", None)
+    champion = Registry(place.store, "customers").champion()
+    logged = read_log(log_folder(place.store.folder, "customers"))
+    log, wrong = PredictionLog(log_folder(place.store.folder, "customers")), {"gone": "here", "here": "gone"}
+    log.append([Record(item.id, time.time(), label=wrong[item.prediction]) for item in logged.records])
+    log.close()
+    found = place.watcher.look()
+    assert (found.status, found.version) == ("drift", champion.version)
+    assert found.performance.decayed
+    assert found.columns == first.columns
 
 
 def test_drift_is_told_once_answered_with_new_data_and_calm_is_told(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from penstock.errors import DataError, InputError
 from penstock.evaluate.division import Shift, shift_between
 from penstock.features.encoding import fit_encoding
 from penstock.ingest.read import read_table
-from penstock.monitor.compare import ColumnDrift, compare_profiles
+from penstock.monitor.compare import ColumnDrift, compare_profiles, profiled_as
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile, column_profile
 from penstock.monitor.report import drift_report
@@ -154,7 +155,7 @@ def compare(
                 continue  # time passes, and a name that no two rows share says nothing of how rows are
             made = column_profile(values)
             before.append(made)
-            after.append(_as(made, two[name]))
+            after.append(profiled_as(made, two[name]))
     profiles = Profile(before), Profile(after)
     found = compare_profiles(*profiles, how)
     shift = _told_apart(old, new, [item.name for item in found][:_WIDEST])
@@ -177,21 +178,6 @@ def _each_its_own(values: pl.Series) -> bool:
         return False
     filled = values.drop_nulls()
     return filled.len() > 0 and filled.n_unique() >= 0.9 * filled.len()
-
-
-def _as(made: ColumnProfile, values: pl.Series) -> ColumnProfile:
-    """Summarise the second table's column as the first one's was."""
-    if made.kind == "number":
-        return column_profile(values, "number")
-    counted = values.drop_nulls().cast(pl.String).value_counts(name="penstock count")
-    now = dict(counted.rows())
-    return ColumnProfile(
-        values.name,
-        "category",
-        values.len(),
-        values.null_count(),
-        counts=[(name, now.get(name, 0)) for name, _ in made.counts],
-    )
 
 
 def _blocks(names: Sequence[str], rows: int) -> Iterator[list[str]]:
@@ -219,9 +205,7 @@ class _Table:
         if isinstance(source, pl.DataFrame):
             self._lazy = source.lazy()
         elif str(source).endswith((".parquet", ".pq")):
-            if not list(
-                Path().glob(str(source)) if not Path(source).is_absolute() else Path("/").glob(str(source).lstrip("/"))
-            ):
+            if not glob.glob(str(source)):  # noqa: PTH207 - a pattern may be absolute
                 raise InputError(f"{source}: there is no such file")
             self._lazy = pl.scan_parquet(source)
         else:

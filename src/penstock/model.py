@@ -75,7 +75,7 @@ class Model:
         self.name, self.version, self.digest = name or self.manifest.pipeline, version, digest
         self.made, self.plain = made, plain
         self.labels = self.manifest.labels
-        self._files = bundle.files
+        self.files = bundle.files
         self._facts = Facts((), tuple(self.manifest.changes), (), 0, 0)
         self.knows = Knowledge(self.manifest, bundle.files, self.name)
 
@@ -110,7 +110,7 @@ class Model:
     @cached_property
     def predictor(self) -> Predictor:
         """The fitted learner."""
-        return read_predictor(self.manifest.learner, self._files)
+        return read_predictor(self.manifest.learner, self.files)
 
     def answer(self, rows: Sequence[Mapping[str, Any]] | pl.DataFrame) -> list[Prediction]:
         """Answer raw rows.
@@ -338,7 +338,7 @@ class Model:
         StoreError
             When the model was stored by a version that kept none.
         """
-        data = self._files.get(BACKGROUND_FILE)
+        data = self.files.get(BACKGROUND_FILE)
         if data is None:
             raise StoreError(f"model {self.name} keeps no training rows to compare with; train it again to explain it")
         return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))

@@ -60,8 +60,11 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
             change if touched else None, looked_at, made,
         )  # fmt: skip
 
+    framed = _needs_frame(model)
+
     def read(rows: Sequence[Any]) -> list[list[float]]:
-        if fast is not None:
+        # A frame for all rows costs as much as one for a single row.
+        if fast is not None and (len(rows) == 1 or not framed):
             # Whatever is wrong, the slower way below says where.
             with contextlib.suppress(Exception):
                 return [fast(row) for row in rows]
@@ -124,6 +127,13 @@ def row_features(model: Model) -> list[Callable[[list[dict[str, Any]]], None]]:
             found.append(functools.partial(_each, live.row))
     flush()
     return found
+
+
+def _needs_frame(model: Model) -> bool:
+    """Whether an expression is left to Polars."""
+    dtypes = model.manifest.dtypes
+    written = [item for item in model.manifest.features if isinstance(item, Written)]
+    return any(item.name in dtypes or compile_feature(item.expression, dtypes) is None for item in written)
 
 
 def _one(feature: Callable[[list[dict[str, Any]]], None], values: dict[str, Any]) -> None:

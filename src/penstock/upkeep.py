@@ -94,8 +94,9 @@ class Watcher:
             self._train(begun, claims)
         registry = Registry(self.store, self.name)
         if registry.champion() is None:
-            if self.policy is not None and not decisions_of(self.store, self.name, "retrain"):
-                self._retrain("first", "there is no champion yet", claims)
+            first = self._first()
+            if first is not None:
+                self._retrain(first, "there is no champion yet", claims)
             if registry.champion() is None:
                 self._tell()
                 return None
@@ -111,24 +112,47 @@ class Watcher:
         self._tell()
         return found
 
+    def _first(self) -> str | None:
+        """Return the cause of a first training, or of another when that failed or new rows came."""
+        if self.policy is None:
+            return None
+        done, now = decisions_of(self.store, self.name, "retrain"), time.time()
+        if not done:
+            return "first"
+        latest, today = done[0], sum(now - item.at < _DAY for item in done)
+        if now - (latest.ended or latest.at) < self.policy.cool_down or today >= self.policy.most_per_day:
+            return None
+        return f"first:{latest.id}" if latest.status == "failed" or self._new_data() else None
+
     def _seen(self, version: int) -> Monitoring:
         """Judge the window when a quarter of it is new, at a quarter of the significance, or when labels came.
 
         Else return what was seen.
 
-        So a window's rows are judged four times at most, and all four together raise a false alarm as rarely as one look
-        is allowed to (Bonferroni), however often the watcher looks.
+        So columns are judged four times a window at most, and all four together raise a false alarm as rarely as one look
+        is allowed to (Bonferroni), however often the watcher looks; labels alone change what is said of the metric.
         """
         how, now, last = self.pipeline.monitor, time.time(), self._last
         logged = read_log(log_folder(self.store.folder, self.name), self._last_at or now)
+        enough = True
         if last is not None and last.version == version:
             new = sum(record.version == version and record.at > self._last_at for record in logged.records)
             enough = new >= max(how.least, last.window.rows / _LOOKS)
             if not enough and len(logged.labels) < self._last_labels + FIRST_LOOK:
                 return last
         found = monitor(self.name, self.store, replace(how, significance=how.significance / _LOOKS))
-        self._last, self._last_at, self._last_labels = found, now, len(logged.labels)
-        return found
+        self._last_labels = len(logged.labels)
+        if enough or last is None:
+            self._last, self._last_at = found, now
+            return found
+        decayed = found.performance is not None and found.performance.decayed
+        before = (
+            "drift" if any(column.drifted for column in last.columns) else "calm" if last.columns else "not enough data"
+        )
+        self._last = replace(
+            found, columns=last.columns, bearing=last.bearing, window=last.window, status="drift" if decayed else before
+        )
+        return self._last
 
     def _alarm(self, found: Monitoring) -> Decision | None:
         """Keep the first sight of an alarm, and its end; return the alarm that stands."""

@@ -316,10 +316,16 @@ def history(name: str, store: Store, how: Drift | None = None) -> tuple[list[Mom
     return found, metric
 
 
-def report(name: str, store: Store, how: Drift | None = None) -> str:
-    """Write the drift report of a champion: what it was asked lately, and how it went since it answers."""
+def report(name: str, store: Store, how: Drift | None = None, found: Monitoring | None = None) -> str:
+    """Write the drift report of a champion: what it was asked lately, and how it went since it answers.
+
+    Parameters
+    ----------
+    found : Monitoring, optional
+        What :func:`monitor` said, where it was asked already.
+    """
     how = how or Drift()
-    found = monitor(name, store, how)
+    found = found or monitor(name, store, how)
     version = Registry(store, name).version(CHAMPION)
     model = load(name, version.version, store)
     logged = read_log(log_folder(store.folder, name))

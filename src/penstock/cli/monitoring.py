@@ -45,7 +45,7 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
     if output is not None:
         from penstock.watch import report
 
-        Path(output).write_text(report(name, opened, how), encoding="utf-8")
+        Path(output).write_text(report(name, opened, how, found), encoding="utf-8")
     if as_json:
         echo_json(found.as_json())
         sys.exit(3 if found.status == "drift" else 0)

@@ -170,7 +170,7 @@ class _Collector:
 def _summed(parts: list[dict[str, int]]) -> dict[str, int]:
     found: dict[str, int] = {}
     for part in parts:
-        for name, count in part.items():
+        for name, count in dict(part).items():  # requests go on being counted meanwhile
             found[name] = found.get(name, 0) + count
     return found
 
@@ -185,7 +185,7 @@ def _histograms(
     from prometheus_client.core import HistogramMetricFamily
 
     made = HistogramMetricFamily(name, told, labels=labels)
-    for value in sorted({key for part in parts for key in part}):
+    for value in sorted({key for part in parts for key in list(part)}):
         held = [part[value] for part in parts if value in part]
         counts = [sum(column) for column in zip(*(item.counts for item in held), strict=True)]
         edges = [*map(str, bounds), "+Inf"]

@@ -17,7 +17,7 @@ import numpy as np
 
 from penstock.errors import InputError
 from penstock.features.encoders import Boolean, Category, Number
-from penstock.features.learnt import TargetMean
+from penstock.features.learnt import MISSING, TargetMean
 from penstock.model import Model
 from penstock.train.learners.design import Design
 from penstock.train.learners.treetext import Written, read_trees
@@ -96,7 +96,7 @@ def to_onnx(model: Model) -> bytes:
             inputs.append(helper.make_tensor_value_info(encoder.column, kind_, [None, 1]))
         parts += _encoded(graph, encoder)
     matrix = graph.add("Concat", parts, axis=1)
-    found = _learner(graph, model.manifest.learner, model._files, matrix, len(parts))
+    found = _learner(graph, model.manifest.learner, model.files, matrix, len(parts))
     outputs = _outputs(graph, model, found)
     made = helper.make_model(
         helper.make_graph(graph.nodes, model.name, inputs, outputs, graph.constants),
@@ -146,8 +146,6 @@ def _encoded(graph: _Graph, encoder: Any) -> list[str]:
         )  # fmt: skip
 
     if isinstance(encoder, TargetMean):
-        from penstock.features.learnt import _MISSING as MISSING
-
         levels = [level for level in encoder.levels if level != MISSING]
         found = []
         for means, other in zip(encoder.means, encoder.other, strict=True):

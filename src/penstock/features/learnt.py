@@ -16,7 +16,8 @@ from penstock.errors import DataError
 from penstock.features.encoders import Matrix, each_once, words_of
 
 _TERMS, _LEAST = 4000, 3
-_MISSING = "\x00missing"
+MISSING = "\x00missing"
+"""Stands for a missing category."""
 
 
 class Components(msgspec.Struct, frozen=True, tag="components"):
@@ -99,7 +100,7 @@ class TargetMean(msgspec.Struct, frozen=True, tag="target mean"):
 
     def table(self, values: pl.Series) -> list[Matrix]:
         """Encode a column."""
-        text = values.cast(pl.String).fill_null(_MISSING)
+        text = values.cast(pl.String).fill_null(MISSING)
         return [
             text.replace_strict(self.levels, means, default=other, return_dtype=pl.Float64).to_numpy()
             for means, other in zip(self.means, self.other, strict=True)
@@ -119,7 +120,7 @@ class TargetMean(msgspec.Struct, frozen=True, tag="target mean"):
 def _as_text(value: Any) -> str:
     """Write a cell that is no text as a table does."""
     if value is None:
-        return _MISSING
+        return MISSING
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(int(value)) if float(value).is_integer() else str(value)
@@ -183,7 +184,7 @@ def fit_target_mean(
             f'ps.features.categories: column "{values.name}" holds {values.dtype}; categories are texts, whole numbers '
             "or yes/no"
         )
-    text = values.cast(pl.String).fill_null(_MISSING).to_numpy().astype(object).reshape(-1, 1)
+    text = values.cast(pl.String).fill_null(MISSING).to_numpy().astype(object).reshape(-1, 1)
     kind = {"binary": "binary", "multiclass": "multiclass", "regression": "continuous"}[task]
     goal = target if task == "regression" else target.astype(np.int64)
     fewest = len(goal) if task == "regression" else int(np.unique(goal, return_counts=True)[1].min())

@@ -46,11 +46,11 @@ def compare_columns(reference: Profile, table: pl.DataFrame, how: Drift) -> list
 
     Columns that the table lacks are left out.
     """
-    now = [_profiled(column, table[column.name]) for column in reference.columns if column.name in table.columns]
+    now = [profiled_as(column, table[column.name]) for column in reference.columns if column.name in table.columns]
     return compare_profiles(reference, Profile(now), how)
 
 
-def _profiled(reference: ColumnProfile, values: pl.Series) -> ColumnProfile:
+def profiled_as(reference: ColumnProfile, values: pl.Series) -> ColumnProfile:
     """Summarise a column as the reference was, so that both speak of the same values."""
     made = column_profile(values, reference.kind)
     if reference.kind == "category":
