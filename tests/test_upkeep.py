@@ -9,10 +9,13 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import numpy as np
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 import penstock as ps
+from penstock.cli import cli
 from penstock.deploy import rollout
 from penstock.deploy.registry import Registry
 from penstock.errors import PenstockError
@@ -21,6 +24,7 @@ from penstock.monitor.log import PredictionLog, Record, log_folder, read_log
 from penstock.monitor.telling import send
 from penstock.store.store import open_store
 from penstock.upkeep import Watcher
+from penstock.watch import monitor
 from tests.conftest import customers
 from tests.servers import free_port
 from tests.test_serving import serving
@@ -132,6 +136,28 @@ def test_labels_that_come_late_are_seen_without_judging_columns_again(tmp_path):
     assert (found.status, found.version) == ("drift", champion.version)
     assert found.performance.decayed
     assert found.columns == first.columns
+
+
+def test_a_world_that_answers_otherwise_is_seen_by_the_losses_since_the_version_answers(tmp_path):
+    place = Place(tmp_path)
+    place.run()
+    place.asked(400, seed=5, labels=lambda truth: truth)
+    calm = place.watcher.look()
+    assert (calm.status, calm.concept.drifted, calm.concept.labels) == ("calm", False, 400)
+    random = np.random.default_rng(0)
+    turned = {"gone": "here", "here": "gone"}
+    place.asked(400, seed=6, labels=lambda truth: turned[truth] if random.random() < 0.4 else truth)
+    found = monitor("customers", place.store, place.pipeline.monitor)
+    assert found.concept.drifted
+    assert 350 <= found.concept.since <= 500
+    assert found.concept.at is not None
+    place.another().look()
+    told = [item.why for item in decisions_of(place.store, "customers", "alarm")]
+    assert len(told) == 1
+    assert "losses have grown since" in told[0]
+    done = CliRunner().invoke(cli, ["monitor", str(tmp_path / "p.py"), "--store", str(tmp_path / "s")])
+    assert done.exit_code == 3
+    assert "losses have grown since" in done.output
 
 
 def test_drift_is_told_once_answered_with_new_data_and_calm_is_told(tmp_path):

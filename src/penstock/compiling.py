@@ -36,6 +36,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     others = [name for name in pipeline.tables if name != base]
     group = split.column if split.kind == "group" else None
     steps: list[Step] = []
+    division = "divided"
 
     def add(
         stage: str,
@@ -46,6 +47,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         **options: Any,
     ) -> None:
         arguments = dict(inputs) if isinstance(inputs, Mapping) else {item: item for item in inputs}
+        arguments |= {argument: division for argument, made in arguments.items() if made == "divided"}
         mapped = (options.get("each"), *options.get("along", ()))
         # Tables come part by part: no step needs to hold one whole.
         lazy = {
@@ -110,6 +112,11 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         learning = {"target": target, "features": features, "seed": seed}
         add("train", "models.selected", ["featured", "divided"], learning)
         chosen = ["selected"]
+    by_time = split.kind == "time" or (split.kind == "auto" and time is not None)
+    if isinstance(pipeline.train, Search) and by_time and pipeline.train.window != "all":
+        looking = {"target": target, "features": features, "seed": seed, "window": pipeline.train.window}
+        add("train", "models.windowed", ["featured", "divided", *chosen], looking)
+        division = "windowed"
     if isinstance(pipeline.train, Search):
         search = {**vars(pipeline.train), "metric": pipeline.train.metric or gate.metric}
         named = search["metric"] if isinstance(search["metric"], str) else gate.metric
@@ -117,6 +124,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
             "target": target, "seed": seed, "group": group, **search,
             "features": [item for item in features if isinstance(item, Text | Categories)],
         }  # fmt: skip
+        del parameters["window"]
         add("train", "models.trials", ["featured", "divided", *chosen], parameters, cpus=2 if _cores() > 1 else 1)
         trained |= {"metric": named, "weights": search["weights"], "monotone": search["monotone"]}
         tried = ["trials"]

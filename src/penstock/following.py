@@ -167,7 +167,8 @@ class Follower:
         level = self._looks.due(mine.requests)
         why = None if level is None else worse(its, mine, level)
         if why is None and time.monotonic() - self._looked > _LOOKS_AT_LABELS:
-            losses = losses_since(self.store, name, self._since)
+            known = losses_since(self.store, name, self._since)
+            losses = {of: [loss for _, loss in found] for of, found in known.items()}
             here = losses.get(version, [])
             level = self._label_looks.due(len(here))
             why = None if level is None else worse_losses(losses.get(self.service.model.version, []), here, level)

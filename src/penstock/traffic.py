@@ -6,9 +6,11 @@ import collections
 import math
 import time
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from penstock.deploy.registry import Registry
 from penstock.deploy.rollout import rollout_of
@@ -51,14 +53,15 @@ def traffic_of(store: Store, name: str, seconds: float = _DAY) -> list[dict[str,
     return found
 
 
-def losses_since(store: Store, name: str, since: float) -> dict[int, list[float]]:
-    """Return, of each version, the losses of the answers whose truth is known by now, but for those of shadows."""
+def losses_since(store: Store, name: str, since: float) -> dict[int, list[tuple[float, float]]]:
+    """Return, of each version, when it answered and the loss where the truth is known by now, but for shadows; by time."""
     logged = read_log(log_folder(store.folder, name), since)
-    found: dict[int, list[float]] = collections.defaultdict(list)
+    found: dict[int, list[tuple[float, float]]] = collections.defaultdict(list)
     for record in logged.records:
         if record.at >= since and record.id in logged.labels:
-            found[record.version].append(loss_of(record, logged.labels[record.id]))
-    return found
+            found[record.version].append((record.at, loss_of(record, logged.labels[record.id])))
+    # By time alone: rows of one request have one time, and sorting them by loss would make a drift of it.
+    return {version: sorted(losses, key=itemgetter(0)) for version, losses in found.items()}
 
 
 def loss_of(record: Any, label: Any) -> float:
@@ -72,6 +75,20 @@ def loss_of(record: Any, label: Any) -> float:
     if record.probabilities is None:
         return abs(float(record.prediction) - float(label))
     return -math.log(max(record.probabilities.get(label_name(label), 0.0), _SMALL))
+
+
+def losses_of(truth: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the losses that :func:`loss_of` would of codes and shares, or of numbers.
+
+    Examples
+    --------
+    >>> losses_of(np.array([1.0, 0.0]), np.array([[0.5, 0.5], [1.0, 0.0]])).round(2).tolist()
+    [0.69, 0.0]
+    """
+    if predicted.ndim == 1:
+        return np.asarray(np.abs(predicted - truth))
+    likely = predicted[np.arange(len(truth)), truth.astype(np.int64)]
+    return np.asarray(-np.log(np.maximum(likely, _SMALL)))
 
 
 def _metric(pairs: Sequence[tuple[Record, Any]]) -> tuple[str, float | None]:

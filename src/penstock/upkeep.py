@@ -27,7 +27,7 @@ from penstock.outcome import load
 from penstock.pipeline import Pipeline
 from penstock.store.store import Store
 from penstock.traffic import loss_of
-from penstock.watch import Monitoring, monitor
+from penstock.watch import Monitoring, concept_in_words, monitor
 
 _DAY = 86_400.0
 _LOOKS = 4
@@ -145,12 +145,15 @@ class Watcher:
         if enough or last is None:
             self._last, self._last_at = found, now
             return found
-        decayed = found.performance is not None and found.performance.decayed
         before = (
             "drift" if any(column.drifted for column in last.columns) else "calm" if last.columns else "not enough data"
         )
         self._last = replace(
-            found, columns=last.columns, bearing=last.bearing, window=last.window, status="drift" if decayed else before
+            found,
+            columns=last.columns,
+            bearing=last.bearing,
+            window=last.window,
+            status="drift" if found.worse else before,
         )
         return self._last
 
@@ -441,4 +444,6 @@ def in_words(found: Monitoring) -> str:
         parts.append(
             f"{item.metric} is {item.value:.3g} ({item.low:.3g} to {item.high:.3g}), at training {item.reference:.3g}"
         )
+    if found.concept is not None and found.concept.drifted:
+        parts.append(concept_in_words(found.concept))
     return f"v{found.version}, {found.window.rows:,} rows: {'; '.join(parts) or found.status}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -14,10 +14,13 @@ import polars as pl
 import sqlalchemy as sa
 
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
+from penstock.engine import execute
+from penstock.engine.history import artifact_of, past_run
 from penstock.errors import PenstockError
 from penstock.evaluate.measure import intervals
 from penstock.model import Model
 from penstock.monitor.compare import ColumnDrift, compare_columns
+from penstock.monitor.concept import Concept, LossWatch
 from penstock.monitor.decisions import decisions_of
 from penstock.monitor.drawings import timeline
 from penstock.monitor.estimate import estimated
@@ -28,8 +31,11 @@ from penstock.monitor.report import drift_report
 from penstock.outcome import load
 from penstock.store.schema import alerts
 from penstock.store.store import Store
+from penstock.traffic import losses_of, losses_since
 
 _LEAST_LABELS = 30
+_CONCEPT_SECONDS, _CONCEPT_LABELS = 30 * 86_400.0, 50_000
+"""Losses are watched since the version was made, but for those longer ago than this, or before the latest so many."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,8 @@ class Monitoring:
         What the deciding metric is expected to be, by the probabilities alone; of classes.
     bearing : dict of str to float
         By how much the move of each column that drifted moves an answer, on average.
+    concept : Concept or None
+        Whether losses have grown since training; None while labels are few, or when the run's outcomes are gone.
     """
 
     model: str
@@ -104,6 +112,13 @@ class Monitoring:
     performance: Performance | None
     estimate: float | None = None
     bearing: dict[str, float] = field(default_factory=dict)
+    concept: Concept | None = None
+
+    @property
+    def worse(self) -> bool:
+        """Whether labels show that answers are worse than at training."""
+        decayed = self.performance is not None and self.performance.decayed
+        return decayed or (self.concept is not None and self.concept.drifted)
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``penstock monitor --json`` prints."""
@@ -141,20 +156,39 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
     window = Window(_moment(records[0].at), _moment(records[-1].at), len(records)) if records else Window(None, None, 0)
     performance = _performance(model, version, records, logged)
     bearing: dict[str, float] = {}
-    if len(records) < how.least:
-        columns: list[ColumnDrift] = []
-        status = "drift" if performance is not None and performance.decayed else "not enough data"
-    else:
+    columns: list[ColumnDrift] = []
+    enough = len(records) >= how.least
+    if enough:
         table = model.prepare(model.frame_of([record.row or {} for record in records]))
         columns = compare_columns(model.manifest.profile, _carried(model, records, table, hidden), how)
         bearing = _bearing(model, table, [column.name for column in columns if column.drifted])
-        drifted = any(column.drifted for column in columns) or (performance is not None and performance.decayed)
-        status = "drift" if drifted else "calm"
-    estimate = _estimate(model, str(version.evaluation["metric"]), records) if len(records) >= how.least else None
-    found = Monitoring(name, version.version, window, status, columns, performance, estimate, bearing)
-    if status == "drift":
+    estimate = _estimate(model, str(version.evaluation["metric"]), records) if enough else None
+    concept = _concept(store, name, version, how)
+    status = "calm" if enough else "not enough data"
+    found = Monitoring(name, version.version, window, status, columns, performance, estimate, bearing, concept)
+    if found.worse or any(column.drifted for column in columns):
+        found = replace(found, status="drift")
         _alert(store, found)
     return found
+
+
+def _concept(store: Store, name: str, version: ModelVersion, how: Drift) -> Concept | None:
+    """Watch the losses of a version's answers, from its first on, against those of the rows it was judged on."""
+    begun = max(version.created, time.time() - _CONCEPT_SECONDS)
+    known = losses_since(store, name, begun).get(version.version, [])[-_CONCEPT_LABELS:]
+    if len(known) < _LEAST_LABELS:
+        return None
+    try:
+        made = artifact_of(store, past_run(store, version.run), "evaluated")
+        outcomes = None if made is None else execute.load(store, made)["outcomes"]
+    except PenstockError:
+        return None  # cleaned
+    if outcomes is None:
+        return None
+    reference = losses_of(outcomes["target"], outcomes["predicted"])
+    # Of columns a move is only a hint; losses are what all is about, and half of it matters.
+    concept = LossWatch(reference, how.significance, how.effect / 2).tell(loss for _, loss in known)
+    return concept if concept.since is None else replace(concept, at=_moment(known[concept.since][0]))
 
 
 def _estimate(model: Model, metric: str, records: list[Record]) -> float | None:
@@ -163,6 +197,21 @@ def _estimate(model: Model, metric: str, records: list[Record]) -> float | None:
     names = model.labels.names
     shares = np.array([[(record.probabilities or {}).get(name, 0.0) for name in names] for record in records])
     return estimated(metric, shares, model.labels.threshold)
+
+
+def concept_in_words(concept: Concept) -> str:
+    """Say since when the losses have grown.
+
+    Examples
+    --------
+    >>> concept_in_words(Concept(900, 5400.0, 0.21, 500, True, "2026-01-05T10:00:00.000Z"))
+    'losses have grown since 2026-01-05T10:00: effect 0.21 over 400 answers, the odds 5,400 to 1'
+    """
+    answers = concept.labels - (concept.since or 0)
+    return (
+        f"losses have grown since {(concept.at or '')[:16]}: effect {concept.effect:.2f} over {answers:,} answers, "
+        f"the odds {concept.capital:,.0f} to 1"
+    )
 
 
 _BORNE, _BEARING_ROWS = 12, 2_000
@@ -239,8 +288,7 @@ def _text(label: Any) -> str:
 def _alert(store: Store, found: Monitoring) -> None:
     """Keep an alert, unless the latest one of this version says the same."""
     names = [column.name for column in found.columns if column.drifted]
-    decayed = found.performance is not None and found.performance.decayed
-    text = json.dumps({"version": found.version, "columns": names, "decayed": decayed}, ensure_ascii=False)
+    text = json.dumps({"version": found.version, "columns": names, "decayed": found.worse}, ensure_ascii=False)
     with store.catalog.begin() as connection:
         question = (
             sa.select(alerts.c.verdict).where(alerts.c.pipeline == found.model).order_by(alerts.c.id.desc()).limit(1)
@@ -371,6 +419,8 @@ def report(name: str, store: Store, how: Drift | None = None, found: Monitoring 
         reasons.append(
             f"{seen.metric} {seen.value:.4g} ({seen.low:.4g} to {seen.high:.4g}) on {seen.labels:,} labels, at training {seen.reference:.4g}: {verdict}"
         )
+    if found.concept is not None and found.concept.drifted:
+        reasons.append(concept_in_words(found.concept))
     lead = f"v{found.version}, {found.window.rows:,} rows, {found.window.first or '–'} to {found.window.last or '–'}."
     told = [(_moment(item.at)[:16], item.what, item.status, item.why) for item in decided]
     return drift_report(

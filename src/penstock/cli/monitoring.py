@@ -33,7 +33,7 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
     from penstock.cli.common import load_pipeline
     from penstock.monitor.drawings import sparkline
     from penstock.monitor.options import drift
-    from penstock.watch import history
+    from penstock.watch import concept_in_words, history
     from penstock.watch import monitor as look
 
     how = load_pipeline(name).monitor if ".py" in name else None
@@ -69,6 +69,9 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
         )
     else:
         click.echo("no metric yet: send labels by POST /feedback")
+    if found.concept is not None:
+        told = concept_in_words(found.concept) if found.concept.drifted else "losses are as at training"
+        click.echo(f"{told} ({found.concept.labels:,} labels since it was made)")
     if found.estimate is not None:
         click.echo(f"by its probabilities alone the metric should be {found.estimate:.4g}, if they are calibrated")
     for column, moved in found.bearing.items():

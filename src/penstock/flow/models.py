@@ -6,6 +6,7 @@ import difflib
 import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ from penstock.train.searched import Searched, Wishes, fit_given, fit_searched
 from penstock.train.selection import useless_columns
 from penstock.train.split import Division, seconds_in
 from penstock.train.trials import run_trials
+from penstock.train.window import Window, choose_window, given_window
 from penstock.types.convert import convert
 from penstock.types.labels import Labels, fit_labels
 from penstock.types.metrics import PRIMARY
@@ -79,6 +81,42 @@ def selected(
 _LEAKS = 20_000
 
 
+def windowed(
+    featured: pl.DataFrame,
+    divided: Partitions[Any],
+    target: Target,
+    features: Sequence[Feature],
+    seed: int,
+    window: str,
+    selected: list[Left] | None = None,
+) -> Partitions[Any]:
+    """Choose how much of the past to learn from: ``divided`` with fewer rows, or with weights, and the ``window``."""
+    division = division_of(divided)
+    found = dict(divided.items())
+    if division.kind != "time":
+        return Partitions({**found, "window": Window()})
+    learnt = divided["kept"] & ~divided["test"]
+    at = seconds_in(featured[str(division.column)])
+    table, codes, labels = training_rows(featured, divided, target)
+    if window == "auto":
+        fit = learning_of(features, usable(table, target, selected), target, labels, seed, division.column)
+        span = float(np.ptp(at[divided["test"]]))
+        classes = len(labels.values)
+        chosen = choose_window(table, codes, at[learnt], span, division.gap, fit, classes, seed)
+    else:
+        chosen = given_window(window)
+    counts = np.zeros(len(learnt))
+    counts[learnt] = chosen.weights(at[learnt])
+    old = learnt & (counts == 0)
+    text = division.text if chosen.kind == "all" else f"{division.text}; learnt from {chosen.text}"
+    found["kept"] = divided["kept"] & ~old
+    count = int(old.sum())
+    found["division"] = replace(division, train=division.train - count, left_out=division.left_out + count, text=text)
+    if chosen.kind == "fading":
+        found["weights"] = counts
+    return Partitions({**found, "window": chosen})
+
+
 def trials(
     featured: pl.DataFrame,
     divided: Partitions[Any],
@@ -98,7 +136,7 @@ def trials(
     if group is not None:
         groups = table[group].cast(pl.String).fill_null("").to_numpy().astype(str)
     how = Search(**search)
-    rows, selected = weights_of(table, how.weights, selected)
+    rows, selected = weights_of(table, how.weights, selected, divided)
     fit = learning_of(features, usable(table, target, selected), target, labels, seed, clock_of(divided))
     if not fit(table[:_PROBED], codes[:_PROBED])[0].encoders:
         _need_columns(fit(table, codes)[0])
@@ -126,7 +164,7 @@ def trained(
 ) -> Bundle:
     """Fit the best trial, or the given estimator, on all training rows, and write the model."""
     table, codes, labels = training_rows(featured, divided, target)
-    rows, selected = weights_of(table, weights, selected)
+    rows, selected = weights_of(table, weights, selected, divided)
     columns = usable(table, target, selected)
     fit = learning_of(features, columns, target, labels, seed, clock_of(divided))
     classes = len(labels.values)
@@ -215,17 +253,18 @@ def _need_columns(fitted: Encoding) -> None:
 
 
 def weights_of(
-    table: pl.DataFrame, column: str | None, selected: list[Left] | None
+    table: pl.DataFrame, column: str | None, selected: list[Left] | None, divided: Partitions[Any]
 ) -> tuple[Array | None, list[Left] | None]:
-    """Return how much each row counts, and the columns left out with the one that says so.
+    """Return how much each training row counts, by its own column and its age, and the columns left out with that one.
 
     Raises
     ------
     DataError
         When there is no such column, or a row's weight is missing, negative or not a number.
     """
+    fading = divided["weights"][divided["kept"] & ~divided["test"]] if "weights" in divided else None
     if column is None:
-        return None, selected
+        return fading, selected
     if column not in table.columns:
         raise DataError(f'ps.train.search(weights="{column}"): there is no such column')
     if not table[column].dtype.is_numeric():
@@ -239,7 +278,10 @@ def weights_of(
             if wrong.any()
             else f'ps.train.search(weights="{column}"): all weights are 0'
         )
-    return weights, [*(selected or []), (column, "says how much a row counts")]
+    return (
+        weights if fading is None else weights * fading,
+        [*(selected or []), (column, "says how much a row counts")],
+    )
 
 
 def usable(table: pl.DataFrame, target: Target, selected: list[Left] | None = None) -> list[str]:

@@ -180,7 +180,7 @@ def curve(
 ) -> Curve:
     """Learn from growing parts of the training rows, at most 20,000 of them, and judge each on the same test rows."""
     train, learnt, labels = training_rows(featured, divided, target)
-    selected = weights_of(train, weights, selected)[1]
+    selected = weights_of(train, weights, selected, divided)[1]
     test, codes = _judging(featured, divided, labels)
     some, asked = slice(None, None, -(-train.height // _CURVED)), slice(None, None, -(-test.height // _CURVED))
     train, learnt, test, codes = train[some], learnt[some], test[asked], codes[asked]

@@ -28,6 +28,7 @@ class Search:
     weights: str | None = None
     monotone: tuple[tuple[str, int], ...] = ()
     higher: bool = True
+    window: str = "auto"
 
     @property
     def latency(self) -> float:
@@ -73,6 +74,7 @@ def search(
     weights: str | None = None,
     monotone: Mapping[str, int] | Sequence[tuple[str, int]] = (),
     higher: bool = True,
+    window: str = "auto",
 ) -> Search:
     """Try learners and their parameters by cross-validation inside the training rows, and let the best answer together.
 
@@ -111,6 +113,9 @@ def search(
         only they are tried.
     higher : bool
         Whether more of a metric that is a function is better.
+    window : str
+        Of rows that are divided by time, how much of the past to learn from: ``"all"``, the latest ``"90d"``, or
+        ``"auto"``: the newest training rows decide between all, the latest part, and weights that fade.
 
     Raises
     ------
@@ -135,8 +140,14 @@ def search(
         )
     if metric is not None and not isinstance(metric, str) and not callable(metric):
         raise InputError(f"ps.train.search(metric={metric!r}): the name of a metric, or a function")
-    made = Search(budget, tuple(learners), metric, trials, folds, max_latency, max_size, weights, directions, higher)
+    made = Search(
+        budget, tuple(learners), metric, trials, folds, max_latency, max_size, weights, directions, higher, window
+    )
     made.seconds, made.latency, made.size  # noqa: B018 - what cannot be read is refused here, not hours later
+    if window not in ("auto", "all"):
+        from penstock.types.durations import seconds_of
+
+        seconds_of(window)
     return made
 
 

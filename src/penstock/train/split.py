@@ -43,7 +43,7 @@ class Division:
     gap : float
         Seconds between what is learnt and what is judged.
     left_out : int
-        Rows within the gap.
+        Rows within the gap, or older than the window that is learnt from.
     """
 
     kind: str

@@ -1,0 +1,133 @@
+"""Concept drift, seen by labels: whether losses have grown since training, watched answer by answer without end.
+
+Columns may stay as they are while the world answers differently; only losses tell. They are watched by a conformal test
+martingale (Vovk, Petej, Nouretdinov, Ahlberg, Carlsson and Gammerman 2021, "Retrain or not retrain",
+arXiv:2102.10439): each loss is ranked among those of the test rows and of the answers before it. While all are alike,
+ranks are uniform, and who bets that they are high does not get rich: by Ville's inequality a capital of 100 is reached
+with a chance of 1 % at most, however long one watches. A change may come late, when the first gambler is poor; so a new
+one begins every :data:`BLOCK` answers, with a share of the capital that falls as 1 / (k (k + 1)), as in the e-detectors
+of Shin, Ramdas and Rinaldo (2022, arXiv:2203.03532). Alone, a capital says that there is a change, not that it matters:
+a change counts when the loss since it began also stands that much higher.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+BLOCK = 50
+_STAKES = np.array([0.125, 0.25, 0.5, 1.0])
+"""Of the ways to bet that ranks are high: 1 + 2 stake (rank - 1/2)."""
+_REFERENCE = 2_000
+_RECENT = 4_000
+"""So many gamblers' starts are held at most: the oldest go, which only lowers the capital."""
+
+
+@dataclass(frozen=True)
+class Concept:
+    """What the losses say.
+
+    Attributes
+    ----------
+    labels : int
+        Answers whose truth is known.
+    capital : float
+        The most that betting against "all is as at training" has made of 1 so far.
+    effect : float
+        By how much more often than not a loss since the change is higher than one of the test rows, from -1 to 1
+        (Cliff's delta); 0 where there is no change.
+    since : int or None
+        The answer, counted from 0 over those with labels, from which on losses are taken to have grown.
+    drifted : bool
+        Whether there is a change, and it matters.
+    at : str or None
+        When that answer was given, in UTC.
+    """
+
+    labels: int
+    capital: float
+    effect: float
+    since: int | None
+    drifted: bool
+    at: str | None = None
+
+
+class LossWatch:
+    """Watches the losses of one version.
+
+    Parameters
+    ----------
+    reference : sequence of float
+        Losses of the test rows; of more than 2,000 so many are drawn.
+    level : float
+        The greatest chance of a false alarm, over all the time that it watches.
+    effect : float
+        The least difference that matters.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> watch = LossWatch(random.exponential(1, 500))
+    >>> watch.tell(random.exponential(1, 1000)).drifted
+    False
+    >>> watch.tell(random.exponential(2, 500)).drifted
+    True
+    """
+
+    def __init__(self, reference: Sequence[float] | npt.NDArray[np.float64], level: float = 0.01, effect: float = 0.1):
+        self._random = np.random.default_rng(0)
+        losses = np.asarray(reference, dtype=np.float64)
+        if len(losses) > _REFERENCE:
+            losses = losses[np.sort(self._random.permutation(len(losses))[:_REFERENCE])]
+        self._reference = sorted(losses.tolist())
+        self._known = list(self._reference)
+        self._level, self._effect = level, effect
+        self._seen: list[float] = []
+        self._capitals = np.empty((0, len(_STAKES)))
+        self._shares = np.empty(0)
+        self._starts: list[int] = []
+        self._unspent = 1.0
+        self._most, self._since = 1.0, 0
+
+    def tell(self, losses: Iterable[float]) -> Concept:
+        """Take in further losses, in the order of the answers, and say what they show."""
+        for loss in losses:
+            self._bet(float(loss))
+        return self._found()
+
+    def _bet(self, loss: float) -> None:
+        if len(self._seen) % BLOCK == 0:
+            turn = len(self._seen) // BLOCK + 1
+            share = 1.0 / (turn * (turn + 1))
+            self._capitals = np.vstack([self._capitals, np.full(len(_STAKES), share / len(_STAKES))])[-_RECENT:]
+            self._starts = [*self._starts, len(self._seen)][-_RECENT:]
+            self._unspent -= share
+        low, high = bisect_left(self._known, loss), bisect_right(self._known, loss)
+        rank = (low + self._random.random() * (high - low + 1)) / (len(self._known) + 1)
+        self._capitals *= 1.0 + 2.0 * _STAKES * (rank - 0.5)
+        capital = float(self._capitals.sum()) + self._unspent
+        if capital > self._most:
+            # Later the new losses are what ranks are taken among, and the bets lose again: the most is what counts.
+            self._most = capital
+            if capital >= 1.0 / self._level:
+                shares = np.array([1.0 / ((at // BLOCK + 1) * (at // BLOCK + 2)) for at in self._starts])
+                self._since = self._starts[int(np.argmax(self._capitals.sum(axis=1) / shares))]
+        self._seen.append(loss)
+        insort(self._known, loss)
+
+    def _found(self) -> Concept:
+        if self._most < 1.0 / self._level:
+            return Concept(len(self._seen), self._most, 0.0, None, False)
+        effect = _cliff(self._seen[self._since :], self._reference)
+        return Concept(len(self._seen), self._most, effect, self._since, effect >= self._effect)
+
+
+def _cliff(losses: Sequence[float], reference: Sequence[float]) -> float:
+    """How much more often a loss is higher than one of the reference than lower (Cliff 1993)."""
+    held = np.asarray(reference)
+    below, above = np.searchsorted(held, losses, "left"), len(held) - np.searchsorted(held, losses, "right")
+    return float((below - above).mean() / len(held)) if len(held) else 0.0

@@ -1,0 +1,65 @@
+"""Losses that have grown are seen, and the same losses never: by the odds, not by luck."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.monitor.concept import LossWatch
+
+
+@pytest.mark.parametrize("spread", [0.5, 2.0])
+def test_losses_as_at_training_raise_hardly_ever_an_alarm(spread):
+    def alarmed(seed):
+        random = np.random.default_rng(seed)
+        watch = LossWatch(random.lognormal(0, spread, 400))
+        return any(watch.tell(random.lognormal(0, spread, 500)).drifted for _ in range(4))
+
+    assert sum(alarmed(seed) for seed in range(40)) <= 1
+
+
+def test_a_change_is_seen_wherever_it_comes_and_dated():
+    random = np.random.default_rng(1)
+    for before in (0, 1000, 4000):
+        watch = LossWatch(random.exponential(1, 500))
+        if before:
+            assert not watch.tell(random.exponential(1, before)).drifted
+        found = watch.tell(random.exponential(2, 600))
+        assert found.drifted
+        assert abs(found.since - before) <= 150
+        assert found.effect == pytest.approx(1 / 3, abs=0.12)  # P(Exp(1/2) > Exp(1)) - 1/2, twice
+        assert found.labels == before + 600
+
+
+def test_a_change_for_the_better_is_none():
+    random = np.random.default_rng(2)
+    assert not LossWatch(random.exponential(2, 500)).tell(random.exponential(1, 3000)).drifted
+
+
+def test_a_change_that_does_not_matter_is_none_however_many_answers_show_it():
+    random = np.random.default_rng(3)
+    found = LossWatch(random.normal(0, 1, 2000), effect=0.2).tell(random.normal(0.15, 1, 20_000))
+    assert found.capital > 100
+    assert not found.drifted
+
+
+def test_right_and_wrong_alone_are_enough():
+    random = np.random.default_rng(4)
+    watch = LossWatch((random.random(1000) < 0.1).astype(float))
+    assert not watch.tell((random.random(2000) < 0.1).astype(float)).drifted
+    assert watch.tell((random.random(2000) < 0.25).astype(float)).drifted
+
+
+def test_a_loss_that_came_down_again_is_no_alarm_any_more():
+    random = np.random.default_rng(6)
+    watch = LossWatch(random.exponential(1, 1000))
+    assert watch.tell(random.exponential(2, 500)).drifted
+    assert not watch.tell(random.exponential(1, 10_000)).drifted
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 3).map(float), min_size=1, max_size=120), st.integers(1, 119))
+def test_what_is_said_does_not_depend_on_how_often_one_looks(losses, cut):
+    one, other = LossWatch([0.0, 1.0, 2.0]), LossWatch([0.0, 1.0, 2.0])
+    other.tell(losses[:cut])
+    assert one.tell(losses) == other.tell(losses[cut:])
