@@ -77,13 +77,15 @@ def _tree(found: Any) -> None:
 @click.argument("pipeline", metavar="PIPELINE")
 @store_option
 @click.option(
+    "--on",
     "--executor",
-    type=click.Choice(["local", "processes"]),
+    "executor",
+    metavar="WHERE",
     default="local",
     show_default=True,
-    help="Where steps run.",
+    help="Where steps run: local, processes, ray, or ray://HOST:PORT.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Steps at once. [default: the machine's cores]")
+@click.option("--workers", type=click.IntRange(1), help="Steps at once. [default: as many as there are cores]")
 @click.option("--force", metavar="PATTERN", multiple=True, help="Run these steps whatever is known; * for all.")
 @set_option
 @json_option

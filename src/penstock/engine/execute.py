@@ -50,6 +50,15 @@ class Task:
     retries: int = 0
     backoff: float = 1.0
     timeout: float | None = None
+    cpus: float = 1.0
+    memory: int = 0
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds after which all attempts together are ended."""
+        if self.timeout is None:
+            return None
+        return float(self.timeout * (self.retries + 1) + self.backoff * (2**self.retries - 1))
 
 
 @dataclass(frozen=True)
@@ -261,14 +270,19 @@ _log: contextvars.ContextVar[io.StringIO | None] = contextvars.ContextVar("penst
 
 
 class _Redirect(io.TextIOBase):
-    """Stands in for a standard stream: a step's thread writes to its log, all others to the stream."""
+    """Stands in for a standard stream: a step's thread writes to its log, the main one to the stream.
+
+    Others, such as those of Ray, write to stderr: stdout is for what the program answers.
+    """
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        target = _log.get()
-        return int((target if target is not None else self.stream).write(text))
+        target: Any = _log.get()
+        if target is None:
+            target = self.stream if threading.current_thread() is threading.main_thread() else sys.__stderr__
+        return int(target.write(text))
 
     def flush(self) -> None:
         if _log.get() is None:

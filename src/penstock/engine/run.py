@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from penstock.engine.execute import capture_output
-from penstock.engine.executors import ExecutorName, make_executor
+from penstock.engine.executors import Executor, make_executor
 from penstock.engine.graph import Graph
 from penstock.engine.results import RunResult, RunStatus
 from penstock.engine.schedule import Observer, Scheduler
 from penstock.errors import InputError
 from penstock.store.schema import runs
 from penstock.store.store import Store
-from penstock.types.memory import total_memory
 
 
 def run_graph(
     graph: Graph,
     store: Store,
     *,
-    executor: ExecutorName = "local",
+    executor: str = "local",
     workers: int | None = None,
     seed: int = 0,
     file: str | None = None,
@@ -39,10 +37,10 @@ def run_graph(
         What to run.
     store : Store
         Where everything lies.
-    executor : {"local", "processes"}
-        Where steps run.
+    executor : str
+        Where steps run: ``"local"``, ``"processes"``, ``"ray"`` or ``"ray://host:port"``.
     workers : int, optional
-        How many at once; the machine's cores by default.
+        How many at once; as many as there are cores by default.
     seed : int
         Recorded with the run.
     file : str, optional
@@ -57,21 +55,23 @@ def run_graph(
     RunResult
         Also after a failure or Ctrl-C; ask :meth:`RunResult.raise_for_status`.
     """
-    _check_resources(graph, workers)
-    scheduler = Scheduler(graph, store, workers or os.cpu_count() or 1, force, observe)
-    scheduler.begin(seed, file)
+    pool = make_executor(executor, store, workers)
     status: RunStatus = "failed"
-    pool = make_executor(executor, store, scheduler.workers)
-    try:
-        with capture_output():
-            scheduler.loop(pool)
-        failed = any(item.status in {"failed", "skipped"} for item in scheduler.results.values())
-        status = "failed" if failed else "succeeded"
-    except KeyboardInterrupt:
-        status = "cancelled"
-    finally:
-        pool.close(cancel=status != "succeeded")
-        scheduler.end(status)
+    with capture_output():
+        try:
+            _check_resources(graph, pool)
+            scheduler = Scheduler(graph, store, pool, force, observe)
+            scheduler.begin(seed, file)
+            try:
+                scheduler.loop()
+                failed = any(item.status in {"failed", "skipped"} for item in scheduler.results.values())
+                status = "failed" if failed else "succeeded"
+            except KeyboardInterrupt:
+                status = "cancelled"
+            finally:
+                scheduler.end(status)
+        finally:
+            pool.close(cancel=status != "succeeded")
     return RunResult(
         scheduler.run,
         graph.name,
@@ -83,17 +83,16 @@ def run_graph(
     )
 
 
-def _check_resources(graph: Graph, workers: int | None) -> None:
-    cores, memory = workers or os.cpu_count() or 1, total_memory()
+def _check_resources(graph: Graph, pool: Executor) -> None:
     for step in graph.steps.values():
-        if step.memory > memory:
+        if step.memory > pool.memory:
             raise InputError(
                 f"{step.location}: step {step.name} asks for {step.memory / 1e9:.1f} GB of memory; "
-                f"this machine has {memory / 1e9:.1f} GB"
+                f"there are {pool.memory / 1e9:.1f} GB"
             )
-        if step.cpus > max(cores, os.cpu_count() or 1):
+        if step.cpus > pool.largest:
             raise InputError(
-                f"{step.location}: step {step.name} asks for {step.cpus:g} cores; this machine has {os.cpu_count()}"
+                f"{step.location}: step {step.name} asks for {step.cpus:g} cores; this machine has {pool.largest:g}"
             )
 
 

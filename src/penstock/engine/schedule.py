@@ -32,7 +32,6 @@ from penstock.engine.step import Ref, Step
 from penstock.store.catalog import hostname, whoami
 from penstock.store.schema import runs, steps
 from penstock.store.store import Store
-from penstock.types.memory import total_memory
 
 _POLL = 0.05
 _RENEW = 5.0
@@ -57,9 +56,9 @@ class Scheduler:
     """The state of one run: what is known, what waits, what runs."""
 
     def __init__(
-        self, graph: Graph, store: Store, workers: int, force: Callable[[str], bool], observe: Observer
+        self, graph: Graph, store: Store, pool: Executor, force: Callable[[str], bool], observe: Observer
     ) -> None:
-        self.graph, self.store, self.workers = graph, store, workers
+        self.graph, self.store, self.pool = graph, store, pool
         self.force, self.observe = force, observe
         self.run = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
         self.refs: dict[str, Ref] = {}
@@ -131,20 +130,20 @@ class Scheduler:
         with self.store.catalog.begin() as connection:
             connection.execute(runs.update().where(runs.c.id == self.run).values(status=status, finished=time.time()))
 
-    def loop(self, pool: Executor) -> None:
+    def loop(self) -> None:
         """Start what is ready, take what is finished, until nothing is left; Ctrl-C ends it in between."""
         while True:
             while self.ready:
                 self._start(self.ready.popleft())
             self._look_elsewhere()
             while self.queued and self._fits(self.queued[0].step):
-                self._begin(self.queued.popleft(), pool)
+                self._begin(self.queued.popleft())
             if self.ready:
                 continue
             if not (self.running or self.queued or self.elsewhere):
                 return
             try:
-                number, outcome = pool.finished.get(timeout=_POLL if self.elsewhere else _FLUSH)
+                number, outcome = self.pool.finished.get(timeout=_POLL if self.elsewhere else _FLUSH)
             except queue.Empty:
                 self.flush()
                 continue
@@ -186,7 +185,7 @@ class Scheduler:
             else:
                 self.queued.append(job)
 
-    def _begin(self, job: _Job, pool: Executor) -> None:
+    def _begin(self, job: _Job) -> None:
         """Hand a job to the pool, unless another run computes it or has just finished it."""
         step = job.step
         if step.cache:
@@ -204,7 +203,7 @@ class Scheduler:
             argument: step.annotations.get(argument) or self.graph.result_type(needed)
             for argument, needed in step.inputs.items()
         }
-        pool.submit(
+        self.pool.submit(
             self.numbers,
             Task(
                 step.name,
@@ -215,6 +214,8 @@ class Scheduler:
                 step.retries,
                 step.backoff,
                 step.timeout,
+                step.cpus,
+                step.memory,
             ),
         )
 
@@ -237,7 +238,7 @@ class Scheduler:
             return True
         cpus = sum(item.cpus for item in running) + step.cpus
         memory = sum(item.memory for item in running) + step.memory
-        return cpus <= self.workers and memory <= total_memory()
+        return cpus <= self.pool.cpus and memory <= self.pool.memory
 
     def _finish(self, job: _Job, outcome: Outcome) -> None:
         if outcome.ref is None:

@@ -7,7 +7,9 @@ Neither test rows nor answers of the final model are looked at.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,7 +116,10 @@ def choose_window(
             break
         ways[f"the latest 1/{2**halving}"] = recent
         ways[f"weights that halve in 1/{2 ** (halving + 1)}"] = Window("fading", whole / 2 ** (halving + 1))
-    losses = {name: _losses(table, codes, past, at, way, judged, fit, classes, seed) for name, way in ways.items()}
+    # Each on one core, for sums over threads depend on how many there are; several at once.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda way: _losses(table, codes, past, at, way, judged, fit, classes, seed), ways.values())
+        losses = dict(zip(ways, found, strict=True))
     tried = {name: float(found.mean()) for name, found in losses.items()}
     best = min(tried, key=lambda name: tried[name])
     if best != "all" and _chance(losses["all"], losses[best]) * (len(ways) - 1) < _CHANCE:
@@ -149,7 +154,7 @@ def _losses(
     there = encoding.matrix(table[judged])
     objective = "regression" if not classes else "binary" if classes == 2 else "multiclass"
     parameters = {
-        "objective": objective, "learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 20, "verbose": -1,
+        "objective": objective, "learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 20, "verbose": -1, "num_threads": 1,
         "deterministic": True, "force_row_wise": True, "seed": seed, **({"num_class": classes} if classes > 2 else {}),
     }  # fmt: skip
     data = lightgbm.Dataset(matrix, codes[rows], weight=weights, free_raw_data=False)
@@ -157,7 +162,7 @@ def _losses(
     truth = codes[judged]
 
     def loss(rounds: int) -> Array:
-        answers = np.asarray(booster.predict(there, num_iteration=rounds))
+        answers = np.asarray(booster.predict(there, num_iteration=rounds, num_threads=1))
         if not classes:
             return np.asarray((answers - truth) ** 2)
         if classes > 2:

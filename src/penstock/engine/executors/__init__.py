@@ -1,20 +1,31 @@
-"""Where tasks run. An executor has `submit(number, task)`, a queue of outcomes, and `close()`."""
+"""Where tasks run. An executor has `submit(number, task)`, a queue of outcomes, its room, and `close()`."""
 
 from __future__ import annotations
 
+import os
 import queue
-from typing import Literal, Protocol
+from typing import Protocol
 
 from penstock.engine.execute import Outcome, Task
+from penstock.errors import InputError
 from penstock.store.store import Store
-
-ExecutorName = Literal["local", "processes"]
 
 
 class Executor(Protocol):
-    """What the scheduler asks of any place where tasks can run."""
+    """What the scheduler asks of any place where tasks can run.
+
+    Attributes
+    ----------
+    cpus, memory : float
+        What running tasks may ask for together: cores, and bytes.
+    largest : float
+        So many cores one task can have.
+    """
 
     finished: queue.SimpleQueue[tuple[int, Outcome]]
+    cpus: float
+    memory: float
+    largest: float
 
     def submit(self, number: int, task: Task) -> None:
         """Begin a task; its outcome arrives on `finished` with the same number."""
@@ -23,22 +34,34 @@ class Executor(Protocol):
         """Give back threads and processes; with `cancel`, without waiting for what runs."""
 
 
-def make_executor(name: ExecutorName, store: Store, workers: int) -> Executor:
+def make_executor(name: str, store: Store, workers: int | None = None) -> Executor:
     """Return an executor by name.
 
     Parameters
     ----------
-    name : {"local", "processes"}
-        Threads of this process, or processes of this machine.
+    name : str
+        ``"local"``, threads of this process; ``"processes"`` of this machine; ``"ray"``, or ``"ray://host:port"``.
     store : Store
         Where inputs and outputs lie.
-    workers : int
-        How many tasks at once.
+    workers : int, optional
+        How many tasks at once; as many as there are cores by default.
+
+    Raises
+    ------
+    InputError
+        For another name, or when Ray cannot be reached.
     """
+    if name == "ray" or name.startswith("ray://"):
+        from penstock.engine.executors.ray import RayExecutor
+
+        return RayExecutor(store, workers, None if name == "ray" else name)
+    here = workers or os.cpu_count() or 1
     if name == "processes":
         from penstock.engine.executors.processes import ProcessExecutor
 
-        return ProcessExecutor(store, workers)
+        return ProcessExecutor(store, here)
+    if name != "local":
+        raise InputError(f"there is no executor {name!r}: give local, processes, ray or ray://host:port")
     from penstock.engine.executors.local import LocalExecutor
 
-    return LocalExecutor(store, workers)
+    return LocalExecutor(store, here)

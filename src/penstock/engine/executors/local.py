@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from typing import Any
 
 from penstock.engine.execute import Outcome, Task, execute
 from penstock.store.store import Store
+from penstock.types.memory import total_memory
 
 
 class LocalExecutor:
@@ -17,6 +19,11 @@ class LocalExecutor:
         self.finished: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
         self._store = store
         self._workers = workers
+        self.cpus, self.memory, self.largest = (
+            float(workers),
+            float(total_memory()),
+            float(max(workers, os.cpu_count() or 1)),
+        )
         self._waiting: queue.SimpleQueue[tuple[int, Task] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._busy = 0

@@ -5,11 +5,14 @@ Functions travel by cloudpickle, values through the store: the digests are those
 
 from __future__ import annotations
 
+import linecache
 import multiprocessing
 import os
 import queue
+import re
 import sys
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from typing import Any
 
 import cloudpickle
@@ -18,6 +21,10 @@ from pebble import ProcessExpired, ProcessPool
 from penstock.engine.execute import Outcome, Task, capture_output, execute
 from penstock.engine.packages import owner_of
 from penstock.store.store import Store, open_store
+from penstock.types.memory import total_memory
+
+_TRAVELLED = "<dynamic-code>"
+"""What cloudpickle names the file of a function that it pickles by value."""
 
 
 class ProcessExecutor:
@@ -27,6 +34,11 @@ class ProcessExecutor:
         self, store: Store, workers: int, finished: queue.SimpleQueue[tuple[int, Outcome]] | None = None
     ) -> None:
         self.finished = finished if finished is not None else queue.SimpleQueue()
+        self.cpus, self.memory, self.largest = (
+            float(workers),
+            float(total_memory()),
+            float(max(workers, os.cpu_count() or 1)),
+        )
         self._pool = ProcessPool(
             max_workers=workers,
             # Forking a process whose libraries run threads can hang it, so workers start afresh.
@@ -37,9 +49,7 @@ class ProcessExecutor:
 
     def submit(self, number: int, task: Task) -> None:
         """Begin a task."""
-        tries = task.retries + 1
-        limit = None if task.timeout is None else task.timeout * tries + task.backoff * (2**task.retries - 1)
-        future = self._pool.schedule(_run, args=[_packed(task)], timeout=limit)
+        future = self._pool.schedule(_run, args=[packed(task)], timeout=task.limit)
         future.add_done_callback(lambda done: self.finished.put((number, _outcome(done, task))))
 
     def close(self, *, cancel: bool = False) -> None:
@@ -51,7 +61,7 @@ class ProcessExecutor:
         self._pool.join()
 
 
-def _packed(task: Task) -> bytes:
+def packed(task: Task) -> bytes:
     """Pickle a task with the user's own modules by value, for a worker may not find them by name."""
     registered = []
     for name, module in list(sys.modules.items()):
@@ -68,9 +78,23 @@ def _packed(task: Task) -> bytes:
             cloudpickle.unregister_pickle_by_value(module)
 
 
+def with_lines(outcome: Outcome, task: Task) -> Outcome:
+    """Name the file again, and show the line, where a traceback came from a function that had travelled."""
+    code = getattr(task.function, "__code__", None)
+    if code is None or _TRAVELLED not in outcome.trace:
+        return outcome
+
+    def at_home(found: re.Match[str]) -> str:
+        text = linecache.getline(code.co_filename, int(found[1])).strip()
+        return f'File "{code.co_filename}", line {found[1]}, in {code.co_name}' + (f"\n    {text}" if text else "")
+
+    frame = rf'File "{_TRAVELLED}", line (\d+), in {re.escape(code.co_name)}\b'
+    return replace(outcome, trace=re.sub(frame, at_home, outcome.trace))
+
+
 def _outcome(future: Any, task: Task) -> Outcome:
     try:
-        return future.result()  # type: ignore[no-any-return]
+        return with_lines(future.result(), task)
     except TimeoutError:
         return Outcome(None, error=f"took longer than its timeout of {task.timeout:g} s and was ended")
     except ProcessExpired as problem:

@@ -1,0 +1,167 @@
+"""Tasks on a Ray cluster: this machine's cores as one, or many machines.
+
+Values travel through the store where every machine reaches it (``postgresql://... + s3://...``). A folder is reached by the
+workers of its own machine alone: to others the inputs are sent through Ray's object store, and what they made comes back
+the same way and is written here. Digests are those of any other executor. A task whose worker or node dies is done
+again elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import queue
+import threading
+from typing import Any
+
+from penstock.engine.execute import Outcome, Task
+from penstock.engine.executors.processes import packed, with_lines
+from penstock.engine.executors.shipping import Home, leaves, packed_input, run_there, versions_here
+from penstock.errors import InputError, PenstockError
+from penstock.store.store import Store
+
+_DEATHS = 3
+"""So often a task is begun again after its worker or node died."""
+_AHEAD = 2.0
+"""So much more than the cluster has room for is handed to Ray, lest a core waits for this process."""
+
+
+class RayExecutor:
+    """Ray's workers.
+
+    Parameters
+    ----------
+    store : Store
+        Where inputs and outputs lie.
+    workers : int, optional
+        How many tasks at once; as many as the cluster has room for by default.
+    address : str, optional
+        ``ray://host:port`` of a cluster. Without it: the one that ``RAY_ADDRESS`` names, as it does within a Ray job,
+        else one of this machine's cores for as long as the run lasts.
+
+    Raises
+    ------
+    InputError
+        When Ray is not installed, or nothing answers at the address.
+    """
+
+    def __init__(self, store: Store, workers: int | None = None, address: str | None = None) -> None:
+        self.finished: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
+        self._ray = _connected(address)
+        self._store = store
+        shared = "://" in store.location
+        client = address is not None and address.startswith("ray://")
+        node = None if client else str(self._ray.get_runtime_context().get_node_id())
+        self._home = self._ray.put(Home(store.location, node, shared, versions_here()))
+        self._ships = not shared
+        self._everywhere = client
+        there = self._ray.cluster_resources()
+        self.cpus = float(workers or max(1.0, there.get("CPU", 1.0)) * _AHEAD)
+        self.memory = float(there.get("memory", 0.0)) * _AHEAD
+        self.largest = math.inf
+        alive = [float(item["Resources"].get("CPU", 0.0)) for item in self._ray.nodes() if item["Alive"]]
+        self._node_cpus = max(alive, default=1.0)  # who asks for more is given the largest node
+        self._plain = self._ray.remote(_run)
+        # A task that was left at its limit may still be at work in its process, which therefore ends.
+        self._once = self._ray.remote(max_calls=1)(_run)
+        self._sent: dict[str, Any] = {}
+        self._running: dict[int, Any] = {}
+        self._arrived: queue.SimpleQueue[tuple[int, Task] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._collect, name="penstock-ray", daemon=True)
+        self._thread.start()
+
+    def submit(self, number: int, task: Task) -> None:
+        """Begin a task."""
+        options = {"num_cpus": min(task.cpus, self._node_cpus), "max_retries": _DEATHS, "name": task.name}
+        if task.memory:
+            options["memory"] = task.memory
+        remote = self._plain if task.timeout is None else self._once
+        try:
+            self._running[number] = remote.options(**options).remote(packed(task), self._home, self._inputs(task))
+        except PenstockError as problem:  # an input is lost
+            self.finished.put((number, Outcome(None, error=str(problem), exit_code=problem.exit_code)))
+            return
+        self._running[number].future().add_done_callback(lambda _done: self._arrived.put((number, task)))
+
+    def close(self, *, cancel: bool = False) -> None:
+        """Leave the cluster; with `cancel`, what runs there is ended."""
+        if cancel:
+            for running in list(self._running.values()):
+                self._ray.cancel(running, force=True)
+        self._arrived.put(None)
+        self._thread.join(5.0)
+        self._sent.clear()
+        self._ray.shutdown()
+
+    def _inputs(self, task: Task) -> dict[str, Any]:
+        """Put into the object store what a worker elsewhere would need; once, however many tasks need it."""
+        if not self._ships or not (self._everywhere or sum(node["Alive"] for node in self._ray.nodes()) > 1):
+            return {}
+        found = {}
+        for whole in task.inputs.values():
+            for ref in leaves(whole):
+                if ref.digest not in self._sent:
+                    data = packed_input(self._store, ref)
+                    if data is None:
+                        continue
+                    self._sent[ref.digest] = self._ray.put(data)
+                found[ref.digest] = self._sent[ref.digest]
+        return found
+
+    def _collect(self) -> None:
+        while (item := self._arrived.get()) is not None:
+            number, task = item
+            self.finished.put((number, self._outcome(self._running.pop(number), task)))
+
+    def _outcome(self, running: Any, task: Task) -> Outcome:
+        try:
+            outcome, made = self._ray.get(running)
+            for data in made.values():
+                self._store.blobs.write(data)
+            return with_lines(outcome, task)
+        except PenstockError as problem:
+            return Outcome(None, error=str(problem), exit_code=problem.exit_code)
+        except Exception as problem:
+            return Outcome(None, error=_in_words(problem, task))
+
+
+def _run(packed_task: bytes, home: Home, inputs: dict[str, Any]) -> tuple[Outcome, dict[str, bytes]]:
+    import ray
+
+    node = str(ray.get_runtime_context().get_node_id())
+    return run_there(packed_task, home, node, ray.get, inputs)
+
+
+def _in_words(problem: Exception, task: Task) -> str:
+    kind, text = type(problem).__name__, str(problem).strip().splitlines()
+    if kind == "OutOfMemoryError":
+        asked = f"it asks for {task.memory / 1e9:.1f} GB" if task.memory else "it does not say how much it needs"
+        return f"its node ran out of memory, {_DEATHS + 1} times; {asked}: ps.step(memory=...)"
+    if kind in ("WorkerCrashedError", "NodeDiedError", "LocalRayletDiedError", "ObjectLostError", "OwnerDiedError"):
+        return f"its worker died, {_DEATHS + 1} times: killed, or its node was lost"
+    if "No module named 'penstock'" in str(problem):
+        return "the cluster's workers do not have penstock: install the same version there"
+    return f"{kind}: {text[-1] if text else ''}"
+
+
+def _connected(address: str | None) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # what is held back is printed in the end, among our answer
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "running on Ray needs the package ray; install it with: pip install 'penstock[ray]'"
+        ) from error
+    # Without an address Ray looks for one that was started here once, and may be dead by now.
+    named = address or os.environ.get("RAY_ADDRESS")
+    try:
+        ray.init(address=named or "local", log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        advice = "" if "RAY_AUTH_MODE" in os.environ else " If it asks for a token, set RAY_AUTH_MODE=token."
+        raise InputError(
+            f"Ray at {named or 'this machine'} cannot be used: {str(error).strip().splitlines()[0]}.{advice}"
+        ) from error
+    return ray
