@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import PenstockError
-from penstock.store.blobs import digest_of
+from penstock.errors import DamagedArtifactError, PenstockError
+from penstock.store.location import find_location
 from penstock.store.store import open_store
 
 _PACKAGES = (
@@ -53,21 +52,23 @@ def examine(location: str | None) -> list[dict[str, Any]]:
         add("LightGBM", True, "its library loads")
     except (PenstockError, OSError) as error:
         add("LightGBM", False, f"{error} (on Debian: apt-get install libgomp1)")
-    place = Path(location or os.environ.get("PENSTOCK_STORE") or ".penstock").expanduser().resolve()
-    if not (place / "catalog.db").exists():
-        add("store", True, f"none in {place} yet")
-        return checks
     try:
-        store = open_store(place)
+        place = find_location(location)
+        if not place.shared and not (Path(place.blobs).expanduser() / "catalog.db").exists():
+            add("store", True, f"none in {place.blobs} yet")
+            return checks
+        store = open_store(location)
     except PenstockError as error:
         add("store", False, str(error))
         return checks
-    free = shutil.disk_usage(place).free
-    add("disk", free > 1e9, f"{free / 1e9:.1f} GB free in {place}")
+    free = shutil.disk_usage(store.folder).free
+    add("disk", free > 1e9, f"{free / 1e9:.1f} GB free in {store.folder}")
     damaged, count, total = [], 0, 0
     for digest, size in store.blobs.list():
         count, total = count + 1, total + size
-        if digest_of(Path(store.blobs.path(digest)).read_bytes()) != digest:
+        try:
+            store.blobs.read(digest)
+        except DamagedArtifactError:
             damaged.append(store.blobs.path(digest))
     add(
         "blobs", not damaged,

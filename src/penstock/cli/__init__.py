@@ -30,6 +30,7 @@ COMMANDS = {
     "predict": "serving",
     "trace": "serving",
     "export": "exporting",
+    "copy": "copying",
     "monitor": "monitoring",
     "compare": "monitoring",
     "watch": "upkeep",

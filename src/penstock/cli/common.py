@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from penstock.errors import InputError, PenstockError
+from penstock.store.location import find_location
 from penstock.store.store import Store, open_store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,7 +24,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def store_option(function: F) -> F:
     """Add ``--store``."""
     return click.option(
-        "--store", metavar="FOLDER", help="Where artifacts lie. [default: PENSTOCK_STORE, else .penstock/]"
+        "--store",
+        metavar="WHERE",
+        help="A folder, or as docs say. [default: PENSTOCK_STORE, penstock.toml, .penstock/]",
     )(function)
 
 
@@ -147,13 +150,10 @@ def existing_store(store: str | None) -> Store:
     InputError
         When it is not: a mistyped folder should not become an empty store.
     """
-    import os
-
-    place = Path(store or os.environ.get("PENSTOCK_STORE") or ".penstock").expanduser()
-    if "://" not in str(place) and not (place / "catalog.db").exists():
-        raise InputError(
-            f"there is no store in {place.resolve()}. Give its folder with --store, or make one with: penstock run"
-        )
+    place = find_location(store)
+    folder = Path(place.blobs).expanduser().resolve()
+    if not place.shared and not (folder / "catalog.db").exists():
+        raise InputError(f"there is no store in {folder}. Give its folder with --store, or make one with: penstock run")
     return open_store(store)
 
 

@@ -144,9 +144,12 @@ class Registry:
         A bundle that is a version already keeps its number. One that passed and is to be promoted becomes the
         champion; any other becomes the challenger, unless it answers already. A `number` keeps that of another store.
         """
-        known = self.with_digest(digest)
         with self.store.catalog.begin() as connection:
+            self.store.catalog.alone(connection, f"models of {self.name}")
             held = self._aliases(connection)
+            here = (models.c.pipeline == self.name) & (models.c.digest == digest)
+            row = connection.execute(sa.select(models).where(here)).first()
+            known = None if row is None else self._version(row, held)
             if known is None:
                 last = connection.execute(
                     sa.select(sa.func.max(models.c.version)).where(models.c.pipeline == self.name)

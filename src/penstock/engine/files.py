@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from penstock.engine.step import Ref
 from penstock.errors import DataError
+from penstock.store.catalog import hostname
 from penstock.store.schema import file_digests
 
 _CHUNK = 1 << 20
@@ -111,10 +112,12 @@ def flattened(refs: list[tuple[str, Ref]]) -> list[tuple[str, Ref]]:
 def _file_ref(store: Any, path: Path) -> Ref:
     try:
         stat = path.stat()
+        # A store that machines share knows one path of each.
+        place = f"{hostname()}:{path}" if store.shared else str(path)
         with store.catalog.read() as connection:
             known = connection.execute(
                 sa.select(file_digests.c.digest).where(
-                    file_digests.c.path == str(path),
+                    file_digests.c.path == place,
                     file_digests.c.size == stat.st_size,
                     file_digests.c.modified_ns == stat.st_mtime_ns,
                 )
@@ -126,10 +129,9 @@ def _file_ref(store: Any, path: Path) -> Ref:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     if time.time_ns() - stat.st_mtime_ns < _SETTLED_NS:
         return Ref(digest, "path", stat.st_size, path=str(path))
-    row = {"path": str(path), "size": stat.st_size, "modified_ns": stat.st_mtime_ns, "digest": digest}
+    row = {"path": place, "size": stat.st_size, "modified_ns": stat.st_mtime_ns, "digest": digest}
     with store.catalog.begin() as connection:
-        connection.execute(file_digests.delete().where(file_digests.c.path == str(path)))
-        connection.execute(file_digests.insert(), row)
+        store.catalog.put(connection, file_digests, row)
     return Ref(digest, "path", stat.st_size, path=str(path))
 
 

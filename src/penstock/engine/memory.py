@@ -133,8 +133,7 @@ def keep_artifact(
         "created": time.time(),
     }
     with store.catalog.begin() as connection:
-        connection.execute(artifacts.delete().where(artifacts.c.key == key))
-        connection.execute(artifacts.insert(), row)
+        store.catalog.put(connection, artifacts, row)
         used = [{"key": key, "input": name, "digest": digest} for name, digest in inputs.items()]
         if used:
             store.catalog.insert_new(connection, lineage, used)

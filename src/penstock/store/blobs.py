@@ -9,10 +9,14 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from penstock.errors import DamagedArtifactError, MissingArtifactError, StoreError
+
+_OBJECTS = ("s3://", "s3a://", "gs://", "gcs://", "az://", "abfs://")
+"""These know no folders, only objects."""
 
 
 def digest_of(data: bytes | memoryview) -> str:
@@ -55,7 +59,12 @@ class Blobs:
         if self._local is None:
             import fsspec
 
-            self._fs, self._root = fsspec.core.url_to_fs(self.url)
+            try:
+                self._fs, self._root = fsspec.core.url_to_fs(self.url)
+            except ImportError as error:
+                raise StoreError(f"store {self.url}: {error}. For S3: pip install 'penstock[s3]'") from error
+            except ValueError as error:
+                raise StoreError(f"store {self.url}: {error}") from error
 
     def path(self, digest: str) -> str:
         """Return where the blob `digest` lies, fanned out over 256 folders."""
@@ -74,8 +83,10 @@ class Blobs:
             return digest
         path = self.path(digest)
         if self._local is None:
-            self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-            self._fs.pipe_file(path, data)
+            with self._told(f"cannot write {len(data):,} bytes"):
+                if not self.url.startswith(_OBJECTS):
+                    self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+                self._fs.pipe_file(path, data)
             return digest
         temporary = f"{path}.{uuid.uuid4().hex}.tmp"
         try:
@@ -113,12 +124,11 @@ class Blobs:
             When its bytes have changed since they were written.
         """
         path = self.path(digest)
-        try:
-            data: bytes = Path(path).read_bytes() if self._local else self._fs.cat_file(path)
-        except FileNotFoundError:
-            raise MissingArtifactError(f"{name} ({digest[:12]}) is not in the store: no {path}. {remedy}") from None
-        except OSError as error:
-            raise StoreError(f"store {self.url}: cannot read {name}: {error.strerror or error}") from error
+        with self._told(f"cannot read {name}"):
+            try:
+                data: bytes = Path(path).read_bytes() if self._local else self._fs.cat_file(path)
+            except FileNotFoundError:
+                raise MissingArtifactError(f"{name} ({digest[:12]}) is not in the store: no {path}. {remedy}") from None
         if digest_of(data) != digest:
             raise DamagedArtifactError(
                 f"{name} ({digest[:12]}) is damaged: the bytes of {path} are not those that were written. {remedy}"
@@ -152,9 +162,26 @@ class Blobs:
         return self._local.glob("??/*.tmp") if self._local else iter(())
 
     def _size(self, digest: str) -> int | None:
+        with self._told("cannot be asked"):
+            try:
+                if self._local:
+                    return os.stat(self.path(digest)).st_size  # noqa: PTH116
+                return int(self._fs.info(self.path(digest))["size"])
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Turn what goes wrong on the way into a :class:`StoreError`; each file system has errors of its own."""
         try:
-            if self._local:
-                return os.stat(self.path(digest)).st_size  # noqa: PTH116
-            return int(self._fs.info(self.path(digest))["size"])
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            yield
+        except StoreError:
+            raise
+        except FileNotFoundError as error:
+            raise StoreError(f"store {self.url}: {what}: there is no such bucket or folder ({error})") from error
+        except OSError as error:
+            raise StoreError(f"store {self.url}: {what}: {error.strerror or error}") from error
+        except Exception as error:
+            if self._local is not None:
+                raise
+            raise StoreError(f"store {self.url}: {what}: {type(error).__name__}: {error}") from error

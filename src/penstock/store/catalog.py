@@ -44,6 +44,9 @@ class Catalog:
         options: dict[str, Any] = {}
         if self.url.get_backend_name() == "sqlite":
             options["connect_args"] = {"timeout": BUSY_SECONDS}
+        else:
+            # A connection that the server or the network has cut is noticed before it is used, and replaced.
+            options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": int(BUSY_SECONDS)}}
         try:
             self.engine = sa.create_engine(self.url, **options)
         except ModuleNotFoundError as error:
@@ -83,13 +86,29 @@ class Catalog:
 
     def insert_new(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         """Insert rows, leaving those whose primary key is there already."""
-        if not rows:
-            return
+        if rows:
+            connection.execute(self._insert(table).on_conflict_do_nothing(), rows)
+
+    def alone(self, connection: sa.Connection, what: str) -> None:
+        """Until this transaction ends, let no other come to this point for the same thing: it asks before it writes."""
+        if self.is_sqlite:
+            connection.execute(schema.claims.delete().where(sa.false()))  # begins writing, which one does at a time
+        else:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(what))))
+
+    def put(self, connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> None:
+        """Insert a row, or put it in the place of the one with its primary key; also where two do so at once."""
+        keys = [column.name for column in table.primary_key]
+        question = self._insert(table)
+        changed = {name: question.excluded[name] for name in row if name not in keys}
+        connection.execute(question.on_conflict_do_update(index_elements=keys, set_=changed), row)
+
+    def _insert(self, table: sa.Table) -> Any:
         if self.is_sqlite:
             from sqlalchemy.dialects.sqlite import insert
         else:
             from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
-        connection.execute(insert(table).on_conflict_do_nothing(), rows)
+        return insert(table)
 
     def close(self) -> None:
         """Give back every connection."""

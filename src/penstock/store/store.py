@@ -7,10 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import StoreError
+from penstock.errors import InputError, StoreError
 from penstock.store.blobs import Blobs, digest_of
+from penstock.store.cached import CachedBlobs
 from penstock.store.catalog import Catalog
 from penstock.store.formats import decode, encode
+from penstock.store.location import Location, find_location
+from penstock.types.secrets import filled
 
 INLINE_BYTES = 2048
 """Artifacts up to this size lie in the catalog's row itself: a file and its fsync would cost more."""
@@ -25,8 +28,10 @@ class Store:
         The bytes.
     catalog : Catalog
         The memory.
-    folder : Path or None
-        The local folder of the store, when it has one: reports, prediction logs.
+    folder : Path
+        Of this machine: reports, prediction logs; of a store that is a folder, that folder.
+    location : str
+        What to hand to :func:`open_store` to get this store again.
 
     Examples
     --------
@@ -37,23 +42,22 @@ class Store:
     True
     """
 
-    def __init__(self, blobs: Blobs, catalog: Catalog, folder: Path | None) -> None:
+    def __init__(self, blobs: Blobs, catalog: Catalog, folder: Path, location: str | None = None) -> None:
         self.blobs = blobs
         self.catalog = catalog
+        self.location = location or str(folder)
         self._folder = folder
 
     @cached_property
     def folder(self) -> Path:
-        """The local folder beside the catalog, made when first asked for."""
-        if self._folder is None:
-            raise StoreError("this store has no local folder, which reports and prediction logs need here")
+        """The folder of this machine, made when first asked for."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
 
     @property
-    def location(self) -> str:
-        """What to hand to :func:`open_store` to get this store again."""
-        return str(self._folder) if self._folder else self.blobs.url
+    def shared(self) -> bool:
+        """Whether other machines reach it too."""
+        return "://" in self.location
 
     def close(self) -> None:
         """Give back the catalog's connections."""
@@ -66,21 +70,22 @@ def open_store(location: str | Path | None = None, beside: str | Path | None = N
     Parameters
     ----------
     location : str or Path, optional
-        A folder. Without it the environment's ``PENSTOCK_STORE``, else ``.penstock/`` in `beside`.
+        A folder; ``"postgresql://USER@HOST/DATABASE + s3://BUCKET/FOLDER"``, which a team shares (``${NAME}`` in it is
+        filled in from the environment); or ``"@prod"``, as ``penstock.toml`` says. Without it the environment's
+        ``PENSTOCK_STORE``, else what ``penstock.toml`` says, else ``.penstock/`` in `beside`.
     beside : str or Path, optional
         The folder of the pipeline file; the working folder when left out.
 
     Raises
     ------
     StoreError
-        When the folder cannot be made or written, or was written by a newer Penstock.
+        When the folder cannot be made or written, the database or bucket cannot be reached, or the store was written
+        by a newer Penstock.
     """
-    place = location or os.environ.get("PENSTOCK_STORE") or Path(beside or ".") / ".penstock"
-    if "://" in str(place):
-        raise StoreError(
-            f"store {place}: only folders can be opened by this version. Give a folder with --store or PENSTOCK_STORE."
-        )
-    folder = Path(place).expanduser().resolve()
+    place = find_location(location, beside)
+    if place.catalog is not None:
+        return _open_shared(place, place.catalog)
+    folder = Path(place.blobs).expanduser().resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -97,6 +102,18 @@ def open_store(location: str | Path | None = None, beside: str | Path | None = N
                 "Give a folder that can be written with --store."
             ) from error
     return Store(Blobs(folder / "blobs"), Catalog(f"sqlite:///{folder / 'catalog.db'}"), folder)
+
+
+def _open_shared(place: Location, catalog: str) -> Store:
+    """What lies with a shared store on this machine, its cache first of all, is in a folder named after it."""
+    home = os.environ.get("PENSTOCK_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "penstock"
+    folder = Path(home).expanduser() / digest_of(place.text.encode())[:16]
+    blobs = CachedBlobs(place.blobs, folder / "blobs") if "://" in place.blobs else Blobs(place.blobs)
+    try:
+        url = filled(catalog, "the store")
+    except InputError as error:
+        raise StoreError(str(error)) from error
+    return Store(blobs, Catalog(url), folder, place.text)
 
 
 __all__ = ["Store", "open_store", "digest_of", "decode", "encode", "INLINE_BYTES"]

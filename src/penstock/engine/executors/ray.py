@@ -50,7 +50,7 @@ class RayExecutor:
         self.finished: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
         self._ray = _connected(address)
         self._store = store
-        shared = "://" in store.location
+        shared = store.shared
         client = address is not None and address.startswith("ray://")
         node = None if client else str(self._ray.get_runtime_context().get_node_id())
         self._home = self._ray.put(Home(store.location, node, shared, versions_here()))
