@@ -82,8 +82,8 @@ def losses_of(truth: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> npt.NDArr
 
     Examples
     --------
-    >>> losses_of(np.array([1.0, 0.0]), np.array([[0.5, 0.5], [1.0, 0.0]])).round(2).tolist()
-    [0.69, 0.0]
+    >>> losses_of(np.array([1.0, 0.0]), np.array([[0.5, 0.5], [0.75, 0.25]])).round(2).tolist()
+    [0.69, 0.29]
     """
     if predicted.ndim == 1:
         return np.asarray(np.abs(predicted - truth))

@@ -112,7 +112,7 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path):
         (["show", "20"], "there is no store"),
         (["serve", "nobody"], "there is no store"),
         (["init", "nothing.csv", "--target", "x"], "was not found"),
-        (["run", "p.py", "--store", "s3://bucket"], "only folders can be opened"),
+        (["run", "p.py", "--store", "s3://bucket"], "give a folder, or"),
     ],
 )
 def test_words_that_lead_nowhere(tmp_path, words, says):

@@ -37,6 +37,7 @@ COMMANDS = {
     "decisions": "upkeep",
     "approve": "upkeep",
     "reject": "upkeep",
+    "ui": "ui",
     "gc": "setup",
     "doctor": "setup",
     "completion": "setup",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -164,19 +163,3 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for number, row in enumerate(texts):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         click.echo(click.style(line, bold=True) if number == 0 else line)
-
-
-def seconds(value: float) -> str:
-    """Write a length of time for people.
-
-    Examples
-    --------
-    >>> seconds(0.0123), seconds(75)
-    ('12 ms', '75.0 s')
-    """
-    return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.1f} s"
-
-
-def moment(value: float | None) -> str:
-    """Write a moment for people, in local time."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value)) if value else "–"

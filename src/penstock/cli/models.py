@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import click
 
-from penstock.cli.common import (
-    echo_json,
-    existing_store,
-    json_option,
-    moment,
-    named_model,
-    store_option,
-    table,
-)
+from penstock.cli.common import echo_json, existing_store, json_option, named_model, store_option, table
 from penstock.errors import InputError
+from penstock.types.writing import moment
 
 
 @click.command()

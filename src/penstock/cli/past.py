@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 import msgspec
 
-from penstock.cli.common import echo_json, existing_store, json_option, moment, seconds, store_option, table
+from penstock.cli.common import echo_json, existing_store, json_option, store_option, table
+from penstock.types.writing import moment, seconds, size
 
 
 @click.command()
@@ -79,7 +80,7 @@ def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
     rows = [
         [
             item["stage"] or "", item["name"], item["status"], seconds(item["seconds"] or 0), seconds(item["cpu_seconds"] or 0),
-            _size(item["peak_bytes"]), _size(item["bytes_in"]), _size(item["bytes_out"]), (item["digest"] or "–")[:12], "; ".join(item["causes"]),
+            size(item["peak_bytes"]), size(item["bytes_in"]), size(item["bytes_out"]), (item["digest"] or "–")[:12], "; ".join(item["causes"]),
         ]
         for item in found.steps
     ]  # fmt: skip
@@ -96,12 +97,6 @@ def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
         click.echo(
             f"{metric} {value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g}); report {found.summary['report']}"
         )
-
-
-def _size(count: int | None) -> str:
-    if not count:
-        return "–"
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 @click.command()

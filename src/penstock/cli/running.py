@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from penstock.cli.common import echo_json, folder_of, json_option, load_pipeline, seconds, store_option
+from penstock.cli.common import echo_json, folder_of, json_option, load_pipeline, store_option
 from penstock.cli.settings import set_option, with_settings
 from penstock.engine.telling import listening
 from penstock.errors import InputError
 from penstock.store.store import open_store
+from penstock.types.writing import seconds
 
 
 @click.command()

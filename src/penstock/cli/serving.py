@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from penstock.cli.common import echo_json, existing_store, json_option, moment, named_model, store_option
+from penstock.cli.common import echo_json, existing_store, json_option, named_model, store_option
 from penstock.errors import InputError
+from penstock.types.writing import moment
 
 
 @click.command()

@@ -13,18 +13,10 @@ from typing import Any
 
 import click
 
-from penstock.cli.common import (
-    echo_json,
-    folder_of,
-    json_option,
-    load_pipeline,
-    moment,
-    named_model,
-    store_option,
-    table,
-)
+from penstock.cli.common import echo_json, folder_of, json_option, load_pipeline, named_model, store_option, table
 from penstock.errors import PenstockError
 from penstock.store.store import open_store
+from penstock.types.writing import moment
 
 
 @click.command()

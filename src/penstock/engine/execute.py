@@ -83,6 +83,8 @@ class Outcome:
         The user's part of the traceback.
     exit_code : int
         2 when the error is the user's input.
+    started : float or None
+        When it began, in seconds since 1970 by the clock of where it ran.
     """
 
     ref: Ref | None
@@ -94,12 +96,13 @@ class Outcome:
     error: str | None = None
     trace: str = ""
     exit_code: int = 1
+    started: float | None = None
 
 
 def execute(store: Store, task: Task) -> Outcome:
     """Run a task to its outcome; errors of the step are told in the outcome, not raised."""
     reset_peak()
-    started, cpu = time.perf_counter(), time.process_time()
+    began, started, cpu = time.time(), time.perf_counter(), time.process_time()
     log = io.StringIO()
     ref, error, trace, exit_code = None, None, "", 1
     with _captured(log), recalling(store):
@@ -128,6 +131,7 @@ def execute(store: Store, task: Task) -> Outcome:
         error=error,
         trace=trace,
         exit_code=exit_code,
+        started=began,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,9 +53,11 @@ class RunDiff:
     steps: list[str] = field(default_factory=list)
 
 
-def past_runs(store: Store, pipeline: str | None = None, limit: int = 20) -> list[PastRun]:
-    """Return the latest runs first, without their steps."""
-    question = sa.select(runs).order_by(runs.c.started.desc()).limit(limit)
+def past_runs(
+    store: Store, pipeline: str | None = None, limit: int = 20, *, offset: int = 0, where: Sequence[Any] = ()
+) -> list[PastRun]:
+    """Return the latest runs first, without their steps; `where` are conditions on the catalog's table of runs."""
+    question = sa.select(runs).order_by(runs.c.started.desc()).limit(limit).offset(offset).where(*where)
     if pipeline:
         question = question.where(runs.c.pipeline == pipeline)
     with store.catalog.read() as connection:

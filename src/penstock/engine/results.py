@@ -31,6 +31,8 @@ class StepResult:
         Of the artifact.
     causes : tuple of str
         Why it was stale.
+    started : float or None
+        When its first work began, in seconds since 1970; None when nothing ran.
     cpu_seconds, peak_bytes, bytes_in, bytes_out, log, error
         As measured; see :class:`~penstock.engine.execute.Outcome`.
     """
@@ -50,6 +52,7 @@ class StepResult:
     error: str | None = None
     trace: str = ""
     exit_code: int = 1
+    started: float | None = None
 
 
 @dataclass(frozen=True)

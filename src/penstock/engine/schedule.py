@@ -316,6 +316,7 @@ class Scheduler:
             error=errors[0].error if errors else None,
             trace=errors[0].trace if errors else "",
             exit_code=errors[0].exit_code if errors else 1,
+            started=min((item.started for item in outcomes if item.started is not None), default=None),
         )
 
     def _end_step(
@@ -372,6 +373,7 @@ class Scheduler:
                     "status": item.status,
                     "key": item.key or None,
                     "digest": item.digest,
+                    "started": item.started,
                     "seconds": item.seconds,
                     "cpu_seconds": item.cpu_seconds,
                     "peak_bytes": item.peak_bytes,

@@ -17,10 +17,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The revision of the schema below; earlier ones are brought here by ``store/migrations``."""
 
-KNOWN_REVISIONS = ("0001", "0002", "0003")
+KNOWN_REVISIONS = ("0001", "0002", "0003", "0004")
 
 metadata = MetaData(
     naming_convention={
@@ -59,6 +59,7 @@ steps = Table(
     Column("status", String(16), nullable=False),
     Column("key", String(64), index=True),
     Column("digest", String(64), index=True),
+    Column("started", Float, comment="null: nothing ran"),
     Column("seconds", Float),
     Column("cpu_seconds", Float),
     Column("peak_bytes", BigInteger),
