@@ -15,6 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
 from playwright import sync_api
+from tests.conftest import customers, make_pipeline
 
 import penstock as ps
 from penstock.cli import cli
@@ -22,7 +23,6 @@ from penstock.engine import Graph, run_graph
 from penstock.monitor.decisions import decide, decisions_of, end
 from penstock.store.store import open_store
 from penstock.ui import access
-from tests.conftest import customers, make_pipeline
 
 SECRETS = {access.DECIDER: "of-who-decides-0123456789", access.LOOKER: "of-who-looks-0123456789"}
 

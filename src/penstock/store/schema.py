@@ -47,6 +47,7 @@ runs = Table(
     Column("seed", BigInteger, nullable=False),
     Column("file", Text),
     Column("summary", Text, comment="JSON: metrics, gate, model, report"),
+    Index("ix_runs_pipeline_started", "pipeline", "started"),
 )
 
 steps = Table(

@@ -303,6 +303,6 @@ def _templates() -> jinja2.Environment:
         "data_url": lambda data: "data:image/png;base64," + base64.b64encode(data).decode(),
     }  # fmt: skip
     made.globals |= {
-        "graph": drawings.graph, "bar": drawings.bar, "sparkline": drawings.sparkline, "deciding": questions.deciding,
+        "graph": drawings.graph, "bar": drawings.bar, "sparkline": drawings.sparkline,
     }  # fmt: skip
     return made

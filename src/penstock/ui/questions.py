@@ -77,12 +77,11 @@ def pipelines(store: Store) -> list[Health]:
         champions = {row.pipeline: row.version for row in pointed}
     found = []
     for name, count, _ in counted:
-        some = past_runs(store, name, _TREND)
         said = decisions_of(store, name)
         sign = next((item for item in said if item.what in ("alarm", "calm")), None)
         found.append(
             Health(
-                name, count, some[0], [value for run in reversed(some) if (value := deciding(run)) is not None],
+                name, count, past_runs(store, name, 1)[0], _trend(store, name),
                 champions.get(name), sign if sign is not None and sign.what == "alarm" else None,
                 sum(item.status == "asked" for item in said),
             )
@@ -90,10 +89,13 @@ def pipelines(store: Store) -> list[Health]:
     return found
 
 
-def deciding(run: PastRun) -> float | None:
-    """Return the value of the metric that decided, of a run that has one."""
-    metric = run.summary.get("metric")
-    return None if metric is None else float(run.summary["metrics"][metric]["value"])
+def _trend(store: Store, name: str) -> list[float]:
+    """Return the deciding metric of the latest runs; of their rows the summary alone is read, which is small."""
+    question = sa.select(runs.c.summary).where(runs.c.pipeline == name).order_by(runs.c.started.desc()).limit(_TREND)
+    with store.catalog.read() as connection:
+        texts = connection.execute(question).scalars().all()
+    found = [json.loads(text) for text in texts if text]
+    return [float(item["metrics"][item["metric"]]["value"]) for item in reversed(found) if item.get("metric")]
 
 
 def runs_page(
