@@ -20,6 +20,7 @@ from penstock.monitor.compare import ColumnDrift, compare_profiles, profiled_as
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile, column_profile
 from penstock.monitor.report import drift_report
+from penstock.types.showing import shown_page
 
 _BLOCK_BYTES = 256 * 1024 * 1024
 _TOLD_APART = 5_000
@@ -88,11 +89,7 @@ class Comparison:
         )
 
     def _repr_html_(self) -> str:
-        return f'<iframe srcdoc="{_escaped(self.report())}" style="width:100%;height:640px;border:0"></iframe>'
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;")
+        return shown_page(self.report(), f"{self.status}: {self.rows[1]:,} rows against {self.rows[0]:,}")
 
 
 def compare(

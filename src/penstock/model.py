@@ -30,6 +30,7 @@ from penstock.store.formats import Bundle
 from penstock.train.learners import Predictor, read_predictor
 from penstock.types.convert import convert
 from penstock.types.labels import label_name
+from penstock.types.showing import shown_table
 from penstock.types.table import Table
 
 Array = npt.NDArray[Any]
@@ -83,6 +84,16 @@ class Model:
     def task(self) -> str:
         """``binary``, ``multiclass`` or ``regression``."""
         return self.labels.task
+
+    def __repr__(self) -> str:
+        return (
+            f"<Model {self.name} v{self.version}: {self.task}, {len(self.inputs)} columns, digest {self.digest[:12]}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [[item.name, item.type, "yes" if item.required else "no"] for item in self.inputs]
+        line = f"predicts {self.labels.column}, {self.task}; digest {self.digest[:12]}"
+        return shown_table(f"{self.name} v{self.version}", [line], ["column", "type", "required"], rows)
 
     @property
     def inputs(self) -> list[InputColumn]:

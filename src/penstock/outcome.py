@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock.deploy.registry import ModelVersion, Registry
-from penstock.engine.results import RunResult, StepResult
+from penstock.engine.results import STEP_HEADERS, RunResult, StepResult, step_rows
 from penstock.engine.run import run_graph, set_summary
 from penstock.evaluate.gates import Verdict
 from penstock.evaluate.measure import Evaluation, Interval
 from penstock.store.store import Store, open_store
 from penstock.types.convert import convert
+from penstock.types.showing import shown_page, shown_table
 
 if TYPE_CHECKING:
     from penstock.model import Model
@@ -65,6 +66,22 @@ class PipelineRun:
         """Return the artifact of a step."""
         assert self.result is not None
         return self.result[name]
+
+    def _repr_html_(self) -> str:
+        title = f"{self.pipeline} {self.run}: {self.status}"
+        if self.metric is None:
+            return shown_table(title, [], STEP_HEADERS, step_rows(self.steps))
+        kept = f"model {self.model.name} v{self.model.version}" if self.model else "no model kept"
+        ran = sum(item.status == "ran" for item in self.steps)
+        lines = [f"{kept}; {ran} steps ran, {len(self.steps) - ran} cached"]
+        if self.gate is not None:
+            lines.append(f"gate {'passed' if self.gate.passed else 'said no'}: " + "; ".join(self.gate.reasons))
+        rows = [
+            [name, f"{item.value:.4g}", f"{item.low:.4g} to {item.high:.4g}", f"{self.baseline[name]:.4g}" if name in self.baseline else ""]
+            for name, item in self.metrics.items()
+        ]  # fmt: skip
+        shown = shown_table(title, lines, ["metric on test rows", "value", "95 % interval", "baseline"], rows)
+        return shown if self.result is None else shown + shown_page(self["report"].decode(), "report")
 
     def raise_for_status(self) -> None:
         """Raise the first failure, if there is one."""

@@ -32,6 +32,7 @@ from penstock.outcome import load
 from penstock.store.schema import alerts
 from penstock.store.store import Store
 from penstock.traffic import losses_of, losses_since
+from penstock.types.showing import shown_table
 
 _LEAST_LABELS = 30
 _CONCEPT_SECONDS, _CONCEPT_LABELS = 30 * 86_400.0, 50_000
@@ -119,6 +120,17 @@ class Monitoring:
         """Whether labels show that answers are worse than at training."""
         decayed = self.performance is not None and self.performance.decayed
         return decayed or (self.concept is not None and self.concept.drifted)
+
+    def _repr_html_(self) -> str:
+        lines = [f"{self.window.rows:,} rows, {self.window.first or '–'} to {self.window.last or '–'}"]
+        if self.performance is not None:
+            p = self.performance
+            lines.append(f"{p.metric} {p.value:.4g} ({p.low:.4g} to {p.high:.4g}), at training {p.reference:.4g}")
+        rows = [
+            [c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", f"{c.p_value:.2g}", c.text] for c in self.columns
+        ]
+        headers = ["column", "drifted", "effect", "p-value", "what"]
+        return shown_table(f"{self.model} v{self.version}: {self.status}", lines, headers, rows)
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``penstock monitor --json`` prints."""

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from penstock.cli.common import echo_json, existing_store, json_option, store_option, table
+from penstock.errors import InputError
 from penstock.types.writing import moment, seconds, size
 
 
@@ -100,24 +101,40 @@ def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("one", metavar="RUN")
-@click.argument("other", metavar="RUN")
+@click.argument("asked", metavar="[RUN] [RUN]", nargs=-1)
+@click.option(
+    "--base",
+    metavar="REF",
+    help="Instead of the first RUN: the latest run of this branch's newest commit that has one.",
+)
+@click.option(
+    "--format", "style", default="text", show_default=True, type=click.Choice(["text", "markdown"]),
+    help="markdown: for the comment of a pull request.",
+)  # fmt: skip
 @store_option
 @json_option
-def diff(one: str, other: str, store: str | None, as_json: bool) -> None:
-    """Say what changed from one run to another: code, parameters, data, environment, metrics.
+def diff(asked: tuple[str, ...], base: str | None, style: str, store: str | None, as_json: bool) -> None:
+    """Say what changed from one run to another (else the latest): code, parameters, data, environment, metrics.
 
     \b
-    Example:  penstock diff latest~1 latest
+    Example:  penstock diff latest~1
+              penstock diff --base main --format markdown > comment.md
     """
-    from penstock.changes import moved_columns
-    from penstock.engine.history import diff_runs
+    if len(asked) > (2 if base is None else 1) or (base is None and not asked):
+        raise InputError("give one or two runs, or --base REF and at most one")
+    from penstock.changes import as_markdown, moved_columns, run_of_branch
+    from penstock.engine.history import diff_runs, past_run
 
     opened = existing_store(store)
+    *first, other = asked if len(asked) == 2 or (base is not None and asked) else (*asked, "latest")
+    one = first[0] if base is None else run_of_branch(opened, base, past_run(opened, other).pipeline)
     found = diff_runs(opened, one, other)
     found.data.extend(moved_columns(opened, one, other))
     if as_json:
         echo_json(msgspec.to_builtins(found))
+        return
+    if style == "markdown":
+        click.echo(as_markdown(past_run(opened, found.one), past_run(opened, found.other), found), nl=False)
         return
     click.secho(f"{found.one} -> {found.other}", bold=True)
     empty = True

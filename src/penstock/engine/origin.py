@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import subprocess
 from pathlib import Path
 
 
-@functools.cache
 def git_state(file: str | None) -> dict[str, str | None]:
     """Return the commit and the uncommitted changes of the pipeline's repository, if it lies in one."""
     folder = Path(file).resolve().parent if file else Path.cwd()

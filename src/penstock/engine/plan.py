@@ -15,6 +15,7 @@ from penstock.engine.graph import Graph
 from penstock.engine.memory import find_artifacts, is_there, latest_artifacts, previous_parts, source_text
 from penstock.engine.step import Ref, Step
 from penstock.store.store import Store
+from penstock.types.showing import shown_table
 
 _NAMED_PARTITIONS = 1000
 
@@ -63,6 +64,11 @@ class Plan:
     def stale(self) -> tuple[PlannedStep, ...]:
         """The steps that would run."""
         return tuple(item for item in self.steps if item.status == "stale")
+
+    def _repr_html_(self) -> str:
+        rows = [[item.stage or "", item.name, item.status, "; ".join(item.causes)] for item in self.steps]
+        line = f"{len(self.stale)} of {len(self.steps)} steps would run"
+        return shown_table(f"plan of {self.pipeline}", [line], ["stage", "step", "status", "why"], rows)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from penstock.engine.execute import load
 from penstock.engine.step import Ref
 from penstock.errors import CancelledError, InputError, StepError
 from penstock.store.store import Store
+from penstock.types.showing import shown_table
 
 StepStatus = Literal["ran", "cached", "failed", "skipped"]
 RunStatus = Literal["succeeded", "failed", "cancelled"]
@@ -55,6 +56,14 @@ class StepResult:
     started: float | None = None
 
 
+STEP_HEADERS = ("stage", "step", "status", "seconds", "why")
+
+
+def step_rows(steps: Sequence[StepResult]) -> list[list[object]]:
+    """Return steps as the rows of a table under :data:`STEP_HEADERS`."""
+    return [[item.stage or "", item.name, item.status, f"{item.seconds:.3f}", "; ".join(item.causes)] for item in steps]
+
+
 @dataclass(frozen=True)
 class RunResult:
     """What a run did; its values can be read back.
@@ -85,6 +94,10 @@ class RunResult:
         if name not in self.refs:
             raise InputError(f"run {self.run} has no result of {name!r}; it has {', '.join(self.refs) or 'none'}")
         return load(self.store, self.refs[name], self.types.get(name))
+
+    def _repr_html_(self) -> str:
+        lines = [f"{item.name}: {item.error}" for item in self.steps if item.error]
+        return shown_table(f"{self.pipeline} {self.run}: {self.status}", lines, STEP_HEADERS, step_rows(self.steps))
 
     def step(self, name: str) -> StepResult:
         """Return what became of one step."""
