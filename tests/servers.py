@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 MARIADB = ("/usr/sbin/mariadbd", "/usr/bin/mariadb-install-db")
@@ -109,3 +112,24 @@ def s3() -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def pages(store, **environment):
+    """Serve the pages of a store as a person does, and give a client."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "penstock", "ui", "--port", "0", "--json", "--store", str(store)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
+    )  # fmt: skip
+    try:
+        text = ""
+        while not text.rstrip().endswith("}"):
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            text += line
+        with httpx.Client(base_url=json.loads(text)["url"], timeout=20) as client:
+            yield client
+    finally:
+        process.terminate()
+        _, told = process.communicate(timeout=20)
+    assert "error" not in told, told

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 from tests.conftest import customers
-from tests.servers import postgresql, s3
+from tests.servers import pages, postgresql, s3
 
 import penstock as ps
 from penstock.engine.cleanup import clean
@@ -200,3 +200,15 @@ def test_a_model_is_copied_from_a_laptop_to_the_team_and_answers_there_alike(tea
     assert artifact_of(there, run, "snapshot") is not None
     for store in (here, there):
         store.close()
+    with pages(location) as client:
+        for path in (
+            "/",
+            f"/runs/{told['run']}",
+            f"/runs/{told['run']}/steps/featured",
+            "/models/customers",
+            "/search?q=train",
+        ):
+            found = client.get(path)
+            assert found.status_code == 200, path
+            assert "customers" in found.text
+            assert "tops3cret" not in found.text

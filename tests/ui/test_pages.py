@@ -1,21 +1,18 @@
 """The pages, over a real catalog, by HTTP and in a browser: what they show, who may look, who may decide."""
 
 import contextlib
-import json
 import re
-import subprocess
-import sys
 import threading
 import time
 import types
 import urllib.parse
 
-import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
 from playwright import sync_api
 from tests.conftest import customers, make_pipeline
+from tests.servers import pages
 
 import penstock as ps
 from penstock.cli import cli
@@ -25,27 +22,6 @@ from penstock.store.store import open_store
 from penstock.ui import access
 
 SECRETS = {access.DECIDER: "of-who-decides-0123456789", access.LOOKER: "of-who-looks-0123456789"}
-
-
-@contextlib.contextmanager
-def pages(store, **environment):
-    """Serve the pages of a store as a person does, and give a client."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "penstock", "ui", "--port", "0", "--json", "--store", str(store)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"PATH": "/usr/bin", **environment},
-    )  # fmt: skip
-    try:
-        text = ""
-        while not text.rstrip().endswith("}"):
-            line = process.stdout.readline()
-            assert line, process.stderr.read()
-            text += line
-        with httpx.Client(base_url=json.loads(text)["url"], timeout=20) as client:
-            yield client
-    finally:
-        process.terminate()
-        _, told = process.communicate(timeout=20)
-    assert "error" not in told, told
 
 
 @contextlib.contextmanager

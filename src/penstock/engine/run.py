@@ -85,7 +85,7 @@ def run_graph(
 
 def _check_resources(graph: Graph, pool: Executor) -> None:
     for step in graph.steps.values():
-        if step.memory > pool.memory:
+        if step.memory and step.memory > pool.memory:
             raise InputError(
                 f"{step.location}: step {step.name} asks for {step.memory / 1e9:.1f} GB of memory; "
                 f"there are {pool.memory / 1e9:.1f} GB"

@@ -16,16 +16,22 @@ class Executor(Protocol):
 
     Attributes
     ----------
-    cpus, memory : float
-        What running tasks may ask for together: cores, and bytes.
+    finished : queue
+        Numbers of tasks with what came of them.
     largest : float
         So many cores one task can have.
     """
 
     finished: queue.SimpleQueue[tuple[int, Outcome]]
-    cpus: float
-    memory: float
     largest: float
+
+    @property
+    def cpus(self) -> float:
+        """What running tasks may ask for together, in cores."""
+
+    @property
+    def memory(self) -> float:
+        """What running tasks may ask for together, in bytes."""
 
     def submit(self, number: int, task: Task) -> None:
         """Begin a task; its outcome arrives on `finished` with the same number."""
@@ -49,7 +55,7 @@ def make_executor(name: str, store: Store, workers: int | None = None) -> Execut
     Raises
     ------
     InputError
-        For another name, or when Ray cannot be reached.
+        For another name, or when Ray is not installed.
     """
     if name == "ray" or name.startswith("ray://"):
         from penstock.engine.executors.ray import RayExecutor

@@ -8,11 +8,14 @@ again elsewhere.
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import logging
 import math
 import os
 import queue
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 from penstock.engine.execute import Outcome, Task
@@ -25,6 +28,23 @@ _DEATHS = 3
 """So often a task is begun again after its worker or node died."""
 _AHEAD = 2.0
 """So much more than the cluster has room for is handed to Ray, lest a core waits for this process."""
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """A cluster that was joined: its room, twice what it has lest it waits for us, and the function that runs there.
+
+    `once` ends its process afterwards: a task that was left at its limit may still be at work in it.
+    """
+
+    ray: Any
+    home: Any
+    cpus: float
+    memory: float
+    node_cpus: float
+    client: bool
+    plain: Any
+    once: Any
 
 
 class RayExecutor:
@@ -43,42 +63,60 @@ class RayExecutor:
     Raises
     ------
     InputError
-        When Ray is not installed, or nothing answers at the address.
+        When Ray is not installed; later, when nothing answers at the address.
     """
 
     def __init__(self, store: Store, workers: int | None = None, address: str | None = None) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise InputError("running on Ray needs the package ray; install it with: pip install 'penstock[ray]'")
         self.finished: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
-        self._ray = _connected(address)
-        self._store = store
-        shared = store.shared
-        client = address is not None and address.startswith("ray://")
-        node = None if client else str(self._ray.get_runtime_context().get_node_id())
-        self._home = self._ray.put(Home(store.location, node, shared, versions_here()))
-        self._ships = not shared
-        self._everywhere = client
-        there = self._ray.cluster_resources()
-        self.cpus = float(workers or max(1.0, there.get("CPU", 1.0)) * _AHEAD)
-        self.memory = float(there.get("memory", 0.0)) * _AHEAD
         self.largest = math.inf
-        alive = [float(item["Resources"].get("CPU", 0.0)) for item in self._ray.nodes() if item["Alive"]]
-        self._node_cpus = max(alive, default=1.0)  # who asks for more is given the largest node
-        self._plain = self._ray.remote(_run)
-        # A task that was left at its limit may still be at work in its process, which therefore ends.
-        self._once = self._ray.remote(max_calls=1)(_run)
+        self._store, self._workers, self._address = store, workers, address
         self._sent: dict[str, Any] = {}
         self._running: dict[int, Any] = {}
         self._arrived: queue.SimpleQueue[tuple[int, Task] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._collect, name="penstock-ray", daemon=True)
+
+    @functools.cached_property
+    def _cluster(self) -> _Cluster:
+        """Joined when the first task is to run: a run in which nothing changed does not wait for it."""
+        ray = _connected(self._address)
+        client = self._address is not None and self._address.startswith("ray://")
+        node = None if client else str(ray.get_runtime_context().get_node_id())
+        there = ray.cluster_resources()
+        alive = [float(item["Resources"].get("CPU", 0.0)) for item in ray.nodes() if item["Alive"]]
         self._thread.start()
+        return _Cluster(
+            ray,
+            ray.put(Home(self._store.location, node, self._store.shared, versions_here())),
+            float(self._workers or max(1.0, there.get("CPU", 1.0)) * _AHEAD),
+            float(there.get("memory", 0.0)) * _AHEAD,
+            max(alive, default=1.0),
+            client,
+            ray.remote(_run),
+            ray.remote(max_calls=1)(_run),
+        )
+
+    @property
+    def cpus(self) -> float:
+        """What running tasks may ask for together, in cores."""
+        return self._cluster.cpus
+
+    @property
+    def memory(self) -> float:
+        """What running tasks may ask for together, in bytes."""
+        return self._cluster.memory
 
     def submit(self, number: int, task: Task) -> None:
         """Begin a task."""
-        options = {"num_cpus": min(task.cpus, self._node_cpus), "max_retries": _DEATHS, "name": task.name}
+        cluster = self._cluster
+        # Who asks for more than any node has is given the largest.
+        options = {"num_cpus": min(task.cpus, cluster.node_cpus), "max_retries": _DEATHS, "name": task.name}
         if task.memory:
             options["memory"] = task.memory
-        remote = self._plain if task.timeout is None else self._once
+        remote = cluster.plain if task.timeout is None else cluster.once
         try:
-            self._running[number] = remote.options(**options).remote(packed(task), self._home, self._inputs(task))
+            self._running[number] = remote.options(**options).remote(packed(task), cluster.home, self._inputs(task))
         except PenstockError as problem:  # an input is lost
             self.finished.put((number, Outcome(None, error=str(problem), exit_code=problem.exit_code)))
             return
@@ -86,17 +124,21 @@ class RayExecutor:
 
     def close(self, *, cancel: bool = False) -> None:
         """Leave the cluster; with `cancel`, what runs there is ended."""
+        if "_cluster" not in vars(self):
+            return
+        ray = self._cluster.ray
         if cancel:
             for running in list(self._running.values()):
-                self._ray.cancel(running, force=True)
+                ray.cancel(running, force=True)
         self._arrived.put(None)
         self._thread.join(5.0)
         self._sent.clear()
-        self._ray.shutdown()
+        ray.shutdown()
 
     def _inputs(self, task: Task) -> dict[str, Any]:
         """Put into the object store what a worker elsewhere would need; once, however many tasks need it."""
-        if not self._ships or not (self._everywhere or sum(node["Alive"] for node in self._ray.nodes()) > 1):
+        ray = self._cluster.ray
+        if self._store.shared or not (self._cluster.client or sum(node["Alive"] for node in ray.nodes()) > 1):
             return {}
         found = {}
         for whole in task.inputs.values():
@@ -105,7 +147,7 @@ class RayExecutor:
                     data = packed_input(self._store, ref)
                     if data is None:
                         continue
-                    self._sent[ref.digest] = self._ray.put(data)
+                    self._sent[ref.digest] = ray.put(data)
                 found[ref.digest] = self._sent[ref.digest]
         return found
 
@@ -116,7 +158,7 @@ class RayExecutor:
 
     def _outcome(self, running: Any, task: Task) -> Outcome:
         try:
-            outcome, made = self._ray.get(running)
+            outcome, made = self._cluster.ray.get(running)
             for data in made.values():
                 self._store.blobs.write(data)
             return with_lines(outcome, task)
@@ -149,12 +191,8 @@ def _connected(address: str | None) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # what is held back is printed in the end, among our answer
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "running on Ray needs the package ray; install it with: pip install 'penstock[ray]'"
-        ) from error
+    import ray
+
     # Without an address Ray looks for one that was started here once, and may be dead by now.
     named = address or os.environ.get("RAY_ADDRESS")
     try:
