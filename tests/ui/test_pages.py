@@ -129,6 +129,7 @@ def test_pages_are_fit_for_keyboards_readers_and_phones(team, look):
     paths = [
         "/", "/runs", f"/runs/{second.run}", f"/runs/{second.run}/steps/prepared", "/compare", "/models/customers",
         "/models/customers/features", "/models/customers/traffic", "/models/customers/monitoring", "/search?q=customers",
+        "/models/customers/try",
     ]  # fmt: skip
     with pages(place) as client, browser() as open_page:
         page = open_page(**look)
@@ -153,6 +154,28 @@ def test_a_person_approves_in_the_browser_what_the_watcher_asked(team):
     assert made.status == "approved"
     assert "the new prices are meant" in made.why
     end(store, asked.id, "asked", "v2 is better")
+
+
+def test_a_model_is_asked_by_hand(team):
+    place, store, _, second, _, _ = team
+    with pages(place) as client, browser() as open_page:
+        page = open_page()
+        page.goto(str(client.base_url.join("/models/customers/try")))
+        page.fill("input[name='c.paid']", "12.5")
+        page.click("button:has-text('Answer')")
+        page.wait_for_selector(".said")
+        said = page.inner_text(".said")
+        asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(page.url).query))
+        page.fill("input[name='c.paid']", "<b>much</b>")
+        page.click("button:has-text('Answer')")
+        page.wait_for_selector("[role=alert]")
+        assert "paid" in page.inner_text("[role=alert]")
+    model = ps.load("customers", store=store)
+    row = {**model.typical_row(), "paid": 12.5}
+    expected = model.answer([row])[0]
+    assert asked["c.paid"] == "12.5"
+    assert said.startswith(str(expected.prediction))
+    assert all(f"{name} {100 * share:.4g} %" in said for name, share in expected.probabilities.items())
 
 
 def test_other_sites_and_forged_forms_decide_nothing(team):

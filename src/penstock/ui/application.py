@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from penstock import catalogue, watch
+from penstock import catalogue, outcome, watch
 from penstock.changes import moved_columns
 from penstock.deploy import rollout
 from penstock.deploy.notices import tell
@@ -33,7 +33,7 @@ from penstock.store.schema import alerts
 from penstock.store.store import Store
 from penstock.traffic import traffic_of
 from penstock.types.writing import moment, seconds, size
-from penstock.ui import drawings, questions
+from penstock.ui import drawings, questions, trying
 from penstock.ui.access import COOKIE, Access
 from penstock.ui.previews import preview
 from penstock.version import __version__
@@ -155,6 +155,12 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
             rung = connection.execute(question).all()
         return page(request, "monitoring.html", name=name, decisions=decisions_of(store, name)[:200], alerts=rung)
 
+    def attempt(request: Request) -> Response:
+        name = request.path_params["name"]
+        model = outcome.load(name, "champion", store)
+        tried = trying.answered(model, dict(request.query_params))
+        return page(request, "try.html", name=name, model=model, tried=tried)
+
     def document(request: Request) -> Response:
         name, what = request.path_params["name"], request.path_params["what"]
         version = request.path_params["version"]
@@ -259,7 +265,7 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
     shown: list[tuple[str, Any]] = [
         ("/", home), ("/runs", run_list), ("/runs/{run}", run), ("/runs/{run}/live", live), ("/runs/{run}/steps/{step:path}", step), ("/compare", compare),
         ("/search", search), ("/models/{name}", model), ("/models/{name}/features", features), ("/models/{name}/traffic", traffic),
-        ("/models/{name}/monitoring", monitoring), ("/models/{name}/versions/{version}/{what:str}", document),
+        ("/models/{name}/monitoring", monitoring), ("/models/{name}/try", attempt), ("/models/{name}/versions/{version}/{what:str}", document),
     ]  # fmt: skip
     changes: list[tuple[str, Any]] = [
         ("/models/{name}/decisions/{number:int}/{status}", decided), ("/models/{name}/drift", look),
