@@ -56,9 +56,9 @@ def _value(column: InputColumn, text: str) -> Any:
     text = text.strip()
     if not text:
         return None
-    if column.type == "boolean" and text in ("true", "false"):
+    if "boolean" in (column.type, column.reads) and text in ("true", "false"):
         return text == "true"
-    if column.type in ("integer", "number"):
+    if column.type in ("integer", "number") or column.reads == "number":
         for kind in (int, float):
             try:
                 return kind(text)
