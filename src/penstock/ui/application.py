@@ -7,7 +7,6 @@ import json
 import secrets
 import time
 import urllib.parse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from penstock.engine.history import artifact_of, diff_runs, past_run, past_runs
 from penstock.engine.memory import find_artifacts
 from penstock.errors import InputError, PenstockError
 from penstock.monitor.decisions import answer, decisions_of
-from penstock.store.schema import alerts
+from penstock.store.schema import alerts, runs
 from penstock.store.store import Store
 from penstock.traffic import traffic_of
 from penstock.types.writing import moment, seconds, size
@@ -45,8 +44,6 @@ _HEADERS = {
 }  # fmt: skip
 _DOCUMENT = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'none'"
 """Policy of a report: a document of our own without scripts, opened where it can reach nothing."""
-
-Page = Callable[[Request], Response]
 
 
 def application(store: Store, access: Access, *, secure: bool = False) -> Starlette:
@@ -99,7 +96,7 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
         found = past_run(store, request.path_params["run"])
         drawn = questions.graph_of(store, found)
         ended = found.finished or time.time()
-        before = [item for item in past_runs(store, found.pipeline, 30) if item.started < found.started]
+        before = past_runs(store, found.pipeline, 1, where=[runs.c.started < found.started])
         return page(request, template, run=found, drawn=drawn, ended=ended, before=before[0] if before else None)
 
     def live(request: Request) -> Response:
