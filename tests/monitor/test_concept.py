@@ -63,3 +63,13 @@ def test_what_is_said_does_not_depend_on_how_often_one_looks(losses, cut):
     one, other = LossWatch([0.0, 1.0, 2.0]), LossWatch([0.0, 1.0, 2.0])
     other.tell(losses[:cut])
     assert one.tell(losses) == other.tell(losses[cut:])
+
+
+def test_answers_that_are_less_sure_and_more_often_right_are_no_drift():
+    random = np.random.default_rng(0)
+    # At training sure, and wrong one time in four; now less sure, and wrong one time in ten.
+    before = np.where(random.random(2000) < 0.25, 3.0, 0.02) * random.uniform(0.9, 1.1, 2000)
+    now = np.where(random.random(2000) < 0.10, 2.0, 0.10) * random.uniform(0.9, 1.1, 2000)
+    found = LossWatch(before).tell(now)
+    assert found.effect > 0.1
+    assert not found.drifted

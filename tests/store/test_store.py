@@ -165,12 +165,12 @@ def test_the_environment_says_where_the_store_is(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_loses_nothing_and_says_what_to_do(done, tmp_path):
-    """A file system of 400 kB, really full; needs the right to mount one."""
+    """A file system of 600 kB, really full; needs the right to mount one."""
     folder, _, _, _ = done
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(small)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(small)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")

@@ -7,7 +7,8 @@ ranks are uniform, and who bets that they are high does not get rich: by Ville's
 with a chance of 1 % at most, however long one watches. A change may come late, when the first gambler is poor; so a new
 one begins every :data:`BLOCK` answers, with a share of the capital that falls as 1 / (k (k + 1)), as in the e-detectors
 of Shin, Ramdas and Rinaldo (2022, arXiv:2203.03532). Alone, a capital says that there is a change, not that it matters:
-a change counts when the loss since it began also stands that much higher.
+a change counts when the loss since it began also stands that much higher, by rank and on average: a model may be
+wrong more rarely and yet less sure of what it has right, which lifts ranks and is no harm.
 """
 
 from __future__ import annotations
@@ -122,8 +123,10 @@ class LossWatch:
     def _found(self) -> Concept:
         if self._most < 1.0 / self._level:
             return Concept(len(self._seen), self._most, 0.0, None, False)
-        effect = _cliff(self._seen[self._since :], self._reference)
-        return Concept(len(self._seen), self._most, effect, self._since, effect >= self._effect)
+        since = self._seen[self._since :]
+        effect = _cliff(since, self._reference)
+        harm = effect >= self._effect and float(np.mean(since)) > float(np.mean(self._reference))
+        return Concept(len(self._seen), self._most, effect, self._since, harm)
 
 
 def _cliff(losses: Sequence[float], reference: Sequence[float]) -> float:
