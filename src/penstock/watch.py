@@ -36,7 +36,7 @@ from penstock.types.showing import shown_table
 
 _LEAST_LABELS = 30
 _CONCEPT_SECONDS, _CONCEPT_LABELS = 30 * 86_400.0, 50_000
-"""Losses are watched since the version was made, but for those longer ago than this, or before the latest so many."""
+"""Losses are watched since the version became champion, but for those longer ago than this, or before the latest so many."""
 
 
 @dataclass(frozen=True)
@@ -185,8 +185,14 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
 
 
 def _concept(store: Store, name: str, version: ModelVersion, how: Drift) -> Concept | None:
-    """Watch the losses of a version's answers, from its first on, against those of the rows it was judged on."""
-    begun = max(version.created, time.time() - _CONCEPT_SECONDS)
+    """Watch the losses of a champion's answers against those of the rows it was judged on.
+
+    A version that answers again, after a rollback, is watched anew: a person decided so, knowing what was seen before.
+    """
+    took = (
+        item.at for item in Registry(store, name).history() if (item.alias, item.version) == (CHAMPION, version.version)
+    )
+    begun = max(next(took, version.created), time.time() - _CONCEPT_SECONDS)
     known = losses_since(store, name, begun).get(version.version, [])[-_CONCEPT_LABELS:]
     if len(known) < _LEAST_LABELS:
         return None

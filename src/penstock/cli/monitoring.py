@@ -71,7 +71,7 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
         click.echo("no metric yet: send labels by POST /feedback")
     if found.concept is not None:
         told = concept_in_words(found.concept) if found.concept.drifted else "losses are as at training"
-        click.echo(f"{told} ({found.concept.labels:,} labels since it was made)")
+        click.echo(f"{told} ({found.concept.labels:,} labels since it became champion)")
     if found.estimate is not None:
         click.echo(f"by its probabilities alone the metric should be {found.estimate:.4g}, if they are calibrated")
     for column, moved in found.bearing.items():
