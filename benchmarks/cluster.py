@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.clusters import cluster
 
-PARTS, ROUNDS = 40, 3
+PARTS, ROUNDS = 24, 2
 
 WORK = '''
 import polars as pl
@@ -92,7 +92,7 @@ def main():
             pl.DataFrame({"x": pl.int_range(200_000, eager=True).shuffle(seed=number) * 1.5}).write_parquet(
                 folder / "data" / f"{number:03}.parquet"
             )
-        for repeat in (0, 20):
+        for repeat in (0, 300):
             (folder / "work.py").write_text(WORK.replace("REPEAT", str(repeat)))
             for nodes in (2, 1) if repeat else (2,):
                 if nodes == 1:
