@@ -281,6 +281,9 @@ def test_an_empty_store_says_how_to_begin(tmp_path):
     with pages(tmp_path / "s") as client:
         assert "penstock run PIPELINE" in client.get("/").text
         assert "There are none." in client.get("/runs?page=9").text
+        for odd in ("9" * 30, "²", "-1", "x"):
+            assert client.get("/runs", params={"page": odd}).status_code == 200
+            assert client.get(f"/models/none/versions/{odd}/report").status_code == 404
         assert client.get("/compare").status_code == 404
         assert "Nothing." in client.get("/search", params={"q": "%_'\"<x>"}).text
 

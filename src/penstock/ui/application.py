@@ -78,7 +78,8 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
 
     def run_list(request: Request) -> Response:
         asked = request.query_params
-        number = int(asked.get("page", "1")) if asked.get("page", "1").isdigit() else 1
+        text = asked.get("page", "1")
+        number = int(text) if text.isdecimal() and len(text) < 10 else 1
         pipeline, status = asked.get("pipeline") or None, asked.get("status") or None
         found, more = questions.runs_page(store, pipeline, status, max(number, 1))
         return page(
@@ -161,7 +162,7 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
     def document(request: Request) -> Response:
         name, what = request.path_params["name"], request.path_params["what"]
         version = request.path_params["version"]
-        found = Registry(store, name).version(int(version) if version.isdigit() else version)
+        found = Registry(store, name).version(int(version) if version.isdecimal() and len(version) < 10 else version)
         ref = artifact_of(store, past_run(store, found.run), what)
         if ref is None:
             raise InputError(f"the {what} of {name} v{found.version} is no longer in the store")

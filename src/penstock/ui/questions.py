@@ -102,12 +102,8 @@ def runs_page(
     store: Store, pipeline: str | None = None, status: str | None = None, page: int = 1
 ) -> tuple[list[PastRun], bool]:
     """Return one page of runs, the latest first, and whether older ones follow."""
-    where = []
-    if pipeline:
-        where.append(runs.c.pipeline == pipeline)
-    if status:
-        where.append(runs.c.status == status)
-    found = past_runs(store, limit=PAGE + 1, offset=PAGE * (page - 1), where=where)
+    where = [runs.c.status == status] if status else []
+    found = past_runs(store, pipeline, PAGE + 1, offset=PAGE * (page - 1), where=where)
     return found[:PAGE], len(found) > PAGE
 
 
