@@ -23,8 +23,10 @@ class Cluster:
         self.mark = secrets.token_hex(3)
         self.names = (f"ps{self.mark}a", f"ps{self.mark}b")
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        self.environment = {**os.environ, **token, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ADDRESS": f"{HEAD}:{PORT}"}
-        del self.environment["RAY_ADDRESS"]
+        # A machine busy with other tests may need more than Ray's half minute to start a client's server.
+        patience = {"RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120"}
+        self.environment = {**os.environ, **token, **patience, "RAY_USAGE_STATS_ENABLED": "0"}
+        self.environment.pop("RAY_ADDRESS", None)
 
     def up(self):
         """Make the namespaces and start both nodes, with one core each."""

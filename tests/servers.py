@@ -115,21 +115,35 @@ def s3() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def pages(store, **environment):
-    """Serve the pages of a store as a person does, and give a client."""
+def announced(*words: object, **environment: str) -> Iterator[tuple[httpx.Client, subprocess.Popen]]:
+    """Start a server as a person does and read where it listens; yield a client and its process, ended in the end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "penstock", "ui", "--port", "0", "--json", "--store", str(store)],
+        [sys.executable, "-m", "penstock", *map(str, words), "--port", "0", "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
     )  # fmt: skip
     try:
         text = ""
-        while not text.rstrip().endswith("}"):
+        while not text.rstrip().endswith("\n}"):
             line = process.stdout.readline()
             assert line, process.stderr.read()
             text += line
         with httpx.Client(base_url=json.loads(text)["url"], timeout=20) as client:
-            yield client
+            yield client, process
     finally:
         process.terminate()
-        _, told = process.communicate(timeout=20)
-    assert "error" not in told, told
+        process.told = process.communicate(timeout=20)[1]
+
+
+@contextlib.contextmanager
+def serving(store: Path, *options: str, name: str = "customers") -> Iterator[tuple[httpx.Client, subprocess.Popen]]:
+    """Serve a model; yield a client and the process."""
+    with announced("serve", name, "--store", store, *options) as (client, process):
+        yield client, process
+
+
+@contextlib.contextmanager
+def pages(store: Path, **environment: str) -> Iterator[httpx.Client]:
+    """Serve the pages of a store; yield a client."""
+    with announced("ui", "--store", store, **environment) as (client, process):
+        yield client
+    assert "error" not in process.told, process.told

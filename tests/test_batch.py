@@ -159,7 +159,8 @@ def test_a_model_is_exported_and_runs_from_its_folder_alone(model, tmp_path):
 
 
 def test_a_prediction_is_traced_back_to_its_data(tmp_path):
-    from tests.test_serving import rows, serving
+    from tests.servers import serving
+    from tests.test_serving import rows
 
     customers().write_csv(tmp_path / "customers.csv")
     store = open_store(tmp_path / "s")

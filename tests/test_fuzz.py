@@ -11,7 +11,8 @@ import pytest
 
 from penstock.store.store import open_store
 from tests.conftest import customers, make_pipeline
-from tests.test_serving import rows, serving
+from tests.servers import serving
+from tests.test_serving import rows
 
 BODIES = int(os.environ.get("PENSTOCK_FUZZ_BODIES", "2000"))
 """How many malformed bodies; 100,000 before a release."""

@@ -18,35 +18,7 @@ from penstock.monitor.log import log_folder, read_log
 from penstock.store.store import open_store
 from penstock.watch import monitor
 from tests.conftest import customers, make_pipeline
-
-
-@contextlib.contextmanager
-def serving(store, *options, name="customers"):
-    command = [
-        sys.executable,
-        "-m",
-        "penstock",
-        "serve",
-        name,
-        "--port",
-        "0",
-        "--json",
-        "--store",
-        str(store),
-        *options,
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        text = ""
-        while not text.rstrip().endswith("}\n}"):
-            line = process.stdout.readline()
-            assert line, process.stderr.read()
-            text += line
-        with httpx.Client(base_url=json.loads(text)["url"], timeout=10) as client:
-            yield client, process
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
+from tests.servers import serving
 
 
 @pytest.fixture(scope="module")

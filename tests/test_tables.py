@@ -14,7 +14,7 @@ from penstock.errors import InputError
 from penstock.rows import compile_rows
 from penstock.store.store import open_store
 from penstock.types.rows import RowsError
-from tests.test_serving import serving
+from tests.servers import serving
 
 START = dt.datetime(2024, 1, 1)
 

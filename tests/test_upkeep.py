@@ -26,8 +26,7 @@ from penstock.store.store import open_store
 from penstock.upkeep import Watcher
 from penstock.watch import monitor
 from tests.conftest import customers
-from tests.servers import free_port
-from tests.test_serving import serving
+from tests.servers import free_port, serving
 
 PIPELINE = """
 import penstock as ps

@@ -20,7 +20,8 @@ from penstock.deploy.registry import Registry
 from penstock.monitor.log import log_folder, read_log
 from penstock.store.store import open_store
 from tests.conftest import customers, make_pipeline
-from tests.test_serving import rows, serving
+from tests.servers import serving
+from tests.test_serving import rows
 
 
 @pytest.fixture(scope="module")

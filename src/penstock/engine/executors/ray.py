@@ -199,7 +199,6 @@ def _connected(address: str | None) -> Any:
         ray.init(address=named or "local", log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         advice = "" if "RAY_AUTH_MODE" in os.environ else " If it asks for a token, set RAY_AUTH_MODE=token."
-        raise InputError(
-            f"Ray at {named or 'this machine'} cannot be used: {str(error).strip().splitlines()[0]}.{advice}"
-        ) from error
+        told = " ".join(line.strip() for line in str(error).strip().splitlines()[:2]).rstrip(".")
+        raise InputError(f"Ray at {named or 'this machine'} cannot be used: {told}.{advice}") from error
     return ray
