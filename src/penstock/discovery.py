@@ -140,7 +140,8 @@ def discover(pipeline: Pipeline, store: Store, label_delay: str | None = None) -
     learn = learn[np.argsort(moments(tables[base][str(times[base])])[learn], kind="stable")][-_ROWS:]
     candidates = _candidates(pipeline, tables, times, label_delay)
     made = _computed(candidates, tables, base, times, learn)
-    names = [item.name for item in candidates if item.name in made.columns]
+    present = set(made.columns)
+    names = [item.name for item in candidates if item.name in present]
     featured = parts["featured"][learn]
     whole = featured.with_columns(made.select(names))
     own = [name for name in featured.columns if name not in (pipeline.target.column, ROW)]

@@ -70,7 +70,8 @@ def moments(times: pl.Series) -> Ints:
 
 def alike(left: pl.DataFrame, right: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give keys the same types on both sides: whole numbers equal numbers with a fraction, as they do in JSON."""
-    unlike = {name: pl.Float64 for name in names if left.schema[name] != right.schema[name]}
+    mine, theirs = left.schema, right.schema
+    unlike = {name: pl.Float64 for name in names if mine[name] != theirs[name]}
     return (left.cast(unlike), right.cast(unlike)) if unlike else (left, right)  # type: ignore[arg-type]
 
 

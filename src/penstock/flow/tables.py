@@ -204,7 +204,8 @@ def repaired(
 ) -> Iterator[tuple[str, Any]]:
     """Fill missing cells and hold outliers, as learnt from the training rows; the part ``repairs`` says how."""
     table = table_of_parts(prepared)
-    names = list(dict.fromkeys(name for repair in repairs for name in repair.columns if name in table.schema))
+    present = set(table.columns)
+    names = list(dict.fromkeys(name for repair in repairs for name in repair.columns if name in present))
     looked = table.whole(names)
     learnt = looked.filter(pl.Series(divided["kept"] & ~divided["test"]))
     _, fitted, notes = fit_repairs(looked, learnt, repairs, target, table.columns)

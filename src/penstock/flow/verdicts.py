@@ -71,7 +71,7 @@ def evaluated(
     classes = len(model.labels.values)
     simple = np.empty_like(predicted)
     simple[order] = baseline_predictions(kind, target.task, learnt, codes[order], classes)
-    columns = [item for item in model.manifest.encoding.columns() if item in test.columns]
+    columns = _learnt_from(model, test)
     groups = _sliced(gate, model, test)
     blocks = model.manifest.encoding.blocks()
     importance = importances(model.predictor.predict, matrix, blocks, metric, codes, seed, threshold)
@@ -127,7 +127,8 @@ def compared(
     test = featured.filter(pl.Series(divided["test"]))
     test = test[:: max(1, -(-test.height // _ASKED))]
     raw = _rows_at(snapshot, test[ROW].to_numpy())
-    names = [column.name for column in model.inputs if column.name in raw.columns]
+    present = set(raw.columns)
+    names = [column.name for column in model.inputs if column.name in present]
     rows = msgspec.json.decode(msgspec.json.encode(raw[names].to_dicts()))
     by_table = model.knows.looks_up
     expected = model.predict_table(raw) if by_table else model.predict_prepared(test)
@@ -234,10 +235,16 @@ def _said(model: Model, predicted: Array) -> Array:
     return predicted if predicted.ndim == 1 else model.labels.decided(predicted)
 
 
+def _learnt_from(model: Model, test: pl.DataFrame) -> list[str]:
+    """Return the columns of a table that the model looks at."""
+    present = set(test.columns)
+    return [name for name in model.manifest.encoding.columns() if name in present]
+
+
 def _sliced(gate: Gate, model: Model, test: pl.DataFrame) -> list[str]:
     """Return the columns whose groups are looked at."""
     if gate.slices is None:
-        return sliceable(test, [item for item in model.manifest.encoding.columns() if item in test.columns])
+        return sliceable(test, _learnt_from(model, test))
     missing = [name for name in gate.slices if name not in test.columns]
     if missing:
         raise DataError(f'ps.evaluate.gate(slices=...): there is no column "{missing[0]}"')

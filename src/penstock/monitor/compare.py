@@ -46,7 +46,8 @@ def compare_columns(reference: Profile, table: pl.DataFrame, how: Drift) -> list
 
     Columns that the table lacks are left out.
     """
-    now = [profiled_as(column, table[column.name]) for column in reference.columns if column.name in table.columns]
+    present = set(table.columns)
+    now = [profiled_as(column, table[column.name]) for column in reference.columns if column.name in present]
     return compare_profiles(reference, Profile(now), how)
 
 

@@ -230,7 +230,7 @@ def _dropped(
 def _near_duplicates(frame: pl.DataFrame, target: str | None) -> list[Note]:
     """Count rows that differ only in case, spaces or the form of Unicode, or in nothing at all; none is dropped."""
     columns = [name for name in frame.columns if name not in (ROW, target)]
-    texts = [name for name in columns if frame.schema[name] == pl.String]
+    texts = frame.select(columns).select(pl.col(pl.String)).columns
     if not columns:
         return []
     exact = frame.height - frame.select(columns).n_unique()

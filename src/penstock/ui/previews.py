@@ -82,7 +82,7 @@ def _table(parts: LazyPartitions[Any], ref: Ref) -> Preview:
         told += f"; the first {len(shown)} columns"
     return Preview(
         told,
-        [(column, str(frame.schema[column])) for column in shown],
+        [(column, str(kind)) for column, kind in frame.select(shown).schema.items()],
         [["" if cell is None else str(cell)[:200] for cell in row] for row in frame.select(shown).iter_rows()],
     )
 

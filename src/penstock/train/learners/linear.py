@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -74,23 +75,33 @@ class LinearPredictor:
         scores = np.exp(scores - scores.max(1, keepdims=True))
         return np.asarray(scores / scores.sum(1, keepdims=True))
 
+    @cached_property
+    def _arrays(self) -> tuple[float, tuple[Any, ...] | None, tuple[Any, ...] | None]:
+        """The plan of a row as arrays over columns: of numbers, and of codes; None where there are none."""
+        first, plan = self._plan
+        numbers = [at for at, step in enumerate(plan) if step[0] is None]
+        codes = [at for at, step in enumerate(plan) if step[0] is not None]
+        plain = (numbers, *np.array([plan[at][1:] for at in numbers]).T) if numbers else None
+        if not codes:
+            return first, plain, None
+        tables = [list((plan[at][0] or {}).values()) for at in codes]
+        starts = np.cumsum([0, *(len(table) for table in tables[:-1])])
+        return first, plain, (codes, np.concatenate(tables), starts, np.array([plan[at][5] for at in codes]))
+
     def _sums(self, matrix: Matrix) -> Matrix:
         """Return the one score of each row, as the plan of a row says, without the design matrix."""
-        first, plan = self._plan
-        coded = [index for index, step in enumerate(plan) if step[0] is not None]
-        plain = [index for index, step in enumerate(plan) if step[0] is None]
+        first, plain, coded = self._arrays
         score = np.full(len(matrix), first)
-        if plain:
-            low, mean, high, slope, gap = np.array([plan[index][1:] for index in plain]).T
-            values = matrix[:, plain]
+        if plain is not None:
+            at, low, mean, high, slope, gap = plain
+            values = matrix[:, at]
             score += np.where(np.isnan(values), gap, (np.clip(values, low, high) - mean) * slope).sum(1)
-        if coded:
-            tables = [list((plan[index][0] or {}).values()) for index in coded]
-            starts = np.cumsum([0, *(len(table) for table in tables[:-1])])
-            weights, values = np.concatenate(tables), matrix[:, coded]
+        if coded is not None:
+            at, weights, starts, gap = coded
+            values = matrix[:, at]
             missing = np.isnan(values)
             known = weights[np.where(missing, 0.0, values).astype(np.int64) + starts]
-            score += np.where(missing, np.array([plan[index][5] for index in coded]), known).sum(1)
+            score += np.where(missing, gap, known).sum(1)
         return np.asarray(score)
 
     def predict_row(self, row: list[float]) -> Any:
