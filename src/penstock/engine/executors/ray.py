@@ -25,6 +25,7 @@ from penstock.errors import InputError, PenstockError
 from penstock.store.store import Store
 
 _DEATHS = 3
+_CONNECTIONS = 3  # tries of a client to reach a cluster
 """So often a task is begun again after its worker or node died."""
 _AHEAD = 2.0
 """So much more than the cluster has room for is handed to Ray, lest a core waits for this process."""
@@ -195,10 +196,23 @@ def _connected(address: str | None) -> Any:
 
     # Without an address Ray looks for one that was started here once, and may be dead by now.
     named = address or os.environ.get("RAY_ADDRESS")
-    try:
-        ray.init(address=named or "local", log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        advice = "" if "RAY_AUTH_MODE" in os.environ else " If it asks for a token, set RAY_AUTH_MODE=token."
-        told = " ".join(line.strip() for line in str(error).strip().splitlines()[:2]).rstrip(".")
-        raise InputError(f"Ray at {named or 'this machine'} cannot be used: {told}.{advice}") from error
+    for tries_left in range(_CONNECTIONS - 1, -1, -1):
+        try:
+            ray.init(
+                address=named or "local", log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True
+            )
+            break
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            # A busy head may fail to start the server it makes for each client; the next one has another port.
+            if tries_left and isinstance(error, ConnectionAbortedError):
+                continue
+            advice = "" if "RAY_AUTH_MODE" in os.environ else " If it asks for a token, set RAY_AUTH_MODE=token."
+            raise InputError(f"Ray at {named or 'this machine'} cannot be used: {_reason(error)}.{advice}") from error
     return ray
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    # Where the error came from another process its traceback is in the text; the last line says what happened.
+    traced = any(line.startswith("Traceback") for line in lines)
+    return " ".join([lines[0], lines[-1]] if traced else lines[:2]).rstrip(".")
