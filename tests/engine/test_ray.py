@@ -7,6 +7,7 @@ import time
 import pytest
 from tests.clusters import CLIENTS, HEAD, cluster
 
+from penstock.engine.executors.ray import _connected as connected
 from penstock.engine.executors.shipping import Home, run_there, unlike, versions_here
 from penstock.errors import InputError
 from penstock.store import open_store
@@ -169,6 +170,31 @@ def test_failures_are_told_as_at_home(place, two):
     assert told["dies"].startswith("its worker died")
 
 
+SEARCHED = """
+import penstock as ps
+
+pipeline = ps.Pipeline(
+    name="searched",
+    ingest=ps.ingest.files("rows.csv"),
+    target=ps.binary("y"),
+    train=ps.train.search(trials=4, learners=["linear", "lightgbm"]),
+)
+"""
+
+
+def test_a_search_uses_both_nodes_and_finds_the_same_model(place, two):
+    lines = "\n".join(f"{row % 17},{row * 7919 % 101},{int(row * 7919 % 101 > 40)}" for row in range(600))
+    (place / "rows.csv").write_text(f"a,b,y\n{lines}\n")
+    (place / "g.py").write_text(SEARCHED)
+    for options in (("--store", "home"), ("--on", "ray", "--store", "far")):
+        done = go(place, two, *options)
+        assert done.returncode == 0, done.stderr
+    assert digests(place / "far") == digests(place / "home")
+    with sqlite3.connect(place / "far" / "catalog.db") as connection:
+        (log,) = connection.execute("SELECT log FROM steps WHERE name = 'trials'").fetchone()
+    assert "on the 2 nodes of the cluster" in log
+
+
 def test_a_worker_with_other_packages_is_refused(tmp_path):
     here = versions_here()
     assert unlike(here, here) is None
@@ -183,3 +209,22 @@ def test_an_unknown_place_is_refused():
 
     with pytest.raises(InputError, match="ray://host:port"):
         make_executor("cloud", open_store, 1)
+
+
+def test_a_client_tries_again_when_the_head_was_too_busy_to_start_its_server(monkeypatch):
+    import ray
+
+    # Ray's own answer in such a case, in its words; that it happens cannot be brought about at will.
+    refusal = "Initialization failure from server:\nTraceback (most recent call last):\n  x\nRuntimeError: it failed.\n"
+    answers = [ConnectionAbortedError(refusal), None]
+
+    def init(**_):
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    monkeypatch.setattr(ray, "init", init)
+    assert connected("ray://head:1") is ray
+    answers[:] = [ConnectionAbortedError(refusal)] * 3
+    with pytest.raises(InputError, match="from server: RuntimeError: it failed") as told:
+        connected("ray://head:1")
+    assert "Traceback" not in str(told.value)

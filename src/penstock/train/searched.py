@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,13 +10,14 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import PenstockError
+from penstock.train.cluster import workers_for
 from penstock.train.folds import LARGE
 from penstock.train.learners import Fitted, Sample, fit_learner
 from penstock.train.learners.blend import blend
 from penstock.train.options import Estimator
 from penstock.train.portfolio import Parameters, named
 from penstock.train.spread import Spread
-from penstock.train.workers import Fit, Workers
+from penstock.train.workers import Fit
 
 Array = npt.NDArray[Any]
 
@@ -186,11 +186,6 @@ def libraries(learners: Iterable[str]) -> list[str]:
     return [names.get(learner, learner) for learner in dict.fromkeys(learners)]
 
 
-def cores() -> int:
-    """Return how many there are."""
-    return os.cpu_count() or 1
-
-
 def fit_searched(
     table: pl.DataFrame,
     fit_encoding: FitEncoding,
@@ -211,11 +206,10 @@ def fit_searched(
     encoding, matrix = fit_encoding(table, target)
     members = [trial for trial in searched.trials if trial.weight] or [searched.trials[0]]
     packages = libraries(trial.learner for trial in members)
-    count = min(cores(), len(members))
-    with Workers(count, task, n_classes, packages) as workers:
+    with workers_for(len(members), task, n_classes, packages) as workers:
         workers.put(0, wishes.sample(encoding, matrix, target, task, n_classes))
         # Only LightGBM gives the same bytes with any number of threads.
-        threads = max(1, cores() // count) if len(matrix) > LARGE else 1
+        threads = workers.threads if len(matrix) > LARGE else 1
         started = [
             workers.start(
                 Fit(0, item.learner, item.parameters, seed, None, threads if item.learner == "lightgbm" else 1)
@@ -224,6 +218,7 @@ def fit_searched(
         ]
         fitted: list[Fitted] = []
         for item, future in zip(members, started, strict=True):
+            workers.wait([future])
             done = future.result()
             if done.fitted is None:
                 raise SearchError(

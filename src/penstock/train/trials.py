@@ -20,13 +20,14 @@ import polars as pl
 
 from penstock.engine.recall import keep, recalled
 from penstock.engine.telling import tell
+from penstock.train.cluster import workers_for
 from penstock.train.ensemble import MEMBERS, best_threshold, chosen_weights, fitted_sharpness, mixed
 from penstock.train.folds import folds_of
 from penstock.train.learners import MONOTONE, WEIGHTED, Sample, installed
 from penstock.train.learners.blend import sharpened
 from penstock.train.options import Search
 from penstock.train.portfolio import Draws, Parameters, named, portfolio
-from penstock.train.searched import Failure, FitEncoding, Option, Searched, SearchError, Trial, Wishes, cores, libraries
+from penstock.train.searched import Failure, FitEncoding, Option, Searched, SearchError, Trial, Wishes, libraries
 from penstock.train.spread import fitted_spread
 from penstock.train.workers import Done, Fit, Workers
 from penstock.types.metrics import PRIMARY, Metric, metric_named, metric_of
@@ -102,9 +103,8 @@ def run_trials(
     there, notes = _usable(how, task)
     planned = portfolio(task, table.height, skewed, there)
     divided = folds_of(target, task, how.folds, seed, groups, times, gap)
-    with Workers(
-        min(cores(), len(divided)), task, n_classes, libraries(learner for learner, _ in planned[: how.trials])
-    ) as workers:
+    used = libraries(learner for learner, _ in planned[: how.trials])
+    with workers_for(len(divided), task, n_classes, used) as workers:
         search = _Search(workers, metric, how, seed, began, whole / table.height)
         for number, (learn, judge) in enumerate(divided):
             encoding, matrix = fit_encoding(table[learn], target[learn])
@@ -112,7 +112,7 @@ def run_trials(
             search.put(number, sample, encoding.matrix(table[judge]), target[judge])
         search.run(planned, there)
     took, fitting = time.monotonic() - began, sum(search.seconds.values()) / search.workers.count
-    spent = f"searched for {took:.1f} s; the fits themselves took {fitting:.1f} s on {search.workers.count} cores"
+    spent = f"searched for {took:.1f} s; the fits themselves took {fitting:.1f} s on {workers.where}"
     print(spent, flush=True)  # noqa: T201
     return search.found(seed, [*search.notes, *notes])
 
@@ -230,8 +230,7 @@ class _Search:
                 over = not self._begin(*waiting)
             if not self.running:
                 break
-            done, _ = concurrent.futures.wait(self.running, return_when=concurrent.futures.FIRST_COMPLETED)
-            for future in done:
+            for future in self.workers.wait(self.running):
                 self._take(*self.running.pop(future), future.result())
 
     def _proposals(
@@ -269,8 +268,7 @@ class _Search:
     def _wait(self) -> None:
         """Let all that runs come to its end."""
         while self.running:
-            done, _ = concurrent.futures.wait(self.running, return_when=concurrent.futures.FIRST_COMPLETED)
-            for future in done:
+            for future in self.workers.wait(self.running):
                 self._take(*self.running.pop(future), future.result())
 
     def _begin(self, learner: str, parameters: Parameters, asked: Any) -> bool:

@@ -13,12 +13,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from pebble import ProcessExpired, ProcessPool
@@ -79,8 +79,44 @@ class Done:
     error: str | None = None
 
 
-class Workers:
-    """Processes that fit; a context, which ends them.
+class Workers(Protocol):
+    """Places where fits run; a context, which ends them.
+
+    Attributes
+    ----------
+    count : int
+        How many fits run at once.
+    bytes : int
+        How much memory one of them may take.
+    threads : int
+        How many threads one of them may use.
+    where : str
+        What all of them run on, in words.
+    """
+
+    count: int
+    bytes: int
+    threads: int
+    where: str
+
+    def __enter__(self) -> Workers:
+        """Begin."""
+
+    def __exit__(self, *_: object) -> None:
+        """End the fits that still run."""
+
+    def put(self, fold: int, sample: Sample, judge: Matrix | None = None, judge_target: Matrix | None = None) -> None:
+        """Lay a fold's matrices where every fit reads them."""
+
+    def start(self, fit: Fit, limit: float | None = None) -> Future[Done]:
+        """Begin a fit, which is ended after `limit` seconds; its result says what came of it and never raises."""
+
+    def wait(self, started: Collection[Future[Done]]) -> set[Future[Done]]:
+        """Wait until at least one of these fits is done, and return those that are."""
+
+
+class Processes:
+    """Processes of this machine.
 
     Parameters
     ----------
@@ -96,6 +132,8 @@ class Workers:
         self.count, self._task, self._classes = max(1, count), task, classes
         self._folder = tempfile.TemporaryDirectory(prefix="penstock-folds-")
         self.bytes = int(total_memory() * _SPARE / self.count)
+        self.threads = max(1, (os.cpu_count() or 1) // self.count)
+        self.where = f"{self.count} cores"
         context = _Context()
         context.set_forkserver_preload(["penstock.train.workers", *(item for item in packages if item != "neighbours")])
         self._pool = ProcessPool(
@@ -105,7 +143,7 @@ class Workers:
             initargs=(list(sys.path), self.bytes),
         )
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> Processes:
         """Begin."""
         return self
 
@@ -129,17 +167,15 @@ class Workers:
             np.save(place / f"{fold}-judge-target.npy", judge_target)
 
     def start(self, fit: Fit, limit: float | None = None) -> Future[Done]:
-        """Begin a fit; its result says what came of it and never raises.
-
-        Parameters
-        ----------
-        limit : float, optional
-            Seconds after which its process is ended.
-        """
+        """Begin a fit."""
         waiting = self._pool.schedule(_run, args=[self._folder.name, self._task, self._classes, fit], timeout=limit)
         told: Future[Done] = Future()
         waiting.add_done_callback(lambda done: told.set_result(_told(done, limit, self.bytes)))
         return told
+
+    def wait(self, started: Collection[Future[Done]]) -> set[Future[Done]]:
+        """Wait for at least one."""
+        return wait(started, return_when=FIRST_COMPLETED).done
 
 
 def _told(done: Any, limit: float | None, memory: int) -> Done:
@@ -164,24 +200,32 @@ def _prepare(path: Sequence[str], memory: int) -> None:
 
 
 def _run(folder: str, task: str, classes: int, fit: Fit) -> Done:
-    from threadpoolctl import threadpool_limits
-
-    place, began = Path(folder), time.monotonic()
+    place = Path(folder)
     kept = np.load(place / f"{fit.fold}.npz")
-    # Copied: some libraries refuse arrays that cannot be written to.
-    matrix = np.array(np.load(place / f"{fit.fold}-x.npy", mmap_mode="r"))
     sample = Sample(
-        matrix, kept["target"], task, classes, kept["categories"].tolist(), kept.get("weights"),
-        kept["monotone"].tolist() if "monotone" in kept else None,
+        np.load(place / f"{fit.fold}-x.npy", mmap_mode="r"), kept["target"], task, classes, kept["categories"].tolist(),
+        kept.get("weights"), kept["monotone"].tolist() if "monotone" in kept else None,
     )  # fmt: skip
     judge = place / f"{fit.fold}-judge.npy"
+    if not judge.exists():
+        return done(fit, sample)
+    return done(fit, sample, np.load(judge, mmap_mode="r"), np.load(place / f"{fit.fold}-judge-target.npy"))
+
+
+def done(fit: Fit, sample: Sample, judge: Matrix | None = None, judge_target: Matrix | None = None) -> Done:
+    """Fit here and now, and answer the rows that judge where there are some."""
+    from threadpoolctl import threadpool_limits
+
+    began = time.monotonic()
+    # Copied: some libraries refuse arrays that cannot be written to, such as those that processes share.
+    sample = sample._replace(matrix=np.array(sample.matrix))
     # Sums of several threads end in other last bits: with one, the model is the same on a machine of any size.
     with threadpool_limits(1, user_api="blas"):
-        if not judge.exists():
+        if judge is None or judge_target is None:
             fitted = fit_learner(fit.learner, sample, fit.parameters, fit.seed, None, fit.threads)
             return Done(rounds=fitted.rounds, seconds=time.monotonic() - began, fitted=fitted)
-        asked = np.array(np.load(judge, mmap_mode="r"))
-        watch = Watch(asked, np.load(place / f"{fit.fold}-judge-target.npy"), fit.seconds)
+        asked = np.array(judge)
+        watch = Watch(asked, judge_target, fit.seconds)
         fitted = fit_learner(fit.learner, sample, fit.parameters, fit.seed, watch, fit.threads)
         predictor = read_predictor(fitted.written, fitted.files)
         predicted = predictor.predict(asked)
