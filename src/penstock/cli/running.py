@@ -16,13 +16,18 @@ from penstock.errors import InputError
 from penstock.store.store import open_store
 from penstock.types.writing import seconds
 
+until_option = click.option(
+    "--until", metavar="NAME", multiple=True, help="No further than this step or stage; no model is made then."
+)
+
 
 @click.command()
 @click.argument("pipeline", metavar="PIPELINE")
+@until_option
 @store_option
 @set_option
 @json_option
-def plan(pipeline: str, store: str | None, settings: tuple[str, ...], as_json: bool) -> None:
+def plan(pipeline: str, until: tuple[str, ...], store: str | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Say what a run would do, and why, without running anything.
 
     \b
@@ -32,6 +37,7 @@ def plan(pipeline: str, store: str | None, settings: tuple[str, ...], as_json: b
 
     made = with_settings(load_pipeline(pipeline), settings)
     graph = made if not hasattr(made, "graph") else made.graph()
+    graph = graph.until(until) if until else graph
     found = make_plan(graph, open_store(store, folder_of(pipeline)))
     if as_json:
         echo_json(
@@ -87,6 +93,7 @@ def _tree(found: Any) -> None:
     help="Where steps run: local, processes, ray, or ray://HOST:PORT.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Steps at once. [default: as many as there are cores]")
+@until_option
 @click.option("--force", metavar="PATTERN", multiple=True, help="Run these steps whatever is known; * for all.")
 @set_option
 @json_option
@@ -95,6 +102,7 @@ def run(
     store: str | None,
     executor: str,
     workers: int | None,
+    until: tuple[str, ...],
     force: tuple[str, ...],
     settings: tuple[str, ...],
     as_json: bool,
@@ -111,6 +119,9 @@ def run(
     opened = open_store(store, folder_of(pipeline))
     is_graph = not hasattr(made, "graph")
     graph = made if is_graph else made.graph()
+    seed, file = (0, _file_of(pipeline)) if is_graph else (made.seed, made.file or None)
+    if until:
+        graph, is_graph = graph.until(until), True
     unknown = [item for item in force if not fnmatch.filter(list(graph.steps), item)]
     if unknown:
         raise InputError(f"--force {unknown[0]}: no step has that name; there are {', '.join(graph.steps)}")
@@ -121,10 +132,7 @@ def run(
     }
     with progress(list(graph.steps), quiet=as_json) as observe:
         if is_graph:
-            path = pipeline.partition(".py:")[0]
-            done: Any = run_graph(
-                made, opened, observe=observe, file=path if path.endswith(".py") else f"{path}.py", **options
-            )
+            done: Any = run_graph(graph, opened, observe=observe, seed=seed, file=file, **options)
         else:
             done = made.run(opened, observe=observe, **options)
     if as_json:
@@ -135,6 +143,11 @@ def run(
         ran = sum(item.status == "ran" for item in done.steps)
         click.echo(f"{graph.name}: {ran} steps ran, {len(done.steps) - ran} cached; run {done.run}")
     sys.exit(exit_code(done))
+
+
+def _file_of(pipeline: str) -> str:
+    path = pipeline.partition(".py:")[0]
+    return path if path.endswith(".py") else f"{path}.py"
 
 
 def exit_code(done: Any) -> int:

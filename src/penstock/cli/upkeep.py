@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.resources
-import shlex
 import signal
-import string
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import click
@@ -45,7 +41,9 @@ def watch(pipeline: str, every: str, once: bool, unit: str | None, store: str | 
     made = load_pipeline(pipeline)
     opened = open_store(store, folder_of(pipeline))
     if unit is not None:
-        click.echo(_unit(unit, made.name, pipeline, opened.location, every), nl=False)
+        from penstock.export.schedules import schedule
+
+        click.echo(schedule(f"watch-{unit}", made.name, pipeline, opened.location, every=every), nl=False)
         return
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -85,23 +83,6 @@ def _state(found: Any) -> str:
     if found is None:
         return "no champion yet, or another watcher looks"
     return f"{found.model} v{found.version}: {found.status} ({found.window.rows:,} rows)"
-
-
-def _unit(kind: str, name: str, pipeline: str, store: str, every: str) -> str:
-    where, colon, inside = pipeline.partition(".py:")
-    path = str(Path(f"{where}.py" if colon else pipeline).resolve())
-    told = {
-        "name": name,
-        "slug": "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-") or "pipeline",
-        "file": f"{path}:{inside}" if colon else path,
-        "folder": str(Path(path).parent),
-        "store": store,
-        "python": sys.executable,
-        "every": every,
-    }
-    told |= {f"quoted_{key}": shlex.quote(value) for key, value in told.items()}
-    text = (importlib.resources.files("penstock.export") / "templates" / f"{kind}.txt").read_text()
-    return string.Template(text).substitute(told)
 
 
 @click.command()

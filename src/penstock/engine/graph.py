@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from penstock.engine.step import LazyPartitions, Partitions, Source, Step, StepFunction, as_step
-from penstock.errors import GraphError
+from penstock.errors import GraphError, InputError
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,38 @@ class Graph:
     def order(self) -> tuple[str, ...]:
         """Names of steps and sources, each after all that it needs."""
         return tuple(item.name for item in _in_order({**self.sources, **self.steps}))
+
+    def until(self, names: Iterable[str]) -> Graph:
+        """Return the part of the graph that some steps, or all steps of a stage, need: themselves included.
+
+        Raises
+        ------
+        InputError
+            When no step and no stage has such a name.
+
+        Examples
+        --------
+        >>> import penstock as ps
+        >>> pipeline = ps.Pipeline("churn", ingest=ps.ingest.files("telco.csv"), target=ps.binary("Churn"))
+        >>> list(pipeline.graph().until(["prepare"]).steps)
+        ['read', 'snapshot', 'inferred', 'prepared']
+        """
+        stages = dict.fromkeys(step.stage for step in self.steps.values() if step.stage)
+        needed: set[str] = set()
+        for name in names:
+            found = [step.name for step in self.steps.values() if name in (step.name, step.stage)]
+            if not found:
+                groups = f"; stages: {', '.join(stages)}" if stages else ""
+                raise InputError(f"no step is named {name!r}; steps: {', '.join(self.steps)}{groups}")
+            needed.update(found)
+        for name in reversed(self.order):
+            if name in needed:
+                needed.update(needs_of(self.node(name)))
+        return Graph(
+            self.name,
+            {name: step for name, step in self.steps.items() if name in needed},
+            {name: source for name, source in self.sources.items() if name in needed},
+        )
 
     def node(self, name: str) -> Step | Source:
         """Return a step or source by name."""
