@@ -17,6 +17,7 @@ from tests.servers import pages
 import penstock as ps
 from penstock.cli import cli
 from penstock.engine import Graph, run_graph
+from penstock.engine.notes import notes_of
 from penstock.monitor.decisions import decide, decisions_of, end
 from penstock.store.store import open_store
 from penstock.ui import access
@@ -154,6 +155,24 @@ def test_a_person_approves_in_the_browser_what_the_watcher_asked(team):
     assert made.status == "approved"
     assert "the new prices are meant" in made.why
     end(store, asked.id, "asked", "v2 is better")
+
+
+def test_a_note_and_a_tag_are_left_with_a_run_and_found_again(team):
+    place, store, first, *_ = team
+    with pages(place) as client, browser() as page:
+        shown = page()
+        shown.goto(f"{client.base_url}/runs/{first.run}")
+        shown.get_by_label("Note").fill("before <b>the</b> été")
+        shown.get_by_label("Tag").fill("baseline")
+        shown.get_by_role("button", name="Add").click()
+        assert "before <b>the</b> été" in shown.locator("main").inner_text()
+        assert [item.tag or item.text for item in notes_of(store, [first.run])] == ["baseline", "before <b>the</b> été"]
+        assert f">{first.run}</code>" in client.get("/runs/baseline").text
+        assert "baseline</span>" in client.get("/runs").text
+        assert f"/runs/{first.run}" in client.get("/search?q=the</b>").text
+        form = {"form_token": form_token(client.get("/runs/baseline").text), "tag": "two words"}
+        refused = client.post(f"/runs/{first.run}/notes", data=form)
+        assert (refused.status_code, "a tag is a word" in refused.text) == (400, True)
 
 
 def test_a_model_is_asked_by_hand(team):

@@ -20,6 +20,8 @@ COMMANDS = {
     "reproduce": "running",
     "runs": "past",
     "show": "past",
+    "note": "past",
+    "tag": "past",
     "diff": "past",
     "models": "models",
     "features": "models",

@@ -1,4 +1,4 @@
-"""``runs``, ``show`` and ``diff``: what the catalog remembers."""
+"""``runs``, ``show``, ``note``, ``tag`` and ``diff``: what the catalog remembers."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from penstock.types.writing import moment, seconds, size
 @click.command()
 @click.argument("pipeline", metavar="[PIPELINE]", required=False)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many, the latest first.")
+@click.option("--tag", metavar="TAG", help="Only those that have it.")
 @store_option
 @json_option
-def runs(pipeline: str | None, limit: int, store: str | None, as_json: bool) -> None:
+def runs(pipeline: str | None, limit: int, tag: str | None, store: str | None, as_json: bool) -> None:
     """List the latest runs.
 
     \b
     Example:  penstock runs churn
     """
-    from penstock.engine.history import past_runs
+    from penstock.engine.history import past_runs, tagged
+    from penstock.engine.notes import tags_of
 
-    found = past_runs(existing_store(store), pipeline, limit)
+    opened = existing_store(store)
+    found = past_runs(opened, pipeline, limit, where=[tagged(tag)] if tag else [])
+    tags = tags_of(opened, [item.run for item in found])
     if as_json:
         echo_json([{"run": r.run, "pipeline": r.pipeline, "status": r.status, "started": r.started, "finished": r.finished,
                     "user": r.user, "host": r.host, "git_commit": r.git_commit, "model": r.summary.get("model"),
-                    "metrics": r.summary.get("metrics", {})} for r in found])  # fmt: skip
+                    "metrics": r.summary.get("metrics", {}), "tags": tags[r.run]} for r in found])  # fmt: skip
         return
     rows = []
     for item in found:
@@ -44,10 +48,11 @@ def runs(pipeline: str | None, limit: int, store: str | None, as_json: bool) -> 
                 took,
                 value,
                 f"v{model['version']}" if model else "",
+                ", ".join(tags[item.run]),
             ]
         )
     if rows:
-        table(["run", "pipeline", "status", "started", "took", "metric", "model"], rows)
+        table(["run", "pipeline", "status", "started", "took", "metric", "model", "tags"], rows)
         click.echo(f"next: penstock show {rows[0][0]}")
     else:
         click.echo("no runs yet")
@@ -61,16 +66,21 @@ def runs(pipeline: str | None, limit: int, store: str | None, as_json: bool) -> 
 def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
     """Show one run: who, when, which code, each step with its time, memory and sizes.
 
-    RUN is an id, its beginning, "latest" or "latest~1".
+    RUN is an id, its beginning, a tag, "latest" or "latest~1".
 
     \b
     Example:  penstock show latest
     """
     from penstock.engine.history import past_run
+    from penstock.engine.notes import notes_of
 
-    found = past_run(existing_store(store), run)
+    opened = existing_store(store)
+    found = past_run(opened, run)
+    said = notes_of(opened, [found.run])
+    tags = [item.tag for item in said if item.tag]
     if as_json:
-        echo_json(vars(found))
+        notes = [{"text": item.text, "at": item.at, "user": item.user} for item in said if item.text]
+        echo_json({**vars(found), "tags": tags, "notes": notes})
         return
     click.secho(f"{found.pipeline} {found.run}: {found.status}", bold=True)
     changed = " with uncommitted changes" if found.git_diff else ""
@@ -78,6 +88,11 @@ def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
     click.echo(
         f"file {found.file or '–'}; git {(found.git_commit or 'none')[:12]}{changed}; {len(found.packages)} packages recorded"
     )
+    if tags:
+        click.echo(f"tags {', '.join(tags)}")
+    for remark in said:
+        if remark.text:
+            click.echo(f"{remark.user}, {moment(remark.at)}: {remark.text}")
     rows = [
         [
             item["stage"] or "", item["name"], item["status"], seconds(item["seconds"] or 0), seconds(item["cpu_seconds"] or 0),
@@ -98,6 +113,55 @@ def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
         click.echo(
             f"{metric} {value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g}); report {found.summary['report']}"
         )
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.argument("text", metavar="TEXT")
+@store_option
+@json_option
+def note(run: str, text: str, store: str | None, as_json: bool) -> None:
+    """Keep a note with a run, for all who use the store.
+
+    \b
+    Example:  penstock note latest "without the duplicates of March"
+    """
+    from penstock.engine.history import past_run
+    from penstock.engine.notes import add_note
+
+    opened = existing_store(store)
+    found = past_run(opened, run)
+    add_note(opened, found.run, text)
+    if as_json:
+        echo_json({"run": found.run, "note": text.strip()})
+    else:
+        click.echo(f"noted with {found.pipeline} {found.run}")
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.argument("tags", metavar="TAG...", nargs=-1, required=True)
+@click.option("--remove", is_flag=True, help="Take them away instead.")
+@store_option
+@json_option
+def tag(run: str, tags: tuple[str, ...], remove: bool, store: str | None, as_json: bool) -> None:
+    """Give a run tags: it is found by them, and gc leaves it.
+
+    \b
+    Example:  penstock tag latest baseline
+              penstock diff baseline latest
+    """
+    from penstock.engine.history import past_run
+    from penstock.engine.notes import add_tags, remove_tags, tags_of
+
+    opened = existing_store(store)
+    found = past_run(opened, run)
+    (remove_tags if remove else add_tags)(opened, found.run, tags)
+    now = tags_of(opened, [found.run])[found.run]
+    if as_json:
+        echo_json({"run": found.run, "tags": now})
+    else:
+        click.echo(f"{found.pipeline} {found.run}: {', '.join(now) or 'no tags'}")
 
 
 @click.command()

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from penstock.errors import StoreError
-from penstock.store.schema import artifacts, claims, lineage, models, runs, steps
+from penstock.store.schema import artifacts, claims, lineage, models, notes, runs, steps
 from penstock.store.store import Store
 
 _CHUNK = 500
@@ -38,7 +38,7 @@ class Cleanup:
 
 
 def clean(store: Store, keep: int = 10, *, dry_run: bool = False) -> Cleanup:
-    """Keep the latest runs of each pipeline and every model; remove the rest.
+    """Keep the latest runs of each pipeline, those that have a tag, and every model; remove the rest.
 
     Parameters
     ----------
@@ -63,6 +63,7 @@ def clean(store: Store, keep: int = 10, *, dry_run: bool = False) -> Cleanup:
         rank = sa.func.row_number().over(partition_by=runs.c.pipeline, order_by=runs.c.started.desc()).label("rank")
         ranked = sa.select(runs.c.id, rank).subquery()
         kept = set(connection.execute(sa.select(ranked.c.id).where(ranked.c.rank <= keep)).scalars())
+        kept |= set(connection.execute(sa.select(notes.c.run).where(notes.c.tag.is_not(None))).scalars())
         needed = set(connection.execute(sa.select(models.c.digest)).scalars())
         of_models = set(connection.execute(sa.select(models.c.run)).scalars())
         old = [run for run in connection.execute(sa.select(runs.c.id)).scalars() if run not in kept | of_models]

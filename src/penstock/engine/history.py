@@ -14,7 +14,7 @@ from penstock.engine.memory import find_artifacts
 from penstock.engine.plan import changed_parts
 from penstock.engine.step import LazyPartitions, Ref, Step
 from penstock.errors import InputError
-from penstock.store.schema import artifacts, runs, sources, steps
+from penstock.store.schema import artifacts, notes, runs, sources, steps
 from penstock.store.store import Store
 
 
@@ -65,7 +65,9 @@ def past_runs(
 
 
 def past_run(store: Store, run: str) -> PastRun:
-    """Return a run with its steps, by its id, the beginning of its id, ``latest`` or ``latest~1``.
+    """Return a run with its steps, by its id, the beginning of its id, a tag, ``latest`` or ``latest~1``.
+
+    Of several runs that have a tag, the latest.
 
     Raises
     ------
@@ -79,6 +81,8 @@ def past_run(store: Store, run: str) -> PastRun:
         question = sa.select(runs).where(runs.c.id.startswith(run, autoescape=True)).limit(2)
         with store.catalog.read() as connection:
             found = [_run(row) for row in connection.execute(question)]
+        if not found:
+            found = past_runs(store, limit=1, where=[tagged(run)])
     if not found:
         known = ", ".join(item.run for item in past_runs(store, limit=3)) or "none yet"
         raise InputError(f"there is no run {run!r} in {store.location}; the latest are: {known}")
@@ -88,6 +92,11 @@ def past_run(store: Store, run: str) -> PastRun:
         rows = connection.execute(sa.select(steps).where(steps.c.run == found[0].run).order_by(steps.c.position))
         listed = tuple({**dict(row._mapping), "causes": json.loads(row.causes) if row.causes else []} for row in rows)
     return PastRun(**{**vars(found[0]), "steps": listed})
+
+
+def tagged(tag: str) -> Any:
+    """Return the condition that a run has a tag."""
+    return runs.c.id.in_(sa.select(notes.c.run).where(notes.c.tag == tag))
 
 
 def _run(row: Any) -> PastRun:

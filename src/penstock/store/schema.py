@@ -17,10 +17,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0004"
+REVISION = "0005"
 """The revision of the schema below; earlier ones are brought here by ``store/migrations``."""
 
-KNOWN_REVISIONS = ("0001", "0002", "0003", "0004")
+KNOWN_REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 
 metadata = MetaData(
     naming_convention={
@@ -69,6 +69,18 @@ steps = Table(
     Column("causes", Text, comment="JSON: why it was stale"),
     Column("log", Text),
     Column("error", Text),
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run", String(40), ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("tag", String(50), index=True, comment="null: a note"),
+    Column("text", Text, comment="null: a tag"),
+    Column("at", Float, nullable=False),
+    Column("user", Text, nullable=False),
+    UniqueConstraint("run", "tag", name="uq_notes_tag"),
 )
 
 artifacts = Table(

@@ -23,6 +23,7 @@ from penstock.changes import moved_columns
 from penstock.deploy import rollout
 from penstock.deploy.notices import tell
 from penstock.deploy.registry import Registry, names
+from penstock.engine import notes
 from penstock.engine.execute import load
 from penstock.engine.history import artifact_of, diff_runs, past_run, past_runs
 from penstock.engine.memory import find_artifacts
@@ -91,6 +92,7 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
             pipeline=pipeline,
             status=status,
             modelled=pipeline in names(store),
+            tags=notes.tags_of(store, [item.run for item in found]),
         )
 
     def run(request: Request, template: str = "run.html") -> Response:
@@ -98,7 +100,10 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
         drawn = questions.graph_of(store, found)
         ended = found.finished or time.time()
         before = past_runs(store, found.pipeline, 1, where=[runs.c.started < found.started])
-        return page(request, template, run=found, drawn=drawn, ended=ended, before=before[0] if before else None)
+        return page(
+            request, template, run=found, drawn=drawn, ended=ended, before=before[0] if before else None,
+            said=notes.notes_of(store, [found.run]),
+        )  # fmt: skip
 
     def live(request: Request) -> Response:
         return run(request, "live.html")
@@ -200,6 +205,18 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
         await run_in_threadpool(answer, store, name, number, status, why)
         return RedirectResponse(f"/models/{urllib.parse.quote(name, safe='')}/monitoring", 303)
 
+    async def noted(request: Request) -> Response:
+        form = await _form(request)
+        found = await run_in_threadpool(past_run, store, request.path_params["run"])
+        try:
+            if tag := form.get("tag", "").strip():
+                await run_in_threadpool(notes.add_tags, store, found.run, [tag])
+            if text := form.get("text", "").strip():
+                await run_in_threadpool(notes.add_note, store, found.run, text)
+        except InputError as error:
+            raise _Refused(400, str(error)) from error
+        return RedirectResponse(f"/runs/{found.run}", 303)
+
     async def look(request: Request) -> Response:
         await _form(request)
         made = await run_in_threadpool(watch.report, request.path_params["name"], store)
@@ -259,7 +276,7 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
 
         return answering
 
-    waits = (enter, leave, decided, look)
+    waits = (enter, leave, decided, noted, look)
     shown: list[tuple[str, Any]] = [
         ("/", home), ("/runs", run_list), ("/runs/{run}", run), ("/runs/{run}/live", live), ("/runs/{run}/steps/{step:path}", step), ("/compare", compare),
         ("/search", search), ("/models/{name}", model), ("/models/{name}/features", features), ("/models/{name}/traffic", traffic),
@@ -267,6 +284,7 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
     ]  # fmt: skip
     changes: list[tuple[str, Any]] = [
         ("/models/{name}/decisions/{number:int}/{status}", decided), ("/models/{name}/drift", look),
+        ("/runs/{run}/notes", noted),
     ]  # fmt: skip
     return Starlette(
         routes=[

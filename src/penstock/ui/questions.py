@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from penstock.deploy.registry import CHAMPION
 from penstock.engine.history import PastRun, past_runs
 from penstock.monitor.decisions import Decision, decisions_of
-from penstock.store.schema import artifacts, decisions, deployments, lineage, runs, steps
+from penstock.store.schema import artifacts, decisions, deployments, lineage, notes, runs, steps
 from penstock.store.store import Store
 
 _TREND = 30
@@ -157,7 +157,9 @@ class Found:
 
 
 def search(store: Store, text: str) -> Found:
-    """Find pipelines by part of the name, runs by the beginning of the id or commit or by person, steps by part of the name."""
+    """Find pipelines by part of the name, runs by the beginning of the id or commit, by
+    person, tag or note, steps by part of the name.
+    """
     text = text.strip()
     if not text:
         return Found()
@@ -166,6 +168,7 @@ def search(store: Store, text: str) -> Found:
         sa.or_(
             runs.c.id.startswith(text, autoescape=True), runs.c.git_commit.startswith(text, autoescape=True), runs.c.user == text,
             runs.c.summary.icontains(text, autoescape=True),
+            runs.c.id.in_(sa.select(notes.c.run).where(sa.or_(notes.c.tag == text, notes.c.text.icontains(text, autoescape=True)))),
         )
     ]  # fmt: skip
     within = (

@@ -12,7 +12,7 @@ revision = "0001"
 down_revision = None
 
 
-_LATER = {"rollouts", "api_keys", "decisions"}
+_LATER = {"rollouts", "api_keys", "decisions", "notes"}
 
 
 def upgrade() -> None:
