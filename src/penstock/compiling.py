@@ -21,6 +21,7 @@ from penstock.ingest.http import Http
 from penstock.ingest.options import Files
 from penstock.prepare.repairs import Clip, Fill
 from penstock.train.options import Search
+from penstock.types.cores import cores
 from penstock.version import __version__
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
             "features": [item for item in features if isinstance(item, Text | Categories)],
         }  # fmt: skip
         del parameters["window"]
-        add("train", "models.trials", ["featured", "divided", *chosen], parameters, cpus=2 if _cores() > 1 else 1)
+        add("train", "models.trials", ["featured", "divided", *chosen], parameters, cpus=2 if cores() > 1 else 1)
         trained |= {"metric": named, "weights": search["weights"], "monotone": search["monotone"]}
         tried = ["trials"]
         curved = {name: parameters[name] for name in ("target", "features", "seed")} | {
@@ -197,12 +198,6 @@ _IN_PARTS = ("known", "read", "snapshot", "inferred", "prepared", "repaired")
 def _packages(stage: str) -> tuple[str, ...]:
     there = installed_packages()
     return ("polars", *(name for name in _PACKAGES.get(stage, ()) if name in there))
-
-
-def _cores() -> int:
-    import os
-
-    return os.cpu_count() or 1
 
 
 def call(function: str, /, **arguments: Any) -> Any:

@@ -23,7 +23,7 @@ from penstock.train.learners.estimator import fit_estimator
 from penstock.train.options import Estimator, Search, estimator, search
 from penstock.train.searched import SearchError, fit_searched
 from penstock.train.trials import run_trials
-from penstock.train.workers import Fit, Workers
+from penstock.train.workers import Fit, Processes
 
 random = np.random.default_rng(0)
 N = 500
@@ -118,7 +118,7 @@ def test_a_fit_that_hangs_fails_crashes_or_eats_memory_is_told_and_the_next_one_
     monkeypatch.setattr("penstock.train.workers.total_memory", lambda: 2 << 30)
     data = sample()
     long = {"num_leaves": 200, "min_data_in_leaf": 1, "rounds": 10**7}
-    with Workers(1, "binary", 2, ["lightgbm"]) as workers:
+    with Processes(1, "binary", 2, ["lightgbm"]) as workers:
         workers.put(0, data, data.matrix, data.target)
         workers.put(1, data)  # nothing to stop early on
         assert "took longer than 2 s" in workers.start(Fit(1, "lightgbm", long, 0), limit=2).result(60).error

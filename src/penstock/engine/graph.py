@@ -116,7 +116,7 @@ class Graph:
         --------
         >>> import penstock as ps
         >>> pipeline = ps.Pipeline("churn", ingest=ps.ingest.files("telco.csv"), target=ps.binary("Churn"))
-        >>> list(pipeline.graph().until(["prepare"]).steps)
+        >>> list(pipeline.graph().until(["prepared"]).steps)
         ['read', 'snapshot', 'inferred', 'prepared']
         """
         stages = dict.fromkeys(step.stage for step in self.steps.values() if step.stage)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from penstock.engine.executors.shipping import unlike, versions_here
 from penstock.train.learners import Matrix, Sample, trees
 from penstock.train.workers import Done, Fit, Processes, Workers, done
+from penstock.types.cores import cores
 
 _RETRIES = 2
 """So often a fit is begun again after its node was lost."""
@@ -38,7 +38,7 @@ def workers_for(most: int, task: str, classes: int, packages: Sequence[str] = ()
         nodes = [item["Resources"] for item in ray.nodes() if item["Alive"]]
         if len(nodes) > 1:
             return Cluster(ray, nodes, most)
-    return Processes(min(most, os.cpu_count() or 1), task, classes, packages)
+    return Processes(min(most, cores()), task, classes, packages)
 
 
 class Cluster:
@@ -55,9 +55,9 @@ class Cluster:
     """
 
     def __init__(self, ray: Any, nodes: Sequence[dict[str, float]], most: int) -> None:
-        cores = [int(item.get("CPU", 0.0)) for item in nodes]
-        self.count = max(1, min(most, sum(cores)))
-        self.threads = max(1, min(max(cores), sum(cores) // self.count))
+        each = [int(item.get("CPU", 0.0)) for item in nodes]
+        self.count = max(1, min(most, sum(each)))
+        self.threads = max(1, min(max(each), sum(each) // self.count))
         self.where = f"{self.count} cores on the {len(nodes)} nodes of the cluster"
         least = min(item["memory"] / max(item.get("CPU", 1.0), 1.0) for item in nodes if "memory" in item)
         self.bytes = int(_SPARE * least)

@@ -7,7 +7,6 @@ Neither test rows nor answers of the final model are looked at.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.types.cores import cores
 from penstock.types.durations import seconds_of
 
 Array = npt.NDArray[Any]
@@ -117,7 +117,7 @@ def choose_window(
         ways[f"the latest 1/{2**halving}"] = recent
         ways[f"weights that halve in 1/{2 ** (halving + 1)}"] = Window("fading", whole / 2 ** (halving + 1))
     # Each on one core, for sums over threads depend on how many there are; several at once.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         found = pool.map(lambda way: _losses(table, codes, past, at, way, judged, fit, classes, seed), ways.values())
         losses = dict(zip(ways, found, strict=True))
     tried = {name: float(found.mean()) for name, found in losses.items()}

@@ -34,6 +34,7 @@ from penstock.train.learners import (
     row_latency,
     trees,
 )
+from penstock.types.cores import cores
 from penstock.types.memory import total_memory
 
 _SPARE = 0.8
@@ -132,7 +133,7 @@ class Processes:
         self.count, self._task, self._classes = max(1, count), task, classes
         self._folder = tempfile.TemporaryDirectory(prefix="penstock-folds-")
         self.bytes = int(total_memory() * _SPARE / self.count)
-        self.threads = max(1, (os.cpu_count() or 1) // self.count)
+        self.threads = max(1, cores() // self.count)
         self.where = f"{self.count} cores"
         context = _Context()
         context.set_forkserver_preload(["penstock.train.workers", *(item for item in packages if item != "neighbours")])

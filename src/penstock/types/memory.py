@@ -33,7 +33,7 @@ def total_memory() -> int:
     import psutil
 
     found = int(psutil.virtual_memory().total)
-    for path in [*_LIMITS, *_own_groups()]:
+    for path in [*_LIMITS, *own_groups("memory", "memory.max", "memory.limit_in_bytes")]:
         try:
             limit = int(Path(path).read_text(encoding="ascii"))
         except (OSError, ValueError):  # no such group, or "max"
@@ -42,7 +42,8 @@ def total_memory() -> int:
     return found
 
 
-def _own_groups() -> list[str]:
+def own_groups(kind: str, new: str, old: str) -> list[str]:
+    """Return where the control groups of this process keep a limit: the file `new` of version 2, `old` of version 1."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -51,7 +52,7 @@ def _own_groups() -> list[str]:
     for line in lines:
         _, kinds, place = line.split(":", 2)
         if not kinds:
-            found.append(f"/sys/fs/cgroup{place}/memory.max")
-        elif "memory" in kinds.split(","):
-            found.append(f"/sys/fs/cgroup/memory{place}/memory.limit_in_bytes")
+            found.append(f"/sys/fs/cgroup{place}/{new}")
+        elif kind in kinds.split(","):
+            found.append(f"/sys/fs/cgroup/{kind}{place}/{old}")
     return found

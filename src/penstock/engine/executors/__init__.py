@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import queue
 from typing import Protocol
 
 from penstock.engine.execute import Outcome, Task
 from penstock.errors import InputError
 from penstock.store.store import Store
+from penstock.types.cores import cores
 
 
 class Executor(Protocol):
@@ -61,7 +61,7 @@ def make_executor(name: str, store: Store, workers: int | None = None) -> Execut
         from penstock.engine.executors.ray import RayExecutor
 
         return RayExecutor(store, workers, None if name == "ray" else name)
-    here = workers or os.cpu_count() or 1
+    here = workers or cores()
     if name == "processes":
         from penstock.engine.executors.processes import ProcessExecutor
 

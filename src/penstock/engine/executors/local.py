@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from typing import Any
 
 from penstock.engine.execute import Outcome, Task, execute
 from penstock.store.store import Store
+from penstock.types.cores import cores
 from penstock.types.memory import total_memory
 
 
@@ -22,7 +22,7 @@ class LocalExecutor:
         self.cpus, self.memory, self.largest = (
             float(workers),
             float(total_memory()),
-            float(max(workers, os.cpu_count() or 1)),
+            float(max(workers, cores())),
         )
         self._waiting: queue.SimpleQueue[tuple[int, Task] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []

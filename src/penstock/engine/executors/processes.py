@@ -21,6 +21,7 @@ from pebble import ProcessExpired, ProcessPool
 from penstock.engine.execute import Outcome, Task, capture_output, execute
 from penstock.engine.packages import owner_of
 from penstock.store.store import Store, open_store
+from penstock.types.cores import cores
 from penstock.types.memory import total_memory
 
 _TRAVELLED = "<dynamic-code>"
@@ -37,7 +38,7 @@ class ProcessExecutor:
         self.cpus, self.memory, self.largest = (
             float(workers),
             float(total_memory()),
-            float(max(workers, os.cpu_count() or 1)),
+            float(max(workers, cores())),
         )
         self._pool = ProcessPool(
             max_workers=workers,

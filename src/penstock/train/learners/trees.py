@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-import os
 import struct
 import time
 from array import array
@@ -21,6 +20,7 @@ import numpy as np
 
 from penstock.errors import StoreError
 from penstock.train.learners import Fitted, Matrix, Sample, Watch
+from penstock.types.cores import cores
 
 _FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0
 _ONE_THREAD = b"num_threads=1"
@@ -127,7 +127,7 @@ def _checked(code: int) -> None:
 
 
 def _threads(rows: int) -> bytes:
-    return b"num_threads=%d" % (os.cpu_count() or 1) if rows >= _BATCH and not WORKING else _ONE_THREAD
+    return b"num_threads=%d" % cores() if rows >= _BATCH and not WORKING else _ONE_THREAD
 
 
 WORKING = False
