@@ -5,6 +5,7 @@ one Parquet file a part; seconds are those between the first task and the last r
 """
 
 import json
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -63,6 +64,17 @@ ray.get([part.remote(str(file.resolve()), f"{here}/out/{file.name}") for file in
 print(json.dumps(time.perf_counter() - began))
 """
 
+SEARCHED = """
+import penstock as ps
+
+pipeline = ps.Pipeline(
+    name="searched",
+    ingest=ps.ingest.files("rows.parquet"),
+    target=ps.binary("y"),
+    train=ps.train.search(trials=8, budget="20m"),
+)
+"""
+
 TIMED = """
 import json, sys
 from penstock.engine import Graph, run_graph
@@ -80,6 +92,7 @@ print(json.dumps(ended - began))
 
 def main():
     """Print a JSON line a figure."""
+    _search()
     with tempfile.TemporaryDirectory() as name, cluster() as made:
         folder = Path(name)
         (folder / "data").mkdir()
@@ -105,6 +118,35 @@ def main():
                     seconds = statistics.median(took)
                     print(json.dumps({"what": what, "repeat": repeat, "nodes": nodes, "s": round(seconds, 2),
                                       "ms_a_task": round(1000 * seconds / PARTS, 1), "all": took}), flush=True)  # fmt: skip
+
+
+def _search():
+    """Print the time of the same 8 trials at one node and at two, each pinned to a core, and whether all digests are equal."""
+    import numpy as np
+    import polars as pl
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(10_000, 20))
+    y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + 0.5 * x[:, 3] + rng.normal(size=len(x)) > 0
+    table = pl.DataFrame({f"x{at}": x[:, at] for at in range(20)}).with_columns(y=y.astype(int))
+    with tempfile.TemporaryDirectory() as name, cluster(pinned=True) as made:
+        folder = Path(name)
+        table.write_parquet(folder / "rows.parquet")
+        (folder / "searched.py").write_text(SEARCHED)
+        digests = []
+        for nodes in (2, 1):
+            if nodes == 1:
+                made.lose()
+            store = f"search-{nodes}"
+            done = made.run(
+                "-m", "penstock", "run", "searched.py", "--on", "ray", "--store", store, cwd=folder, limit=900
+            )
+            assert done.returncode == 0, done.stderr
+            with sqlite3.connect(folder / store / "catalog.db") as connection:
+                (seconds,) = connection.execute("SELECT seconds FROM steps WHERE name = 'trials'").fetchone()
+                digests.append(connection.execute("SELECT name, digest FROM steps ORDER BY name").fetchall())
+            print(json.dumps({"what": "search", "nodes": nodes, "s": round(seconds, 1)}), flush=True)
+        print(json.dumps({"what": "search", "same digests": digests[0] == digests[1]}), flush=True)
 
 
 def _run(made, folder, *words):

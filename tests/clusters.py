@@ -19,7 +19,8 @@ PORT, CLIENTS = 6399, 20077
 class Cluster:
     """The head in one namespace, another node in the second; programs are started beside the head."""
 
-    def __init__(self):
+    def __init__(self, pinned=False):
+        self.pinned = pinned
         self.mark = secrets.token_hex(3)
         self.names = (f"ps{self.mark}a", f"ps{self.mark}b")
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -50,8 +51,9 @@ class Cluster:
 
     def _start(self, name, *options):
         address = HEAD if name == self.names[0] else OTHER
+        pin = ["taskset", "-c", str(self.names.index(name))] if self.pinned else []
         subprocess.run(
-            ["ip", "netns", "exec", name, RAY, "start", *options, f"--node-ip-address={address}", "--num-cpus=1",
+            ["ip", "netns", "exec", name, *pin, RAY, "start", *options, f"--node-ip-address={address}", "--num-cpus=1",
              "--object-store-memory=200000000", "--disable-usage-stats"],
             check=True, capture_output=True, timeout=90, env=self.environment,
         )  # fmt: skip
@@ -64,10 +66,10 @@ class Cluster:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
-    def run(self, *words, cwd, attached=True):
-        """Run a program to its end."""
+    def run(self, *words, cwd, attached=True, limit=180):
+        """Run a program to its end, which comes within `limit` seconds."""
         process = self.begin(*words, cwd=cwd, attached=attached)
-        out, errors = process.communicate(timeout=180)
+        out, errors = process.communicate(timeout=limit)
         return subprocess.CompletedProcess(words, process.returncode, out, errors)
 
     def lose(self):
@@ -90,11 +92,11 @@ class Cluster:
 
 
 @contextmanager
-def cluster():
-    """Yield a cluster of two nodes; skips where namespaces cannot be made."""
+def cluster(pinned=False):
+    """Yield a cluster of two nodes, each `pinned` to a core where asked; skips where namespaces cannot be made."""
     if shutil.which("ip") is None or os.geteuid() != 0:
         pytest.skip("network namespaces need root and iproute2")
-    made = Cluster()
+    made = Cluster(pinned)
     try:
         made.up()
     except subprocess.CalledProcessError as error:
