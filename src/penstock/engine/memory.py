@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -73,17 +73,23 @@ def latest_result(store: Store, pipeline: str, step: str) -> Ref | None:
     return found if found is not None and is_there(store, found) else None
 
 
-def previous_parts(store: Store, pipeline: str, step: str) -> dict[str, Any] | None:
-    """Return the components of the fingerprint with which a step last ran, or None."""
-    question = (
-        sa.select(artifacts.c.parts)
-        .where(artifacts.c.pipeline == pipeline, artifacts.c.step == step)
-        .order_by(artifacts.c.created.desc())
-        .limit(1)
-    )
+def previous_parts(store: Store, pipeline: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the components of the fingerprints with which steps last ran, for those that ever did."""
+    found: dict[str, dict[str, Any]] = {}
     with store.catalog.read() as connection:
-        written = connection.execute(question).scalar()
-    return None if written is None else json.loads(written)
+        for start in range(0, len(names), _CHUNK):
+            other = artifacts.alias()
+            last = (
+                sa.select(sa.func.max(other.c.created))
+                .where(other.c.pipeline == pipeline, other.c.step == artifacts.c.step)
+                .scalar_subquery()
+            )
+            some = artifacts.c.step.in_(names[start : start + _CHUNK])
+            question = sa.select(artifacts.c.step, artifacts.c.parts).where(
+                artifacts.c.pipeline == pipeline, some, artifacts.c.created == last, artifacts.c.parts.is_not(None)
+            )
+            found.update({row.step: json.loads(row.parts) for row in connection.execute(question)})
+    return found
 
 
 def source_text(store: Store, digest: str) -> tuple[str, int, str] | None:

@@ -158,7 +158,6 @@ def make_plan(graph: Graph, store: Store, force: Callable[[str], bool] = lambda 
     cache.warm()
     marks = fingerprints_of(graph)
     refs: dict[str, Ref] = {}
-    planned = []
     for name in graph.order:
         if name in graph.sources:
             item = graph.sources[name]
@@ -170,18 +169,24 @@ def make_plan(graph: Graph, store: Store, force: Callable[[str], bool] = lambda 
         found = None if unknown or force(name) else look_up(step, marks[name], refs, cache)
         if found is not None:
             refs[name] = found
-            planned.append(PlannedStep(name, "cached", (), step.stage, tuple(step.inputs.values())))
-            continue
-        causes = ["asked for"] if force(name) else stale_causes(step, marks[name], refs, store, graph)
-        planned.append(PlannedStep(name, "stale", tuple(causes), step.stage, tuple(step.inputs.values())))
+    before = previous_parts(store, graph.name, [name for name in graph.steps if name not in refs])
+    planned = []
+    for name, step in graph.steps.items():
+        causes = []
+        if name not in refs:
+            asked = force(name)
+            causes = ["asked for"] if asked else stale_causes(step, marks[name], refs, store, before.get(name))
+        status: Literal["cached", "stale"] = "cached" if name in refs else "stale"
+        planned.append(PlannedStep(name, status, tuple(causes), step.stage, tuple(step.inputs.values())))
     return Plan(graph.name, tuple(planned))
 
 
-def stale_causes(step: Step, mark: Fingerprint, refs: Mapping[str, Ref], store: Store, graph: Graph) -> list[str]:
-    """Return in words why a step is stale."""
+def stale_causes(
+    step: Step, mark: Fingerprint, refs: Mapping[str, Ref], store: Store, before: Mapping[str, Any] | None
+) -> list[str]:
+    """Return in words why a step is stale, `before` being the components of the fingerprint with which it last ran."""
     if not step.cache:
         return ["cache=False"]
-    before = previous_parts(store, graph.name, step.name)
     if before is None:
         return ["never ran"]
     causes = changed_parts(before, mark, step, store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import queue
 import threading
@@ -10,12 +11,13 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from penstock.engine.execute import Outcome, Task
 from penstock.engine.executors import Executor
 from penstock.engine.files import flattened, partitions_ref
 from penstock.engine.graph import Graph
-from penstock.engine.memory import Claims, keep_artifact
+from penstock.engine.memory import Claims, keep_artifact, previous_parts
 from penstock.engine.origin import git_state
 from penstock.engine.packages import installed_packages
 from penstock.engine.plan import (
@@ -83,6 +85,11 @@ class Scheduler:
         self.extra = len(self.positions)
         self.flushed = time.monotonic()
         self.stopped = threading.Event()
+
+    @functools.cached_property
+    def _before(self) -> dict[str, dict[str, Any]]:
+        """With what each step last ran, asked of the catalog at once when the first is stale."""
+        return previous_parts(self.store, self.graph.name, list(self.graph.steps))
 
     def begin(self, seed: int, file: str | None) -> None:
         """Fingerprint every step, find what is ready, and write the run into the catalog."""
@@ -164,8 +171,9 @@ class Scheduler:
                 self._keep(step, key, found, input_digests(step, self.refs))
             self._known(name, found)
             return
+        before = self._before.get(name)
         self.causes[name] = (
-            ("asked for",) if self.force(name) else tuple(stale_causes(step, mark, self.refs, self.store, self.graph))
+            ("asked for",) if self.force(name) else tuple(stale_causes(step, mark, self.refs, self.store, before))
         )
         self.observe("started", step, None)
         inputs = {argument: self.refs[needed] for argument, needed in step.inputs.items()}
