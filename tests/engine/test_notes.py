@@ -56,6 +56,14 @@ def test_cleaning_leaves_tagged_runs_and_takes_notes_with_their_run(store):
     assert notes_of(store, [second]) == []
 
 
+def test_cleaning_leaves_what_is_younger_than_asked(store):
+    first, second = run(store), run(store)
+    assert clean(store, keep=1, older=3600).runs == 0
+    assert past_run(store, first).run == first
+    assert clean(store, keep=1, older=1e-6).runs == 1
+    assert past_run(store, "latest").run == second
+
+
 def test_people_write_and_read_them_at_the_terminal(store, tmp_path):
     here = run(store)
     where = ("--store", tmp_path / "store")

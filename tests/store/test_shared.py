@@ -212,3 +212,55 @@ def test_a_model_is_copied_from_a_laptop_to_the_team_and_answers_there_alike(tea
             assert found.status_code == 200, path
             assert "customers" in found.text
             assert "tops3cret" not in found.text
+
+
+SMALL = """
+import penstock as ps
+
+pipeline = ps.Pipeline(
+    "small", ingest=ps.ingest.files("rows.csv"), target=ps.binary("y"), train=ps.train.search(trials=1, learners=["LEARNER"]),
+)
+"""
+
+
+def test_the_database_holds_readers_authors_and_deployers_to_their_roles(team):
+    folder, location = team
+    lines = "\n".join(f"{row % 17},{row * 7919 % 101},{int(row * 7919 % 101 > 40)}" for row in range(600))
+    (folder / "rows.csv").write_text(f"a,b,y\n{lines}\n")
+    (folder / "small.py").write_text(SMALL.replace("LEARNER", "linear"))
+    ended(penstock(folder, "run", "small.py"))
+    owner = open_store(location)
+    sql = ended(penstock(folder, "roles"))
+    with owner.catalog.begin() as connection:
+        for _ in range(2):  # it may be run again
+            connection.execute(sa.text(sql))
+        for role in ("reader", "author", "deployer"):
+            user = f"{role}{time.time_ns()}"
+            connection.execute(sa.text(f"CREATE USER {user} PASSWORD 'tops3cret'; GRANT penstock_{role} TO {user}"))
+            (folder / f"{role}.txt").write_text(location.replace("penstock:", f"{user}:"))
+
+    def as_role(role, *words, code=0):
+        done = penstock(folder, *words, "--store", (folder / f"{role}.txt").read_text())
+        out, errors = done.communicate(timeout=120)
+        assert done.returncode == code, errors + out
+        return out + errors
+
+    assert "small" in as_role("reader", "runs")
+    assert "champion" in as_role("reader", "audit", "small")
+    (folder / "small.py").write_text(SMALL.replace("LEARNER", "lightgbm"))
+    assert "takes the role penstock_author" in as_role("reader", "run", "small.py", code=1)
+    assert "takes the role penstock_author" in as_role("reader", "note", "latest", "no", code=1)
+    told = as_role("author", "run", "small.py")
+    assert "model small v2 (no alias)" in told
+    assert "a deployer promotes it" in told
+    assert "0 steps ran" in as_role("author", "run", "small.py")
+    as_role("author", "tag", "latest", "mine")
+    for words in (["promote", "small", "2"], ["gc", "--keep", "0"], ["keys", "small", "make"]):
+        assert "takes the role penstock_deployer" in as_role("author", *words, code=1), words
+    as_role("deployer", "promote", "small", "2")
+    as_role("deployer", "gc", "--keep", "1")
+    listed = json.loads(as_role("reader", "audit", "--json"))
+    assert [item["what"] for item in listed[:2]] == ["champion", "tag"]
+    assert {"run", "version", "champion"} <= {item["what"] for item in listed}
+    assert [item["at"] for item in listed] == sorted((item["at"] for item in listed), reverse=True)
+    owner.close()

@@ -106,6 +106,8 @@ def test_no_link_leads_nowhere_and_every_page_says_what_it_should(team):
     assert "city" in table
     compared = seen[f"/compare?one={first.run}&other={second.run}"]
     assert "trials 2 -&gt; 3" in compared
+    assert "<td>champion</td>" in seen["/audit"]
+    assert "customers" not in seen["/audit?pipeline=%3Cb%3Eodd%3C%2Fb%3E%20%26%20%C3%A9t%C3%A9"].partition("<table>")[2]
     step = seen[f"/runs/{failed.run}/steps/broken"]
     assert "printed &lt;i&gt;before&lt;/i&gt;" in step
     assert "&lt;script&gt;alert(1)&lt;/script&gt; went wrong" in step

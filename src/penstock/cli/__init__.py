@@ -41,6 +41,8 @@ COMMANDS = {
     "reject": "upkeep",
     "ui": "ui",
     "gc": "setup",
+    "roles": "setup",
+    "audit": "past",
     "doctor": "setup",
     "completion": "setup",
 }

@@ -1,4 +1,4 @@
-"""``runs``, ``show``, ``note``, ``tag`` and ``diff``: what the catalog remembers."""
+"""``runs``, ``show``, ``note``, ``tag``, ``audit`` and ``diff``: what the catalog remembers."""
 
 from __future__ import annotations
 
@@ -162,6 +162,30 @@ def tag(run: str, tags: tuple[str, ...], remove: bool, store: str | None, as_jso
         echo_json({"run": found.run, "tags": now})
     else:
         click.echo(f"{found.pipeline} {found.run}: {', '.join(now) or 'no tags'}")
+
+
+@click.command()
+@click.argument("pipeline", metavar="[PIPELINE]", required=False)
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many, the latest first.")
+@store_option
+@json_option
+def audit(pipeline: str | None, limit: int, store: str | None, as_json: bool) -> None:
+    """List who did what: runs, versions, what answers, keys, decisions, notes.
+
+    \b
+    Example:  penstock audit churn
+    """
+    from penstock.audit import acts
+
+    found = acts(existing_store(store), pipeline, limit)
+    if as_json:
+        echo_json([vars(item) for item in found])
+    elif found:
+        table(["when", "who", "pipeline", "what", "", "run"], [
+            [moment(item.at), item.user, item.pipeline, item.what, item.detail, item.run or ""] for item in found
+        ])  # fmt: skip
+    else:
+        click.echo("nothing was done yet")
 
 
 @click.command()

@@ -113,6 +113,7 @@ def run(
     Example:  penstock run churn.py --set train.budget=10m
     Exit codes: 0 fine, 1 a step failed, 2 the input cannot be used, 3 the gate said no.
     """
+    from penstock.deploy.registry import Registry
     from penstock.engine.run import run_graph
 
     made = with_settings(load_pipeline(pipeline), settings)
@@ -138,7 +139,7 @@ def run(
     if as_json:
         echo_json(graph_json(done) if is_graph else done.as_json())
     elif not is_graph and done.status == "succeeded":
-        summary(done)
+        summary(done, Registry(opened, done.pipeline).may_deploy())
     elif done.status == "succeeded":
         ran = sum(item.status == "ran" for item in done.steps)
         click.echo(f"{graph.name}: {ran} steps ran, {len(done.steps) - ran} cached; run {done.run}")
@@ -176,7 +177,7 @@ def graph_json(done: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def summary(done: Any) -> None:
+def summary(done: Any, may_deploy: bool = True) -> None:
     """Print what a run of a pipeline came to, and what to do next."""
     ran = sum(item.status == "ran" for item in done.steps)
     click.echo(f"{done.pipeline}: {ran} steps ran, {len(done.steps) - ran} cached; run {done.run}")
@@ -199,6 +200,8 @@ def summary(done: Any) -> None:
         click.echo(f"data unlike the schema file, within its tolerance: {some}; the report says how")
     aliases = ", ".join(done.model.aliases) or "no alias"
     click.echo(f"model {done.model.name} v{done.model.version} ({aliases})")
+    if not done.model.aliases and not may_deploy:
+        click.echo("this database user may not change what answers: a deployer promotes it")
     click.echo(f"report {done.report}")
     serves = "champion" in done.model.aliases
     following = (

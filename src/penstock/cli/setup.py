@@ -1,4 +1,4 @@
-"""``init``, ``gc``, ``doctor`` and ``completion``."""
+"""``init``, ``gc``, ``roles``, ``doctor`` and ``completion``."""
 
 from __future__ import annotations
 
@@ -81,18 +81,20 @@ def discover(pipeline: str, label_delay: str | None, store: str | None, as_json:
 
 @click.command()
 @click.option("--keep", default=10, show_default=True, type=click.IntRange(0), help="Runs of each pipeline that stay.")
+@click.option("--older-than", "older", metavar="LENGTH", help="Of the others, only runs older than this, such as 90d.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @store_option
 @json_option
-def gc(keep: int, dry_run: bool, store: str | None, as_json: bool) -> None:
+def gc(keep: int, older: str | None, dry_run: bool, store: str | None, as_json: bool) -> None:
     """Remove what no kept run and no model needs.
 
     \b
-    Example:  penstock gc --keep 5 --dry-run
+    Example:  penstock gc --keep 5 --older-than 90d --dry-run
     """
     from penstock.engine.cleanup import clean
+    from penstock.types.durations import seconds_of
 
-    found = clean(existing_store(store), keep, dry_run=dry_run)
+    found = clean(existing_store(store), keep, older=seconds_of(older) if older else 0.0, dry_run=dry_run)
     if as_json:
         echo_json({**vars(found), "dry_run": dry_run})
         return
@@ -101,6 +103,25 @@ def gc(keep: int, dry_run: bool, store: str | None, as_json: bool) -> None:
         f"{verb} {found.runs} runs, {found.artifacts} artifacts and {found.blobs} blobs ({found.bytes / 1e6:.1f} MB); "
         f"{found.kept_bytes / 1e6:.1f} MB stay"
     )
+
+
+@click.command()
+@json_option
+def roles(as_json: bool) -> None:
+    """Print the SQL that gives a team's PostgreSQL database the roles reader, author and deployer.
+
+    The owner of the tables runs it, then grants each user one of them.
+
+    \b
+    Example:  penstock roles | psql team
+              psql team -c "GRANT penstock_author TO ann"
+    """
+    from penstock.store.roles import statements
+
+    if as_json:
+        echo_json(statements())
+    else:
+        click.echo("\n".join(statements()))
 
 
 @click.command()

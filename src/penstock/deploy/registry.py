@@ -143,6 +143,7 @@ class Registry:
 
         A bundle that is a version already keeps its number. One that passed and is to be promoted becomes the
         champion; any other becomes the challenger, unless it answers already. A `number` keeps that of another store.
+        Where this user may not change what answers, the version gets no alias.
         """
         with self.store.catalog.begin() as connection:
             self.store.catalog.alone(connection, f"models of {self.name}")
@@ -162,13 +163,16 @@ class Registry:
                         "user": whoami(), "judged_against": judged_against, "evaluation": json.dumps(evaluation), "report": None,
                     },
                 )  # fmt: skip
+            elif not self.store.catalog.may(connection, "UPDATE", models):
+                return known
             else:
                 number = known.version
                 # How it is deployed may have changed, though the model has not.
                 kept = {**known.evaluation, **{name: evaluation[name] for name in _DEPLOYING if name in evaluation}}
                 here = (models.c.pipeline == self.name) & (models.c.version == number)
                 connection.execute(models.update().where(here).values(evaluation=json.dumps(kept)))
-            if held.get(CHAMPION) != number:
+            deploys = self.store.catalog.may(connection, "INSERT", deployments)
+            if deploys and held.get(CHAMPION) != number:
                 if passed and promote:
                     self._point(connection, CHAMPION, number, why)
                     if held.get(CHALLENGER) == number:
@@ -176,6 +180,11 @@ class Registry:
                 elif held.get(CHALLENGER) != number:
                     self._point(connection, CHALLENGER, number, why)
         return self.version(number)
+
+    def may_deploy(self) -> bool:
+        """Whether this user may change what answers."""
+        with self.store.catalog.read() as connection:
+            return self.store.catalog.may(connection, "INSERT", deployments)
 
     def promote(self, version: int | str, why: str) -> ModelVersion:
         """Make a version the champion.

@@ -37,7 +37,7 @@ class Cleanup:
     kept_bytes: int
 
 
-def clean(store: Store, keep: int = 10, *, dry_run: bool = False) -> Cleanup:
+def clean(store: Store, keep: int = 10, *, older: float = 0.0, dry_run: bool = False) -> Cleanup:
     """Keep the latest runs of each pipeline, those that have a tag, and every model; remove the rest.
 
     Parameters
@@ -46,6 +46,8 @@ def clean(store: Store, keep: int = 10, *, dry_run: bool = False) -> Cleanup:
         To be cleaned.
     keep : int
         Runs of each pipeline that stay with all their artifacts.
+    older : float
+        Seconds: a run that began later than so long ago stays too.
     dry_run : bool
         Only count.
 
@@ -63,6 +65,8 @@ def clean(store: Store, keep: int = 10, *, dry_run: bool = False) -> Cleanup:
         rank = sa.func.row_number().over(partition_by=runs.c.pipeline, order_by=runs.c.started.desc()).label("rank")
         ranked = sa.select(runs.c.id, rank).subquery()
         kept = set(connection.execute(sa.select(ranked.c.id).where(ranked.c.rank <= keep)).scalars())
+        recent = sa.select(runs.c.id).where(runs.c.started > time.time() - older)
+        kept |= set(connection.execute(recent).scalars()) if older else set()
         kept |= set(connection.execute(sa.select(notes.c.run).where(notes.c.tag.is_not(None))).scalars())
         needed = set(connection.execute(sa.select(models.c.digest)).scalars())
         of_models = set(connection.execute(sa.select(models.c.run)).scalars())

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from penstock.errors import StoreError
 from penstock.store import schema
+from penstock.store.roles import role_for
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one before it gives up."""
@@ -95,6 +96,12 @@ class Catalog:
             connection.execute(schema.claims.delete().where(sa.false()))  # begins writing, which one does at a time
         else:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(what))))
+
+    def may(self, connection: sa.Connection, right: str, table: sa.Table) -> bool:
+        """Whether this user has the right to ``INSERT`` into a table, ``UPDATE`` or ``DELETE``; of a file, everyone has."""
+        if self.is_sqlite:
+            return True
+        return bool(connection.execute(sa.select(sa.func.has_table_privilege(table.name, right))).scalar())
 
     def put(self, connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> None:
         """Insert a row, or put it in the place of the one with its primary key; also where two do so at once."""
@@ -188,6 +195,10 @@ def _in_words(error: DBAPIError) -> str:
         for start, words in advice.items():
             if text.startswith(start):
                 return words
+    if getattr(original, "sqlstate", None) == "42501":
+        table = text.splitlines()[0].rpartition(" ")[2]
+        right = str(error.statement).split(maxsplit=1)[0]
+        return f"its user may not {right} in the table {table}; that takes the role {role_for(right, table)}"
     if isinstance(error, OperationalError):
         return f"the database cannot be reached: {text}"
     return text

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from penstock import catalogue, outcome, watch
+from penstock import audit, catalogue, outcome, watch
 from penstock.changes import moved_columns
 from penstock.deploy import rollout
 from penstock.deploy.notices import tell
@@ -176,6 +176,10 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
             return PlainTextResponse(made, headers={"content-security-policy": _DOCUMENT})
         return HTMLResponse(made, headers={"content-security-policy": _DOCUMENT})
 
+    def acted(request: Request) -> Response:
+        name = request.query_params.get("pipeline") or None
+        return page(request, "audit.html", name=name, acts=audit.acts(store, name, 200))
+
     def search(request: Request) -> Response:
         return page(request, "search.html", found=questions.search(store, request.query_params.get("q", "")))
 
@@ -279,7 +283,7 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
     waits = (enter, leave, decided, noted, look)
     shown: list[tuple[str, Any]] = [
         ("/", home), ("/runs", run_list), ("/runs/{run}", run), ("/runs/{run}/live", live), ("/runs/{run}/steps/{step:path}", step), ("/compare", compare),
-        ("/search", search), ("/models/{name}", model), ("/models/{name}/features", features), ("/models/{name}/traffic", traffic),
+        ("/search", search), ("/audit", acted), ("/models/{name}", model), ("/models/{name}/features", features), ("/models/{name}/traffic", traffic),
         ("/models/{name}/monitoring", monitoring), ("/models/{name}/try", attempt), ("/models/{name}/versions/{version}/{what:str}", document),
     ]  # fmt: skip
     changes: list[tuple[str, Any]] = [
