@@ -27,7 +27,7 @@ from penstock.outcome import load
 from penstock.pipeline import Pipeline
 from penstock.store.store import Store
 from penstock.traffic import loss_of
-from penstock.watch import Monitoring, concept_in_words, monitor
+from penstock.watch import Monitoring, monitor
 
 _DAY = 86_400.0
 _LOOKS = 4
@@ -439,11 +439,5 @@ def in_words(found: Monitoring) -> str:
     parts = []
     if moved:
         parts.append(f"{', '.join(moved[:5])}{' and more' if len(moved) > 5 else ''} moved")
-    if found.performance is not None and found.performance.decayed:
-        item = found.performance
-        parts.append(
-            f"{item.metric} is {item.value:.3g} ({item.low:.3g} to {item.high:.3g}), at training {item.reference:.3g}"
-        )
-    if found.concept is not None and found.concept.drifted:
-        parts.append(concept_in_words(found.concept))
+    parts += found.labels_in_words()
     return f"v{found.version}, {found.window.rows:,} rows: {'; '.join(parts) or found.status}"

@@ -17,24 +17,34 @@ from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
 from penstock.engine import execute
 from penstock.engine.history import artifact_of, past_run
 from penstock.errors import PenstockError
-from penstock.evaluate.measure import intervals
 from penstock.model import Model
 from penstock.monitor.compare import ColumnDrift, compare_columns
 from penstock.monitor.concept import Concept, LossWatch
 from penstock.monitor.decisions import decisions_of
 from penstock.monitor.drawings import timeline
 from penstock.monitor.estimate import estimated
-from penstock.monitor.log import Logged, Record, log_folder, read_log
+from penstock.monitor.log import Record, log_folder, read_log
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import Profile, column_profile
 from penstock.monitor.report import drift_report
 from penstock.outcome import load
+from penstock.performance import (
+    LEAST_LABELS,
+    Calibration,
+    Group,
+    Performance,
+    calibration_in_words,
+    calibration_of,
+    group_in_words,
+    groups_of,
+    known_answers,
+    performance_of,
+)
 from penstock.store.schema import alerts
 from penstock.store.store import Store
 from penstock.traffic import losses_of, losses_since
 from penstock.types.showing import shown_table
 
-_LEAST_LABELS = 30
 _CONCEPT_SECONDS, _CONCEPT_LABELS = 30 * 86_400.0, 50_000
 """Losses are watched since the version became champion, but for those longer ago than this, or before the latest so many."""
 
@@ -46,37 +56,6 @@ class Window:
     first: str | None
     last: str | None
     rows: int
-
-
-@dataclass(frozen=True)
-class Performance:
-    """The deciding metric on rows whose truth is known by now.
-
-    Attributes
-    ----------
-    metric : str
-        Its name.
-    value, low, high : float
-        With a 95 % interval.
-    reference : float
-        On the test rows of training.
-    reference_low, reference_high : float
-        Its interval there.
-    decayed : bool
-        Whether both intervals lie apart, on the worse side.
-    labels : int
-        Rows whose truth is known.
-    """
-
-    metric: str
-    value: float
-    low: float
-    high: float
-    reference: float
-    reference_low: float
-    reference_high: float
-    decayed: bool
-    labels: int
 
 
 @dataclass(frozen=True)
@@ -103,6 +82,10 @@ class Monitoring:
         By how much the move of each column that drifted moves an answer, on average.
     concept : Concept or None
         Whether losses have grown since training; None while labels are few, or when the run's outcomes are gone.
+    groups : list of Group
+        How the groups fare that the training's report names, the worst first; those with few labels are left out.
+    calibration : Calibration or None
+        Whether probabilities still hold; of classes.
     """
 
     model: str
@@ -114,12 +97,31 @@ class Monitoring:
     estimate: float | None = None
     bearing: dict[str, float] = field(default_factory=dict)
     concept: Concept | None = None
+    groups: list[Group] = field(default_factory=list)
+    calibration: Calibration | None = None
 
     @property
     def worse(self) -> bool:
-        """Whether labels show that answers are worse than at training."""
+        """Whether labels show that answers are worse than at training: all, those of a group, or their probabilities."""
         decayed = self.performance is not None and self.performance.decayed
-        return decayed or (self.concept is not None and self.concept.drifted)
+        off = self.calibration is not None and self.calibration.off
+        drifted = self.concept is not None and self.concept.drifted
+        return decayed or drifted or off or any(group.worse for group in self.groups)
+
+    def labels_in_words(self) -> list[str]:
+        """Say what labels show to be worse than at training."""
+        found = []
+        if self.performance is not None and self.performance.decayed:
+            seen = self.performance
+            found.append(
+                f"{seen.metric} is {seen.value:.3g} ({seen.low:.3g} to {seen.high:.3g}), at training {seen.reference:.3g}"
+            )
+        if self.concept is not None and self.concept.drifted:
+            found.append(concept_in_words(self.concept))
+        found += [group_in_words(item) for item in self.groups if item.worse]
+        if self.calibration is not None and self.calibration.off:
+            found.append(calibration_in_words(self.calibration))
+        return found
 
     def _repr_html_(self) -> str:
         lines = [f"{self.window.rows:,} rows, {self.window.first or '–'} to {self.window.last or '–'}"]
@@ -166,25 +168,46 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
     if how.rows is not None:
         records = records[-how.rows :]
     window = Window(_moment(records[0].at), _moment(records[-1].at), len(records)) if records else Window(None, None, 0)
-    performance = _performance(model, version, records, logged)
+    known = known_answers(model, records, logged)
+    performance = None if known is None else performance_of(model, version, known)
+    judged = _judged(store, version)
     bearing: dict[str, float] = {}
     columns: list[ColumnDrift] = []
+    groups: list[Group] = []
     enough = len(records) >= how.least
     if enough:
         table = model.prepare(model.frame_of([record.row or {} for record in records]))
         columns = compare_columns(model.manifest.profile, _carried(model, records, table, hidden), how)
         bearing = _bearing(model, table, [column.name for column in columns if column.drifted])
+        if known is not None and performance is not None and judged is not None and table.height == len(records):
+            slices = judged["evaluation"]["slices"]
+            groups = groups_of(model, table, known, performance.metric, slices, how.significance)
+    calibration = None
+    if known is not None and judged is not None:
+        target, predicted = judged["outcomes"]["target"], judged["outcomes"]["predicted"]
+        calibration = calibration_of(model, known, target, predicted, how.significance, how.effect)
     estimate = _estimate(model, str(version.evaluation["metric"]), records) if enough else None
-    concept = _concept(store, name, version, how)
+    concept = _concept(store, name, version, how, judged)
     status = "calm" if enough else "not enough data"
-    found = Monitoring(name, version.version, window, status, columns, performance, estimate, bearing, concept)
+    found = Monitoring(
+        name, version.version, window, status, columns, performance, estimate, bearing, concept, groups, calibration
+    )
     if found.worse or any(column.drifted for column in columns):
         found = replace(found, status="drift")
         _alert(store, found)
     return found
 
 
-def _concept(store: Store, name: str, version: ModelVersion, how: Drift) -> Concept | None:
+def _judged(store: Store, version: ModelVersion) -> Any:
+    """Return what the run of a version judged it by; None when that was cleaned away."""
+    try:
+        made = artifact_of(store, past_run(store, version.run), "evaluated")
+        return None if made is None else execute.load(store, made)
+    except PenstockError:
+        return None
+
+
+def _concept(store: Store, name: str, version: ModelVersion, how: Drift, judged: Any) -> Concept | None:
     """Watch the losses of a champion's answers against those of the rows it was judged on.
 
     A version that answers again, after a rollback, is watched anew: a person decided so, knowing what was seen before.
@@ -194,15 +217,9 @@ def _concept(store: Store, name: str, version: ModelVersion, how: Drift) -> Conc
     )
     begun = max(next(took, version.created), time.time() - _CONCEPT_SECONDS)
     known = losses_since(store, name, begun).get(version.version, [])[-_CONCEPT_LABELS:]
-    if len(known) < _LEAST_LABELS:
+    if len(known) < LEAST_LABELS or judged is None:
         return None
-    try:
-        made = artifact_of(store, past_run(store, version.run), "evaluated")
-        outcomes = None if made is None else execute.load(store, made)["outcomes"]
-    except PenstockError:
-        return None  # cleaned
-    if outcomes is None:
-        return None
+    outcomes = judged["outcomes"]
     reference = losses_of(outcomes["target"], outcomes["predicted"])
     # Of columns a move is only a hint; losses are what all is about, and half of it matters.
     concept = LossWatch(reference, how.significance, how.effect / 2).tell(loss for _, loss in known)
@@ -261,46 +278,6 @@ def _carried(model: Model, records: list[Record], table: pl.DataFrame, hidden: d
 
 def _moment(at: float) -> str:
     return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _performance(model: Model, version: ModelVersion, records: list[Record], logged: Logged) -> Performance | None:
-    known = [record for record in records if record.id in logged.labels]
-    if len(known) < _LEAST_LABELS:
-        return None
-    labels = pl.Series(model.labels.column, [_text(logged.labels[record.id]) for record in known], pl.String)
-    codes = model.labels.codes(labels)
-    if model.task == "regression":
-        predicted = np.array([float(record.prediction) for record in known])
-    else:
-        predicted = np.array(
-            [[(record.probabilities or {}).get(item, 0.0) for item in model.labels.names] for record in known]
-        )
-    usable = ~np.isnan(codes)
-    metric = str(version.evaluation["metric"])
-    now = intervals(model.task, codes[usable], predicted[usable], 0, [metric], model.labels.threshold)[metric]
-    before = version.evaluation["metrics"][metric]
-    if now.value != now.value:
-        return None
-    from penstock.types.metrics import METRICS
-
-    decayed = now.high < before["low"] if METRICS[metric].higher else now.low > before["high"]
-    return Performance(
-        metric,
-        now.value,
-        now.low,
-        now.high,
-        before["value"],
-        before["low"],
-        before["high"],
-        bool(decayed),
-        int(usable.sum()),
-    )
-
-
-def _text(label: Any) -> str:
-    from penstock.types.labels import label_name
-
-    return label_name(label)
 
 
 def _alert(store: Store, found: Monitoring) -> None:
@@ -366,7 +343,8 @@ def history(name: str, store: Store, how: Drift | None = None) -> tuple[list[Mom
         some = [records[at] for at in part.tolist()]
         table = _carried(model, some, model.prepare(model.frame_of([record.row or {} for record in some])), hidden)
         columns = compare_columns(model.manifest.profile, table, how)
-        seen = _performance(model, version, some, logged)
+        known = known_answers(model, some, logged)
+        seen = None if known is None else performance_of(model, version, known)
         effect = max((column.effect for column in columns), default=None)
         value = None if seen is None else seen.value
         found.append(
@@ -431,14 +409,12 @@ def report(name: str, store: Store, how: Drift | None = None, found: Monitoring 
             if any(value is not None for value in values):
                 drawn.append((title, timeline(values, names, None, places, title)))
     reasons = [f"{item.name}: {item.text}, effect {item.effect:.2f}" for item in found.columns if item.drifted]
-    if found.performance is not None:
+    reasons += found.labels_in_words()
+    if found.performance is not None and not found.performance.decayed:
         seen = found.performance
-        verdict = "decayed" if seen.decayed else "holds"
         reasons.append(
-            f"{seen.metric} {seen.value:.4g} ({seen.low:.4g} to {seen.high:.4g}) on {seen.labels:,} labels, at training {seen.reference:.4g}: {verdict}"
+            f"{seen.metric} {seen.value:.4g} ({seen.low:.4g} to {seen.high:.4g}) on {seen.labels:,} labels, at training {seen.reference:.4g}: holds"
         )
-    if found.concept is not None and found.concept.drifted:
-        reasons.append(concept_in_words(found.concept))
     lead = f"v{found.version}, {found.window.rows:,} rows, {found.window.first or '–'} to {found.window.last or '–'}."
     told = [(_moment(item.at)[:16], item.what, item.status, item.why) for item in decided]
     return drift_report(

@@ -33,6 +33,7 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
     from penstock.cli.common import load_pipeline
     from penstock.monitor.drawings import sparkline
     from penstock.monitor.options import drift
+    from penstock.performance import calibration_in_words, group_in_words
     from penstock.watch import concept_in_words, history
     from penstock.watch import monitor as look
 
@@ -72,6 +73,13 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
     if found.concept is not None:
         told = concept_in_words(found.concept) if found.concept.drifted else "losses are as at training"
         click.echo(f"{told} ({found.concept.labels:,} labels since it became champion)")
+    for group in [item for item in found.groups if item.worse][:5]:
+        click.echo(click.style("worse", fg="red") + f" for {group_in_words(group)}")
+    if found.groups and not any(item.worse for item in found.groups):
+        click.echo(f"none of {len(found.groups)} groups is surely worse than at training")
+    if found.calibration is not None:
+        verdict = click.style("no longer", fg="red") if found.calibration.off else "as at training"
+        click.echo(f"{calibration_in_words(found.calibration)}: {verdict}")
     if found.estimate is not None:
         click.echo(f"by its probabilities alone the metric should be {found.estimate:.4g}, if they are calibrated")
     for column, moved in found.bearing.items():

@@ -1,0 +1,261 @@
+"""What labels say of answers: the deciding metric then and now, group by group, and whether probabilities still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from penstock.deploy.registry import ModelVersion
+from penstock.evaluate.measure import intervals
+from penstock.model import Model
+from penstock.monitor.log import Logged, Record
+from penstock.types.labels import label_name
+from penstock.types.metrics import METRICS
+
+Array = npt.NDArray[Any]
+LEAST_LABELS = 30
+_HALF = 1.96
+"""Half the width of a 95 % interval, in standard errors."""
+
+
+@dataclass(frozen=True)
+class Performance:
+    """The deciding metric on rows whose truth is known by now.
+
+    Attributes
+    ----------
+    metric : str
+        Its name.
+    value, low, high : float
+        With a 95 % interval.
+    reference : float
+        On the test rows of training.
+    reference_low, reference_high : float
+        Its interval there.
+    decayed : bool
+        Whether both intervals lie apart, on the worse side.
+    labels : int
+        Rows whose truth is known.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    reference: float
+    reference_low: float
+    reference_high: float
+    decayed: bool
+    labels: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """The deciding metric on the rows of one group, such as one city.
+
+    Attributes
+    ----------
+    column, group : str
+        Which rows.
+    metric : str
+        Its name.
+    labels : int
+        Those whose truth is known.
+    value, reference : float
+        Of the metric, now and on the test rows of training.
+    p_value : float
+        The chance of as large a difference on the worse side, if nothing had changed: of the difference in its standard
+        errors, which are taken from both intervals.
+    worse : bool
+        Whether that is below the significance divided by the number of groups (Bonferroni).
+    """
+
+    column: str
+    group: str
+    metric: str
+    labels: int
+    value: float
+    reference: float
+    p_value: float
+    worse: bool
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether a class comes as often as the probabilities say.
+
+    Attributes
+    ----------
+    label : str
+        The class for which that holds least.
+    said, seen : float
+        Its mean probability, and the share of rows that had it.
+    then : float
+        By how much more it was seen than said on the test rows of training.
+    p_value : float
+        The chance of as large a change of that gap, if nothing had changed (Welch's test).
+    off : bool
+        Whether that is below the significance divided by the number of classes, and the gap has moved by half the effect.
+    """
+
+    label: str
+    said: float
+    seen: float
+    then: float
+    p_value: float
+    off: bool
+
+
+@dataclass(frozen=True)
+class Known:
+    """Answers whose truth is known.
+
+    Attributes
+    ----------
+    rows : array of int
+        Where they stand among those that were looked at.
+    target : array
+        Class codes or numbers.
+    predicted : array
+        Probabilities, a column a class, or numbers.
+    """
+
+    rows: Array
+    target: Array
+    predicted: Array
+
+
+def known_answers(model: Model, records: Sequence[Record], logged: Logged) -> Known | None:
+    """Join answers with their labels; None while there are fewer than thirty."""
+    places = [at for at, record in enumerate(records) if record.id in logged.labels]
+    if len(places) < LEAST_LABELS:
+        return None
+    known = [records[at] for at in places]
+    labels = pl.Series(model.labels.column, [label_name(logged.labels[record.id]) for record in known], pl.String)
+    codes = model.labels.codes(labels)
+    if model.task == "regression":
+        predicted = np.array([float(record.prediction) for record in known])
+    else:
+        predicted = np.array(
+            [[(record.probabilities or {}).get(item, 0.0) for item in model.labels.names] for record in known]
+        )
+    usable = ~np.isnan(codes)
+    return Known(np.array(places)[usable], codes[usable], predicted[usable]) if usable.any() else None
+
+
+def performance_of(model: Model, version: ModelVersion, known: Known) -> Performance | None:
+    """Return the deciding metric, then and now; None where it is not defined, as ROC AUC is of one class alone."""
+    metric = str(version.evaluation["metric"])
+    now = intervals(model.task, known.target, known.predicted, 0, [metric], model.labels.threshold)[metric]
+    before = version.evaluation["metrics"][metric]
+    if now.value != now.value:
+        return None
+    decayed = now.high < before["low"] if METRICS[metric].higher else now.low > before["high"]
+    return Performance(
+        metric, now.value, now.low, now.high, before["value"], before["low"], before["high"], bool(decayed), len(known.target),
+    )  # fmt: skip
+
+
+def groups_of(
+    model: Model,
+    table: pl.DataFrame,
+    known: Known,
+    metric: str,
+    judged: Sequence[Mapping[str, Any]],
+    significance: float,
+) -> list[Group]:
+    """Return how the groups fare that the report of the training names, those that are worse first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Prepared rows that were looked at.
+    judged : sequence of mapping
+        The slices of the run's evaluation; those of numbers, cut into ranges, are left out.
+    significance : float
+        Chance of a false alarm, all groups together.
+    """
+    from scipy.stats import norm
+
+    found: list[Group] = []
+    some = table[known.rows.tolist()]
+    sign = 1.0 if METRICS[metric].higher else -1.0
+    for item in judged:
+        name, group, then = str(item["column"]), str(item["value"]), item["metric"]
+        if name not in some.columns or some[name].dtype not in (pl.String, pl.Boolean):
+            continue
+        rows = (some[name].cast(pl.String) == group).fill_null(value=False).to_numpy()
+        if rows.sum() < LEAST_LABELS:
+            continue
+        now = intervals(model.task, known.target[rows], known.predicted[rows], 0, [metric], model.labels.threshold)[
+            metric
+        ]
+        if now.value != now.value or None in (then["low"], then["high"]):
+            continue
+        errors = np.hypot(now.high - now.low, then["high"] - then["low"]) / (2 * _HALF)
+        lost = sign * (then["value"] - now.value)
+        chance = float(norm.sf(lost / errors)) if errors else float(lost <= 0)
+        found.append(Group(name, group, metric, int(rows.sum()), now.value, float(then["value"]), chance, worse=False))
+    least = significance / max(len(found), 1)
+    told = [Group(**{**vars(item), "worse": item.p_value < least}) for item in found]
+    return sorted(told, key=lambda item: item.p_value)
+
+
+def calibration_of(
+    model: Model, known: Known, target: Array, predicted: Array, significance: float, effect: float
+) -> Calibration | None:
+    """Compare what the probabilities said with what came, against the same on the test rows of training.
+
+    Parameters
+    ----------
+    target, predicted : array
+        Of the test rows.
+    significance, effect : float
+        Of :func:`penstock.monitor.drift`.
+    """
+    from scipy.stats import norm
+
+    if known.predicted.ndim != 2:
+        return None
+    names, worst = model.labels.names, None
+    for code, label in enumerate(names):
+        now = (known.target == code) - known.predicted[:, code]
+        then = (np.asarray(target) == code) - np.asarray(predicted)[:, code]
+        error = float(np.sqrt(now.var() / len(now) + then.var() / len(then)))
+        moved = abs(float(now.mean() - then.mean()))
+        chance = float(2 * norm.sf(moved / error)) if error else float(moved == 0)
+        if worst is None or chance < worst.p_value:
+            off = chance < significance / len(names) and moved >= effect / 2
+            said, seen = float(known.predicted[:, code].mean()), float((known.target == code).mean())
+            worst = Calibration(label, said, seen, float(then.mean()), chance, off)
+    return worst
+
+
+def group_in_words(group: Group) -> str:
+    """Say what was seen of a group.
+
+    Examples
+    --------
+    >>> group_in_words(Group("city", "Rome", "roc_auc", 80, 0.61, 0.83, 1e-6, True))
+    'city Rome: roc_auc 0.61 on 80 rows with labels, at training 0.83'
+    """
+    return (
+        f"{group.column} {group.group}: {group.metric} {group.value:.3g} on {group.labels:,} rows with labels, "
+        f"at training {group.reference:.3g}"
+    )
+
+
+def calibration_in_words(item: Calibration) -> str:
+    """Say what was seen of the probabilities.
+
+    Examples
+    --------
+    >>> calibration_in_words(Calibration("Yes", 0.26, 0.41, 0.004, 1e-9, True))
+    'probabilities say Yes for 26.0 % of the rows, it came in 41.0 %'
+    """
+    return f"probabilities say {item.label} for {100 * item.said:.1f} % of the rows, it came in {100 * item.seen:.1f} %"
