@@ -35,7 +35,7 @@ pipeline = ps.Pipeline(
     split=ps.split.time("when"),
     train=ps.train.search(trials=3, budget="1h"),
     monitor=ps.monitor.drift(
-        window="{window} rows", retrain=ps.monitor.retrain(cool_down=0, most_per_day=1000, hold="1h"),
+        window="{window} rows", retrain=ps.monitor.retrain(labels="25%", cool_down=0, most_per_day=1000, hold="1h"),
     ),
 )
 """

@@ -311,6 +311,24 @@ def test_a_champion_that_is_worse_by_its_labels_is_rolled_back(tmp_path):
     assert len(decisions_of(place.store, "customers", "rollback")) == 1
 
 
+def test_labels_for_a_share_of_what_was_learnt_from_ask_for_a_retraining(tmp_path):
+    place = Place(tmp_path, 'ps.monitor.retrain(labels="50%", cool_down=0)')
+    place.run()
+    place.asked(100, labels=lambda truth: truth)
+    place.watcher.look()
+    assert place.made("retrain") == []
+    place.asked(150, seed=6, labels=lambda truth: truth)
+    place.watcher.look()
+    (made,) = decisions_of(place.store, "customers", "retrain")
+    assert made.why.startswith("250 labels came since it was last learnt, from 4")
+
+
+@pytest.mark.parametrize("labels", ["few", "0%", "-5%", 0])
+def test_a_share_of_labels_that_is_none_is_refused(labels):
+    with pytest.raises(PenstockError, match="labels"):
+        ps.monitor.retrain(labels=labels)
+
+
 def test_a_good_champion_stays(tmp_path):
     place = Place(tmp_path, NOW.format(more=""))
     place.watcher.look()

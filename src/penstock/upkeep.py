@@ -7,6 +7,7 @@ was. One look at a time acts on a pipeline, whoever looks: it holds a lease.
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -232,11 +233,18 @@ class Watcher:
             return f"data:{champion.version}:{number}", "the source holds new rows"
         if policy.every is not None and time.time() - since > policy.every:
             return f"calendar:{int(since)}", f"nothing was learnt for {(time.time() - since) / _DAY:.1f} days"
-        if policy.labels is not None:
-            count = self._labels(since)
-            if count >= policy.labels:
-                return f"labels:{champion.version}:{number}", f"{count:,} labels came since it was last learnt"
+        if policy.labels is not None or policy.growth is not None:
+            count, learnt = self._labels(since), self._learnt(champion)
+            wanted = policy.labels if policy.growth is None else max(1, math.ceil(policy.growth * learnt))
+            if wanted is not None and count >= wanted:
+                why = f"{count:,} labels came since it was last learnt, from {learnt:,} rows"
+                return f"labels:{champion.version}:{number}", why
         return None
+
+    def _learnt(self, champion: ModelVersion) -> int:
+        """How many rows a version has learnt from."""
+        profile = load(self.name, champion.version, self.store, events=False).manifest.profile
+        return max((column.rows for column in profile.columns), default=0)
 
     def _new_data(self) -> bool:
         """Whether the source holds what was not learnt from."""

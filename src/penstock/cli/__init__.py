@@ -33,6 +33,7 @@ COMMANDS = {
     "trace": "serving",
     "export": "exporting",
     "copy": "copying",
+    "mirror": "copying",
     "monitor": "monitoring",
     "compare": "monitoring",
     "watch": "upkeep",

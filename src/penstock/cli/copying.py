@@ -1,4 +1,4 @@
-"""``copy``: from one store to another."""
+"""``copy``: from one store to another; ``mirror``: to what a team has already."""
 
 from __future__ import annotations
 
@@ -44,3 +44,26 @@ def copy(what: str, to: str, version: str, promote: bool, data: bool, store: str
     if made.version is not None:
         click.echo(f"{name} is v{made.version.version} there ({', '.join(made.version.aliases) or 'no alias'})")
     click.echo(f"{made.artifacts} artifacts of run {made.run or '(its run is gone)'}, {made.bytes / 1e6:.1f} MB copied")
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option("--to", required=True, type=click.Choice(["mlflow", "openlineage"]), help="What takes it.")
+@store_option
+@json_option
+def mirror(run: str, to: str, store: str | None, as_json: bool) -> None:
+    """Tell a run to MLflow's tracking server, or to one that takes OpenLineage events.
+
+    MLFLOW_TRACKING_URI or OPENLINEAGE_URL says where it is. Told twice, a run stands there once.
+
+    \b
+    Example:  penstock mirror latest --to mlflow
+              penstock run churn.py --mirror mlflow --mirror openlineage
+    """
+    from penstock.mirror import mirror as tell
+
+    where = tell(existing_store(store), run, to)
+    if as_json:
+        echo_json({"to": to, "where": where})
+    else:
+        click.echo(where)

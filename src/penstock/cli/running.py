@@ -12,8 +12,8 @@ import click
 from penstock.cli.common import echo_json, folder_of, json_option, load_pipeline, store_option
 from penstock.cli.settings import set_option, with_settings
 from penstock.engine.telling import listening
-from penstock.errors import InputError
-from penstock.store.store import open_store
+from penstock.errors import InputError, PenstockError
+from penstock.store.store import Store, open_store
 from penstock.types.writing import seconds
 
 until_option = click.option(
@@ -94,6 +94,13 @@ def _tree(found: Any) -> None:
 )
 @click.option("--workers", type=click.IntRange(1), help="Steps at once. [default: as many as there are cores]")
 @until_option
+@click.option(
+    "--mirror",
+    "mirrors",
+    multiple=True,
+    type=click.Choice(["mlflow", "openlineage"]),
+    help="Tell the run to it afterwards.",
+)
 @click.option("--force", metavar="PATTERN", multiple=True, help="Run these steps whatever is known; * for all.")
 @set_option
 @json_option
@@ -103,6 +110,7 @@ def run(
     executor: str,
     workers: int | None,
     until: tuple[str, ...],
+    mirrors: tuple[str, ...],
     force: tuple[str, ...],
     settings: tuple[str, ...],
     as_json: bool,
@@ -136,6 +144,8 @@ def run(
             done: Any = run_graph(graph, opened, observe=observe, seed=seed, file=file, **options)
         else:
             done = made.run(opened, observe=observe, **options)
+    for to in mirrors:
+        _mirror(opened, done.run, to)
     if as_json:
         echo_json(graph_json(done) if is_graph else done.as_json())
     elif not is_graph and done.status == "succeeded":
@@ -144,6 +154,16 @@ def run(
         ran = sum(item.status == "ran" for item in done.steps)
         click.echo(f"{graph.name}: {ran} steps ran, {len(done.steps) - ran} cached; run {done.run}")
     sys.exit(exit_code(done))
+
+
+def _mirror(store: Store, run: str, to: str) -> None:
+    """Tell a run; it is in the store whatever comes of that."""
+    from penstock.mirror import mirror
+
+    try:
+        click.echo(f"told to {mirror(store, run, to)}", err=True)
+    except PenstockError as error:
+        click.echo(f"warning: run {run} was not told: {error}", err=True)
 
 
 def _file_of(pipeline: str) -> str:

@@ -20,6 +20,7 @@ class Retrain:
     on: tuple[str, ...] = ("drift",)
     every: float | None = None
     labels: int | None = None
+    growth: float | None = None
     cool_down: float = 6 * 3600.0
     most_per_day: int = 3
     approve: bool = False
@@ -102,7 +103,7 @@ def retrain(
     on: Sequence[Literal["drift", "data"]] = ("drift",),
     *,
     every: float | str | None = None,
-    labels: int | None = None,
+    labels: int | str | None = None,
     cool_down: float | str = "6h",
     most_per_day: int = 3,
     approve: bool = False,
@@ -117,8 +118,9 @@ def retrain(
         Causes: columns that drifted or a metric that decayed; new data at the source.
     every : float or str, optional
         Also when the champion is so old, such as ``"30d"``.
-    labels : int, optional
-        Also when so many labels came for the champion's answers.
+    labels : int or str, optional
+        Also when so many labels came for the champion's answers, or, such as ``"25%"``, so large a share of the rows
+        that it has learnt from: often while there are few, rarely when a few more teach little.
     cool_down : float or str
         Between the end of one retraining and the begin of the next.
     most_per_day : int
@@ -147,10 +149,23 @@ def retrain(
     unknown = [item for item in causes if item not in _CAUSES]
     if unknown:
         raise InputError(f"ps.monitor.retrain(on={unknown[0]!r}): there are {', '.join(_CAUSES)}")
-    share = float(canary.strip().removesuffix("%")) / 100 if isinstance(canary, str) else canary
-    if most_per_day < 1 or (labels is not None and labels < 1) or (share is not None and not 0 < share < 1):
-        raise InputError("ps.monitor.retrain: most_per_day and labels are 1 or more, canary lies between 0 and 100 %")
+    share = _share(canary, "canary") if isinstance(canary, str) else canary
+    growth = _share(labels, "labels") if isinstance(labels, str) else None
+    count = None if isinstance(labels, str) else labels
+    few = most_per_day < 1 or (count is not None and count < 1) or (growth is not None and growth <= 0)
+    if few or (share is not None and not 0 < share < 1):
+        raise InputError(
+            "ps.monitor.retrain: most_per_day and labels are 1 or more, canary lies between 0 and 100 %, "
+            'and labels="..." above 0 %'
+        )
     return Retrain(
-        causes, None if every is None else seconds_of(every), labels, seconds_of(cool_down), most_per_day, approve, share,
-        seconds_of(hold),
+        causes, None if every is None else seconds_of(every), count, growth, seconds_of(cool_down), most_per_day, approve,
+        share, seconds_of(hold),
     )  # fmt: skip
+
+
+def _share(text: str, name: str) -> float:
+    try:
+        return float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        raise InputError(f"ps.monitor.retrain({name}={text!r}): a share such as '25%' is expected") from None
