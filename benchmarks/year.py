@@ -1,4 +1,4 @@
-"""A year replayed, week by week: never trained again, each week, or by the watcher when it sees cause.
+"""A year replayed, week by week: never trained again, each week, or by the watcher: for a quarter more labels, or also for drift.
 
 ``python benchmarks/year.py STREAM.csv.gz TARGET ROWS_A_WEEK`` with a stream of labelled rows in order, such as elec2 (336 rows a
 week) or SEA (1,000). The first four weeks are learnt from; then each week's rows are answered by the champion, their labels come,
@@ -35,7 +35,7 @@ pipeline = ps.Pipeline(
     split=ps.split.time("when"),
     train=ps.train.search(trials=3, budget="1h"),
     monitor=ps.monitor.drift(
-        window="{window} rows", retrain=ps.monitor.retrain(labels="25%", cool_down=0, most_per_day=1000, hold="1h"),
+        window="{window} rows", retrain=ps.monitor.retrain(on={on}, labels="25%", cool_down=0, most_per_day=1000, hold="1h"),
     ),
 )
 """
@@ -45,7 +45,12 @@ def replay(strategy, weeks, target, folder):
     """Return the share of right answers a week, how often it was trained again, and how many seconds it took."""
     many = weeks[0][target].n_unique() > 2
     (folder / "p.py").write_text(
-        PIPELINE.format(target=target, window=2 * weeks[0].height, task="multiclass" if many else "binary")
+        PIPELINE.format(
+            target=target,
+            on=[] if strategy == "labels" else ["drift"],
+            window=2 * weeks[0].height,
+            task="multiclass" if many else "binary",
+        )
     )
     for number, week in enumerate(weeks[:FIRST]):
         week.write_csv(folder / f"week-{number:03}.csv")
@@ -72,7 +77,7 @@ def replay(strategy, weeks, target, folder):
         if strategy == "each week":
             pipeline.run(store).raise_for_status()
             trained += 1
-        elif strategy == "watcher":
+        elif strategy != "never":
             watcher.look()
             trained = len(decisions_of(store, "stream", "retrain"))
     store.close()
@@ -87,7 +92,7 @@ def main():
     step = dt.timedelta(days=7) / size
     table = table.with_columns(when=pl.Series([start + step * at for at in range(table.height)]))
     weeks = [table[at : at + size] for at in range(0, table.height - size + 1, size)]
-    for strategy in ("never", "each week", "watcher"):
+    for strategy in ("never", "each week", "labels", "drift and labels"):
         with tempfile.TemporaryDirectory() as folder:
             right, trained, seconds = replay(strategy, weeks, target, Path(folder))
         print(json.dumps({"stream": path.name, "strategy": strategy, "weeks": len(right), "right": round(sum(right) / len(right), 4),

@@ -329,6 +329,20 @@ def test_a_share_of_labels_that_is_none_is_refused(labels):
         ps.monitor.retrain(labels=labels)
 
 
+def test_columns_that_moved_without_harm_are_told_and_nothing_is_trained(tmp_path):
+    place = Place(tmp_path, NOW.format(more="").replace('"drift", "data"', '"drift"'))
+    place.run()
+    place.new_data(drifted=True)
+    model = ps.load("customers", "champion", place.store)
+    rows = customers(200, seed=5, drifted=True).with_columns(pl.col("birthday").cast(pl.String)).drop("left").to_dicts()
+    said = iter([item.prediction for item in model.answer(rows)])
+    place.asked(200, drifted=True, labels=lambda _truth: next(said))  # the world does as it was told
+    found = place.watcher.look()
+    assert (found.status, found.worse) == ("drift", False)
+    assert "labels show no harm" in decisions_of(place.store, "customers", "wait")[0].why
+    assert place.made("retrain") == []
+
+
 def test_a_good_champion_stays(tmp_path):
     place = Place(tmp_path, NOW.format(more=""))
     place.watcher.look()

@@ -224,9 +224,12 @@ class Watcher:
         number = 0 if latest is None else latest.id
         fresh = self._new_data() if alarm is not None or "data" in policy.on else False
         if alarm is not None and "drift" in policy.on:
-            if fresh:
+            # Columns that moved are a hint; where labels came, they say whether it does harm.
+            harmless = found.performance is not None and not found.worse
+            if fresh and not harmless:
                 return f"drift:{alarm.id}:{number}", alarm.why
-            why = f"{alarm.why}; and the source holds no new rows to learn from"
+            but = "labels show no harm" if harmless else "the source holds no new rows to learn from"
+            why = f"{alarm.why}; and {but}"
             if decide(self.store, self.name, f"wait:{alarm.id}:{number}", "wait", why):
                 self.say(f"waits: {why}")
         if "data" in policy.on and fresh:
