@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.deploy import rollout
+from penstock.deploy.fallback import Constant
 from penstock.deploy.judging import LEVEL, Looks, Traffic, worse, worse_losses
 from penstock.deploy.keys import scopes_by_digest
 from penstock.deploy.notices import tell
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
-from penstock.deploy.service import Service
+from penstock.deploy.service import Served, Service
 from penstock.deploy.shadow import Shadow
+from penstock.errors import InputError, PenstockError
 from penstock.feed import EventFeed, event_log
 from penstock.model import Model
 from penstock.monitor.log import drop_old, log_folder
@@ -42,6 +44,55 @@ def redacted(registry: Registry, champion: ModelVersion | None, canary: int | No
         ).items():
             found[name] = "drop" if "drop" in (how, found.get(name)) else how
     return found
+
+
+def first_that_loads(store: Store, name: str) -> Model:
+    """Load the champion; where it cannot be and its pipeline asks for a fallback, the version before.
+
+    Raises
+    ------
+    PenstockError
+        When none can be loaded.
+    """
+    registry = Registry(store, name)
+    champion = registry.version(CHAMPION)
+    try:
+        return loaded(store, name)
+    except PenstockError as error:
+        before = registry.previous(champion.version)
+        if before is None or not champion.evaluation.get("deploy", {}).get("fallback"):
+            raise
+        tell(f"v{champion.version} cannot be loaded, v{before} answers: {error}", "error")
+        return loaded(store, name, before)
+
+
+def fallbacks(store: Store, champion: ModelVersion | None, serving: Model) -> list[Served]:
+    """Return who answers where `serving` fails, as its pipeline says.
+
+    Raises
+    ------
+    InputError
+        When the constant is no answer that the model could give.
+    """
+    how = {} if champion is None else champion.evaluation.get("deploy", {})
+    found: list[Served] = []
+    before = Registry(store, serving.name).previous(serving.version) if how.get("fallback") else None
+    if before is not None:
+        try:
+            found.append(_told(store, loaded(store, serving.name, before)))
+        except PenstockError as error:
+            tell(f"v{before} cannot be loaded as the fallback: {error}", "warning")
+    if (constant := how.get("otherwise")) is not None:
+        if (wrong := serving.check_label(constant)) is not None:
+            raise InputError(f"ps.deploy.api(otherwise={constant!r}): {wrong}")
+        found.append(Constant(serving.name, constant))
+    return found
+
+
+def _told(store: Store, model: Model) -> Model:
+    """Tell a model that stands by the events that the log holds; later ones it learns of when it takes over."""
+    EventFeed(event_log(store, model.name)).prepare(model)
+    return model
 
 
 @dataclass
@@ -76,9 +127,10 @@ class Follower:
         self._clean(registry)
         champion, now = registry.champion(), rollout.rollout_of(self.store, name)
         service.keeper.hide(redacted(registry, champion, now.canary))
-        other = None
+        other, instead = None, service.fallbacks
         if champion is not None and champion.version != service.model.version:
             other = loaded(self.store, name, champion.version)
+            instead = fallbacks(self.store, champion, other)
             if service.events is not None:
                 service.events.prepare(other)
         if other is None and now == self._now:
@@ -88,6 +140,7 @@ class Follower:
         def change() -> None:
             if other is not None:
                 service.swap(other)
+                service.fallbacks = instead
                 self._traffic[other.version] = Traffic()
                 tell(f"now serving {other.name} v{other.version}")
             if now != self._now:
@@ -103,16 +156,11 @@ class Follower:
         """Load the versions that are newly tried."""
         canary = self._canary if now.canary == self._now.canary else None
         if canary is None and now.canary is not None:
-            canary = self._told(loaded(self.store, name, now.canary))
+            canary = _told(self.store, loaded(self.store, name, now.canary))
         shadow = None
         if now.shadow is not None and now.shadow != self._now.shadow:
-            shadow = self._told(loaded(self.store, name, now.shadow))
+            shadow = _told(self.store, loaded(self.store, name, now.shadow))
         return canary, shadow
-
-    def _told(self, model: Model) -> Model:
-        """Tell a model that is tried the events that the log holds; later ones it learns of when it takes over."""
-        EventFeed(event_log(self.store, model.name)).prepare(model)
-        return model
 
     def _take_up(self, now: rollout.Rollout, canary: Model | None, shadow: Model | None) -> None:
         service = self.service

@@ -19,12 +19,12 @@ from penstock.deploy.metrics import Metrics
 from penstock.deploy.registry import CHAMPION, Registry
 from penstock.deploy.service import Service
 from penstock.deploy.traces import traced
+from penstock.errors import PenstockError
 from penstock.feed import EventFeed, event_log
-from penstock.following import Follower, loaded, redacted
+from penstock.following import Follower, fallbacks, first_that_loads, redacted
 from penstock.logbook import Logbook, secret_of
 from penstock.model import Model
 from penstock.monitor.log import PredictionLog, log_folder
-from penstock.outcome import load
 from penstock.store.store import Store, open_store
 from penstock.traffic import traffic_of
 
@@ -69,7 +69,7 @@ def make_service(store: Store, name: str, how: Serving = Serving(), model: Model
     """
     registry = Registry(store, name)
     champion = registry.version(CHAMPION)
-    model = model or loaded(store, name)
+    model = model or first_that_loads(store, name)
     metrics = Metrics(how.metrics)
     folder = log_folder(store.folder, name)
     log = None
@@ -86,7 +86,9 @@ def make_service(store: Store, name: str, how: Serving = Serving(), model: Model
         return made(service, lambda: _facts(registry, service.model.version), lambda: traffic_of(store, name))
 
     guard = Guard(scopes_by_digest(store, name), how.rate)
-    return Service(model, keeper, pages, events=feed, guard=guard, metrics=metrics)
+    service = Service(model, keeper, pages, events=feed, guard=guard, metrics=metrics)
+    service.fallbacks = fallbacks(store, champion, model)
+    return service
 
 
 def _facts(registry: Registry, version: int) -> dict[str, Any]:
@@ -132,7 +134,7 @@ def serve_champion(
         from penstock.deploy.processes import run_workers
 
         Registry(store, name).version(CHAMPION)
-        model = load(name, CHAMPION, store, events=False)
+        model = first_that_loads(store, name)
         # Tables start threads, which a fork does not carry over: a model that looks into tables is loaded by each worker.
         shared = None if model.knows.looks_up else _warm(model)
         store.close()
@@ -162,9 +164,9 @@ def _answer(store: Store, service: Service, taken: Any, how: Serving, started: C
 
     follower = Follower(store, service, how.workers)
     application = traced(service, service.model.name) if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") else service
-    change = follower.look()
-    if change is not None:
-        change()
+    with contextlib.suppress(PenstockError):  # a champion that cannot be loaded: the next look tells of it
+        if (change := follower.look()) is not None:
+            change()
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(
             serve(application, taken, follower.look, started=started, tls=how.tls, behind_proxy=how.rate is not None)

@@ -18,18 +18,28 @@ class Api:
     promote: Literal["gate", "by hand"] = "gate"
     redact: tuple[tuple[str, str], ...] = ()
     keep: float | str | None = None
+    fallback: bool = False
+    otherwise: str | float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what a version keeps of it, for the service."""
         from penstock.types.durations import seconds_of
 
-        return {"redact": dict(self.redact), "keep_seconds": None if self.keep is None else seconds_of(self.keep)}
+        found: dict[str, Any] = {
+            "redact": dict(self.redact),
+            "keep_seconds": None if self.keep is None else seconds_of(self.keep),
+        }
+        if self.fallback or self.otherwise is not None:
+            found |= {"fallback": self.fallback, "otherwise": self.otherwise}
+        return found
 
 
 def api(
     promote: Literal["gate", "by hand"] = "gate",
     redact: Mapping[str, Literal["drop", "hash"]] | None = None,
     keep: float | str | None = None,
+    fallback: bool = False,
+    otherwise: str | float | None = None,
 ) -> Api:
     """Answer requests with the champion.
 
@@ -42,6 +52,11 @@ def api(
         secret, so that equal values stay equal and cannot be guessed. Monitoring does not watch them.
     keep : float or str, optional
         How long predictions are kept, such as ``"90d"``, at least a day; for ever when left out.
+    fallback : bool
+        Whether the version before answers where the champion fails; both are in memory then.
+    otherwise : str or float, optional
+        What is answered when that fails too: a class, or a number. Answers of either kind say so in the header
+        ``x-penstock-fallback``.
 
     Raises
     ------
@@ -59,7 +74,7 @@ def api(
     wrong = [(name, how) for name, how in hidden if how not in ("drop", "hash")]
     if wrong:
         raise InputError(f'ps.deploy.api(redact={{"{wrong[0][0]}": {wrong[0][1]!r}}}): give "drop" or "hash"')
-    made = Api(promote, hidden, keep)
+    made = Api(promote, hidden, keep, bool(fallback), otherwise)
     if keep is not None and float(made.as_json()["keep_seconds"]) < _DAY:
         raise InputError(f'ps.deploy.api(keep={keep!r}): give at least a day, such as "30d"')
     return made

@@ -217,6 +217,13 @@ class Registry:
             raise InputError(f"model {self.name}: no version answered before, so there is nothing to go back to")
         return self.promote(self._before(current.version), why)
 
+    def previous(self, current: int) -> int | None:
+        """Return the version that was champion before `current`; None where there was none."""
+        try:
+            return self._before(current)
+        except InputError:
+            return None
+
     def _before(self, current: int) -> int:
         """The champion before `current`, seen through earlier rollbacks: going back twice goes two back."""
         stack: list[int] = []

@@ -169,6 +169,7 @@ class Service:
         self.model, self.keeper, self.events = model, keeper, events
         self.canary: tuple[Served, float] | None = None
         self.shadow: Tried | None = None
+        self.fallbacks: Sequence[Served] = ()
         self.seen: Callable[[int, int, float], None] | None = None
         self.guard, self.metrics = guard or Guard(), metrics or Metrics()
         self.numbers = itertools.count(1)
@@ -245,7 +246,7 @@ class Service:
                     model = self.canary[0]
                 asked = _asked(headers, path, body, model)
                 rows = asked.count
-                data, extra, kept = self._predict(model, asked, rows, started)
+                data, extra, kept = self._predict_or_fall_back(model, asked, rows, started)
             elif path == "/feedback":
                 data, extra, kept = self._take_feedback(body)
             else:
@@ -282,6 +283,28 @@ class Service:
         self.metrics.numbers.log_failures += 1
         told = f"the log cannot be written: {error.strerror or error}; nothing was answered, ask again later"
         return 503, _problem("not_logged", told), [*JSON, (b"retry-after", b"1")]
+
+    def _predict_or_fall_back(
+        self, model: Served, asked: Asked, count: int, started: float
+    ) -> tuple[bytes, list[Header], Future[None] | None]:
+        """Let the fallbacks answer, one after the other, where a model fails that should not; bad rows stay bad."""
+        try:
+            return self._predict(model, asked, count, started)
+        except (_RefusedError, PenstockError, OSError):
+            raise
+        except Exception as error:
+            for other in self.fallbacks:
+                try:
+                    data, headers, kept = self._predict(other, asked, count, started)
+                except OSError:
+                    raise
+                except Exception as again:
+                    tell(f"v{other.version} failed too: {type(again).__name__} at {_place(again)}", "error")
+                    continue
+                told = f"v{other.version}" if other.version > 0 else "constant"
+                tell(f"v{model.version} failed: {type(error).__name__} at {_place(error)}; answered: {told}", "error")
+                return data, [*headers, (b"x-penstock-fallback", told.encode())], kept
+            raise
 
     def _predict(
         self, model: Served, asked: Asked, count: int, started: float
