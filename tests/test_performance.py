@@ -1,12 +1,15 @@
 """What labels show: a group that is worse while all together holds, and probabilities that no longer hold."""
 
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 
 import penstock as ps
 from penstock.monitor.log import PredictionLog, Record, log_folder
+from penstock.performance import Known, calibration_of
 from penstock.store import open_store
 from penstock.watch import monitor, report
 from tests.conftest import customers, make_pipeline
@@ -67,6 +70,16 @@ def test_a_class_that_comes_more_often_than_is_said_is_told(place):
     assert found.calibration.off
     assert found.calibration.seen - found.calibration.said > 0.05 or found.calibration.label != "gone"
     assert "probabilities say" in " ".join(found.labels_in_words())
+
+
+def test_a_gap_that_has_closed_since_training_is_no_harm():
+    then, now = np.tile([0.5, 0.5], (1000, 1)), np.tile([0.7, 0.3], (1000, 1))
+    target = np.arange(1000) % 10 < 3  # three rows in ten are of the second class
+    model = SimpleNamespace(labels=SimpleNamespace(names=["a", "b"]))
+    closed = calibration_of(model, Known(np.arange(1000), target * 1.0, now), target * 1.0, then, 0.01, 0.1)
+    assert (closed.off, closed.p_value < 1e-6) == (False, True)
+    opened = calibration_of(model, Known(np.arange(1000), target * 1.0, then), target * 1.0, now, 0.01, 0.1)
+    assert opened.off
 
 
 def test_of_few_labels_nothing_is_said(place):

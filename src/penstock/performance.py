@@ -100,7 +100,7 @@ class Calibration:
     p_value : float
         The chance of as large a change of that gap, if nothing had changed (Welch's test).
     off : bool
-        Whether that is below the significance divided by the number of classes, and the gap has moved by half the effect.
+        Whether that is below the significance divided by the number of classes, and the gap is wider by half the effect.
     """
 
     label: str
@@ -230,7 +230,9 @@ def calibration_of(
         moved = abs(float(now.mean() - then.mean()))
         chance = float(2 * norm.sf(moved / error)) if error else float(moved == 0)
         if worst is None or chance < worst.p_value:
-            off = chance < significance / len(names) and moved >= effect / 2
+            # A gap that has closed since training is a change too, and no harm.
+            wider = abs(float(now.mean())) - abs(float(then.mean()))
+            off = chance < significance / len(names) and wider >= effect / 2
             said, seen = float(known.predicted[:, code].mean()), float((known.target == code).mean())
             worst = Calibration(label, said, seen, float(then.mean()), chance, off)
     return worst
