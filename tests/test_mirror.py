@@ -110,6 +110,10 @@ def test_mlflow_holds_parameters_metrics_and_the_report_once(tmp_path):
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(where)
+    (begun,) = client.search_runs([client.get_experiment_by_name("told").experiment_id])
+    client.update_run(begun.info.run_id, status="RUNNING")  # as when it was cut off in the middle
+    third = call_json("mirror", "latest", "--to", "mlflow", MLFLOW_TRACKING_URI=where, folder=tmp_path)
+    assert third["where"].endswith(begun.info.run_id)
     (found,) = client.search_runs([client.get_experiment_by_name("told").experiment_id])
     assert found.info.status == "FINISHED"
     assert found.data.tags["penstock.run"] == made["run"]

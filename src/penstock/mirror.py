@@ -76,11 +76,14 @@ def _mlflow(store: Store, run: PastRun) -> str:
         client = MlflowClient(where)
         experiment = client.get_experiment_by_name(run.pipeline)
         number = client.create_experiment(run.pipeline) if experiment is None else experiment.experiment_id
-        if client.search_runs([number], f"tags.`penstock.run` = '{run.run}'", max_results=1):
+        known = client.search_runs([number], f"tags.`penstock.run` = '{run.run}'", max_results=1)
+        if known and known[0].info.status != "RUNNING":
             return f"MLflow, experiment {run.pipeline}: it is there already"
         started, ended = round(run.started * 1000), round((run.finished or run.started) * 1000)
         tags = _mlflow_tags(store, run)
-        made = client.create_run(number, start_time=started, tags=tags, run_name=run.run).info.run_id
+        # One that was begun and not ended was cut off: it is told anew, into the same.
+        there = known[0] if known else client.create_run(number, start_time=started, tags=tags, run_name=run.run)
+        made = there.info.run_id
         params = [Param(key, value[:_LONGEST]) for key, value in _parameters(run)]
         metrics = [Metric(key, value, ended, 0) for key, value in _metrics(run)]
         for start in range(0, max(len(params), len(metrics)), _AT_ONCE):

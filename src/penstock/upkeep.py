@@ -237,11 +237,10 @@ class Watcher:
         if policy.every is not None and time.time() - since > policy.every:
             return f"calendar:{int(since)}", f"nothing was learnt for {(time.time() - since) / _DAY:.1f} days"
         if policy.labels is not None or policy.growth is not None:
-            count, learnt = self._labels(since), self._learnt(champion)
-            wanted = policy.labels if policy.growth is None else max(1, math.ceil(policy.growth * learnt))
-            if wanted is not None and count >= wanted:
-                why = f"{count:,} labels came since it was last learnt, from {learnt:,} rows"
-                return f"labels:{champion.version}:{number}", why
+            count = self._labels(since)
+            wanted = policy.labels or max(1, math.ceil((policy.growth or 0.0) * self._learnt(champion)))
+            if count >= wanted:
+                return f"labels:{champion.version}:{number}", f"{count:,} labels came since it was last learnt"
         return None
 
     def _learnt(self, champion: ModelVersion) -> int:

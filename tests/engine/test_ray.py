@@ -195,6 +195,37 @@ def test_a_search_uses_both_nodes_and_finds_the_same_model(place, two):
     assert "on the 2 nodes of the cluster" in log
 
 
+UNLIKE = """
+import numpy as np
+import ray
+from penstock.errors import InputError
+from penstock.train.cluster import Cluster
+from penstock.train.learners import Sample
+from penstock.train.workers import Fit
+
+ray.init(log_to_driver=False)
+workers = Cluster(ray, [node["Resources"] for node in ray.nodes()], 2)
+x = np.arange(200.0).reshape(100, 2)
+workers.put(0, Sample(x, (x[:, 0] > 50) * 1.0, "binary", 2, []), x, (x[:, 0] > 50) * 1.0)
+fine = workers.start(Fit(0, "lightgbm", {"rounds": 3}, 0))
+workers.wait([fine])
+assert fine.result().error is None, fine.result().error
+wrong = workers.start(Fit(0, "no such learner", {}, 0))
+workers.wait([wrong])
+assert wrong.result().error, "a fit that fails is told"
+workers._versions = {"polars": "0.1"}
+try:
+    workers.wait([workers.start(Fit(0, "lightgbm", {"rounds": 3}, 0))])
+except InputError as error:
+    print("refused:", error)
+"""
+
+
+def test_a_node_that_is_unlike_ends_the_search_and_a_fit_that_fails_does_not(place, two):
+    done = two.run("-c", UNLIKE, cwd=place)
+    assert "refused: this worker is not like the machine of the run: polars 0.1 there" in done.stdout, done.stderr
+
+
 def test_a_worker_with_other_packages_is_refused(tmp_path):
     here = versions_here()
     assert unlike(here, here) is None

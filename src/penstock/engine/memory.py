@@ -166,7 +166,10 @@ class Claims:
         row = {"key": key, "owner": self.owner, "expires": now + CLAIM_SECONDS}
         with self._store.catalog.begin() as connection:
             self._store.catalog.insert_new(connection, claims, [row])
-            holder = connection.execute(sa.select(claims.c.owner, claims.c.expires).where(claims.c.key == key)).one()
+            question = sa.select(claims.c.owner, claims.c.expires).where(claims.c.key == key)
+            holder = connection.execute(question).one_or_none()
+            if holder is None:  # given back between the two questions: its result is there, or is asked for again
+                return False
             if holder.owner == self.owner:
                 return True
             if holder.expires > now and _is_alive(holder.owner):

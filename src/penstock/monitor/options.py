@@ -152,7 +152,9 @@ def retrain(
     share = _share(canary, "canary") if isinstance(canary, str) else canary
     growth = _share(labels, "labels") if isinstance(labels, str) else None
     count = None if isinstance(labels, str) else labels
-    few = most_per_day < 1 or (count is not None and count < 1) or (growth is not None and growth <= 0)
+    if isinstance(labels, str) and not labels.strip().endswith("%"):
+        raise InputError(f"ps.monitor.retrain(labels={labels!r}): a number, or a share such as '25%', is expected")
+    few = most_per_day < 1 or (count is not None and count < 1) or (growth is not None and not 0 < growth < 1e9)
     if few or (share is not None and not 0 < share < 1):
         raise InputError(
             "ps.monitor.retrain: most_per_day and labels are 1 or more, canary lies between 0 and 100 %, "

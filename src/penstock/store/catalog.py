@@ -198,7 +198,7 @@ def _in_words(error: DBAPIError) -> str:
     if getattr(original, "sqlstate", None) == "42501":
         table = text.splitlines()[0].rpartition(" ")[2]
         right = str(error.statement).split(maxsplit=1)[0]
-        return f"its user may not {right} in the table {table}; that takes the role {role_for(right, table)}"
+        return f"its user may not {right} in {table}; that takes {role_for(right, table)}"
     if isinstance(error, OperationalError):
         return f"the database cannot be reached: {text}"
     return text

@@ -63,11 +63,18 @@ def statements() -> list[str]:
 
 
 def role_for(right: str, table: str) -> str:
-    """Return the least role that has a right on a table.
+    """Return in words the least role that has a right on a table.
 
     Examples
     --------
     >>> role_for("INSERT", "artifacts"), role_for("DELETE", "artifacts")
-    ('penstock_author', 'penstock_deployer')
+    ('the role penstock_author', 'the role penstock_deployer')
+    >>> role_for("SELECT", "runs"), role_for("CREATE", "public")
+    ('the role penstock_reader', 'the owner of the tables')
     """
-    return AUTHOR if right in _AUTHORS.get(table, "") else DEPLOYER
+    if right == "SELECT":
+        return f"the role {READER}"
+    for role, rights in ((AUTHOR, _AUTHORS), (DEPLOYER, _DEPLOYERS)):
+        if right in rights.get(table, ""):
+            return f"the role {role}"
+    return "the owner of the tables"

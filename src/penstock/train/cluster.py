@@ -9,15 +9,15 @@ from concurrent.futures import Future
 from typing import Any
 
 from penstock.engine.executors.shipping import unlike, versions_here
+from penstock.errors import InputError
 from penstock.train.learners import Matrix, Sample, trees
-from penstock.train.workers import Done, Fit, Processes, Workers, done
+from penstock.train.workers import SPARE, Done, Fit, Processes, Workers, done
 from penstock.types.cores import cores
 
 _RETRIES = 2
 """So often a fit is begun again after its node was lost."""
 _STARTING = 60.0
 """Seconds that a node may take to start a worker and import its libraries."""
-_SPARE = 0.8
 
 
 def workers_for(most: int, task: str, classes: int, packages: Sequence[str] = ()) -> Workers:
@@ -60,7 +60,7 @@ class Cluster:
         self.threads = max(1, min(max(each), sum(each) // self.count))
         self.where = f"{self.count} cores on the {len(nodes)} nodes of the cluster"
         least = min(item["memory"] / max(item.get("CPU", 1.0), 1.0) for item in nodes if "memory" in item)
-        self.bytes = int(_SPARE * least)
+        self.bytes = int(SPARE * least)
         self._ray = ray
         self._fit = ray.remote(max_retries=_RETRIES)(_fit)
         self._versions = versions_here()
@@ -116,12 +116,14 @@ class Cluster:
         except self._ray.exceptions.OutOfMemoryError:
             return Done(error="its node ran out of memory")
         except self._ray.exceptions.RayError as problem:
+            if isinstance(cause := getattr(problem, "cause", None), InputError):
+                raise cause from None  # a node that is unlike would make another model, not a failed trial
             return Done(error=f"{type(problem).__name__}: {str(problem).strip().splitlines()[-1]}")
 
 
 def _fit(fit: Fit, fold: tuple[Sample, Matrix | None, Matrix | None], versions: dict[str, str]) -> Done:
     difference = unlike(versions, versions_here())
     if difference is not None:
-        raise RuntimeError(f"this worker is not like the machine of the run: {difference}")
+        raise InputError(f"this worker is not like the machine of the run: {difference}")
     trees.WORKING = True
     return done(fit, *fold)

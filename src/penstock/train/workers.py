@@ -37,7 +37,7 @@ from penstock.train.learners import (
 from penstock.types.cores import cores
 from penstock.types.memory import total_memory
 
-_SPARE = 0.8
+SPARE = 0.8
 """This share of the memory is divided among the workers."""
 
 
@@ -132,7 +132,7 @@ class Processes:
     def __init__(self, count: int, task: str, classes: int, packages: Sequence[str] = ()) -> None:
         self.count, self._task, self._classes = max(1, count), task, classes
         self._folder = tempfile.TemporaryDirectory(prefix="penstock-folds-")
-        self.bytes = int(total_memory() * _SPARE / self.count)
+        self.bytes = int(total_memory() * SPARE / self.count)
         self.threads = max(1, cores() // self.count)
         self.where = f"{self.count} cores"
         context = _Context()
