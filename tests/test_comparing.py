@@ -13,8 +13,8 @@ import penstock as ps
 from penstock.errors import DataError, InputError
 from penstock.monitor.estimate import estimated
 from penstock.monitor.log import PredictionLog, Record, log_folder
+from penstock.retrospect import history, report
 from penstock.types.metrics import METRICS
-from penstock.watch import history, report
 from tests.conftest import customers, make_pipeline
 
 
@@ -133,7 +133,7 @@ def test_a_champions_history_is_drawn_with_its_alarms(tmp_path, store):
     assert all(0.5 < moment.estimate <= 1 for moment in moments)
     page = report("customers", store, ps.monitor.drift("300 rows"))
     assert "moves the answers by" in page
-    assert "as the probabilities expect it" in page
+    assert "as it is expected without labels" in page
     command = [
         sys.executable,
         "-m",

@@ -10,8 +10,9 @@ import pytest
 import penstock as ps
 from penstock.monitor.log import PredictionLog, Record, log_folder
 from penstock.performance import Known, calibration_of
+from penstock.retrospect import report
 from penstock.store import open_store
-from penstock.watch import monitor, report
+from penstock.watch import monitor
 from tests.conftest import customers, make_pipeline
 
 

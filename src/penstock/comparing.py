@@ -13,7 +13,7 @@ import msgspec
 import polars as pl
 
 from penstock.errors import DataError, InputError
-from penstock.evaluate.division import Shift, shift_between
+from penstock.evaluate.division import TELLING, Shift, shift_between
 from penstock.features.encoding import fit_encoding
 from penstock.ingest.read import read_table
 from penstock.monitor.compare import ColumnDrift, compare_profiles, profiled_as
@@ -24,8 +24,6 @@ from penstock.types.showing import shown_page
 
 _BLOCK_BYTES = 256 * 1024 * 1024
 _TOLD_APART = 5_000
-_TELLING = 0.65
-"""Area under the ROC curve from which rows of both sides are unlike each other as wholes."""
 _WIDEST = 300
 """Of more columns, those that moved most are looked at together."""
 
@@ -62,7 +60,7 @@ class Comparison:
     def reasons(self) -> list[str]:
         """What the status rests on, in words."""
         found = [f"{item.name}: {item.text}, effect {item.effect:.2f}" for item in self.columns if item.drifted][:20]
-        if self.shift is not None and self.shift.score >= _TELLING:
+        if self.shift is not None and self.shift.score >= TELLING:
             by = ", ".join(f"{name} {share:.0%}" for name, share in self.shift.columns)
             found.append(
                 f"trees tell the two tables apart with ROC AUC {self.shift.score:.3f} (0.5: they are alike), by {by}"
@@ -156,7 +154,7 @@ def compare(
     profiles = Profile(before), Profile(after)
     found = compare_profiles(*profiles, how)
     shift = _told_apart(old, new, [item.name for item in found][:_WIDEST])
-    apart = shift is not None and shift.score >= _TELLING
+    apart = shift is not None and shift.score >= TELLING
     drifted = apart or any(item.drifted for item in found)
     return Comparison("drift" if drifted else "calm", found, rows, gone, come, shift, profiles)
 

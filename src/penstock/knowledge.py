@@ -10,7 +10,7 @@ import polars as pl
 
 from penstock.errors import InputError
 from penstock.features.definitions import Written
-from penstock.features.stored import Live, StoredAsof, StoredWindow, compacts, read_past
+from penstock.features.stored import Live, Stored, StoredAsof, StoredWindow, compacts, read_past
 from penstock.inputs import TableOf, event_rows, typed
 from penstock.manifest import Manifest
 from penstock.prepare.changes import Once
@@ -39,7 +39,12 @@ class Knowledge:
     @property
     def looks_up(self) -> bool:
         """Whether features look into other rows or tables, of which more may be known by now."""
-        return any(not isinstance(made, Written) for made in self._features)
+        return bool(self.looking)
+
+    @property
+    def looking(self) -> list[Stored]:
+        """The features that look into other rows or tables."""
+        return [made for made in self._features if not isinstance(made, Written)]
 
     @property
     def event_tables(self) -> list[TableOf]:

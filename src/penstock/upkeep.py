@@ -146,13 +146,14 @@ class Watcher:
         if enough or last is None:
             self._last, self._last_at = found, now
             return found
-        before = (
-            "drift" if any(column.drifted for column in last.columns) else "calm" if last.columns else "not enough data"
-        )
+        before = "drift" if last.moved else "calm" if last.columns else "not enough data"
         self._last = replace(
             found,
             columns=last.columns,
             bearing=last.bearing,
+            answers=last.answers,
+            together=last.together,
+            skew=last.skew,
             window=last.window,
             status="drift" if found.worse else before,
         )
@@ -449,5 +450,5 @@ def in_words(found: Monitoring) -> str:
     parts = []
     if moved:
         parts.append(f"{', '.join(moved[:5])}{' and more' if len(moved) > 5 else ''} moved")
-    parts += found.labels_in_words()
+    parts += found.moves_in_words() + found.labels_in_words()
     return f"v{found.version}, {found.window.rows:,} rows: {'; '.join(parts) or found.status}"

@@ -34,7 +34,9 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
     from penstock.monitor.drawings import sparkline
     from penstock.monitor.options import drift
     from penstock.performance import calibration_in_words, group_in_words
-    from penstock.watch import concept_in_words, history
+    from penstock.retrospect import history
+    from penstock.unlabelled import skew_in_words
+    from penstock.watch import concept_in_words
     from penstock.watch import monitor as look
 
     how = load_pipeline(name).monitor if ".py" in name else None
@@ -44,7 +46,7 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
         how = given if how is None else dataclasses.replace(how, seconds=given.seconds, rows=given.rows)
     found = look(name, opened, how)
     if output is not None:
-        from penstock.watch import report
+        from penstock.retrospect import report
 
         Path(output).write_text(report(name, opened, how, found), encoding="utf-8")
     if as_json:
@@ -61,6 +63,15 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
                 for c in found.columns[:25]
             ],
         )
+    for words in found.moves_in_words():
+        click.echo(click.style("moved", fg="red") + f": {words}")
+    if found.answers is not None and not found.answers.drifted:
+        click.echo(f"answers are as at training ({found.answers.text})")
+    if found.together is not None and not found.together.apart:
+        click.echo(f"rows as wholes are as at training (ROC AUC {found.together.score:.3f} of telling them apart)")
+    if found.skew is not None:
+        told = skew_in_words(found.skew)
+        click.echo(click.style(told, fg="red") if found.skew.unlike else told)
     if found.performance:
         p = found.performance
         verdict = click.style("decayed", fg="red") if p.decayed else "holds"
@@ -80,11 +91,11 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
     if found.calibration is not None:
         verdict = click.style("no longer", fg="red") if found.calibration.off else "as at training"
         click.echo(f"{calibration_in_words(found.calibration)}: {verdict}")
-    if found.estimate is not None:
-        click.echo(f"by its probabilities alone the metric should be {found.estimate:.4g}, if they are calibrated")
     for column, moved in found.bearing.items():
         click.echo(f"the move of {column} moves an answer by {moved:.3g} on average")
     moments, metric = history(name, opened, how)
+    if found.estimate is not None:
+        click.echo(f"without labels {metric} is expected to be {found.estimate:.4g}, if the world answers as it did")
     if len(moments) > 1:
         click.echo(f"largest effect  {sparkline([moment.effect for moment in moments])}  since {moments[0].at}")
         if any(moment.value is not None for moment in moments):

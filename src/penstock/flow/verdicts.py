@@ -36,6 +36,7 @@ from penstock.features.definitions import Feature
 from penstock.flow.models import Left, clock_of, division_of, learning_of, training_rows, usable, weights_of
 from penstock.flow.tables import facts_of, other_facts, snapshots
 from penstock.model import Model
+from penstock.monitor.estimate import learn_losses
 from penstock.prepare.operations import Note
 from penstock.prepare.tables import ROW
 from penstock.prepare.validation import Finding
@@ -54,7 +55,7 @@ Array = npt.NDArray[Any]
 def evaluated(
     trained: Bundle, featured: pl.DataFrame, divided: Partitions[Any], target: Target, gate: Gate, seed: int
 ) -> Partitions[Any]:
-    """Judge the model on the test rows: the ``evaluation``, and ``outcomes`` for plots and comparisons."""
+    """Judge the model on the test rows: the ``evaluation``, ``outcomes`` to compare with, and expected ``losses``."""
     model = Model(trained)
     test, codes = _judging(featured, divided, model.labels)
     matrix = model.manifest.encoding.matrix(test)
@@ -83,6 +84,7 @@ def evaluated(
         for name in important[:_SHOWN]
         if name in test.columns
     ]
+    some = _encoded_sample(model, train)
     twice = shared_rows(train, test, [*columns, target.column])
     evaluation = Evaluation(
         metric=metric,
@@ -98,12 +100,23 @@ def evaluated(
         else decision_of(target.costs, threshold, codes == 1, _said(model, predicted) == 1),
         coverage=_coverage(model, codes, predicted),
         shared=_shared(twice, METRICS[metric].at(threshold), codes, predicted),
-        shift=shift_between(_encoded_sample(model, train), matrix, blocks, seed),
+        shift=shift_between(some, matrix, blocks, seed),
         dependence=[item for item in moves if item is not None],
         fairness=fairness_of(target.task, test, dict(gate.fairness), codes == 1, _said(model, predicted) == 1),
     )
-    return Partitions({"evaluation": evaluation, "outcomes": {"target": codes, "predicted": predicted}})
+    outcomes = {"target": codes, "predicted": predicted, "rows": _kept(matrix, seed), "learnt": _kept(some, seed)}
+    losses = learn_losses(matrix, codes, predicted, seed) if target.task == "regression" else {}
+    return Partitions({"evaluation": evaluation, "outcomes": outcomes, "losses": losses})
 
+
+def _kept(matrix: Array, seed: int) -> Array:
+    """Keep some rows, with which those to come are compared as wholes."""
+    most = max(_LEAST_KEPT, min(_MOST_KEPT, _CELLS // matrix.shape[1]))
+    some = np.sort(np.random.default_rng(seed).permutation(len(matrix))[:most])
+    return np.asarray(matrix[some], dtype=np.float32)
+
+
+_LEAST_KEPT, _MOST_KEPT, _CELLS = 200, 5_000, 500_000
 
 _ASKED = 100_000
 _CLOSE = 1e-6

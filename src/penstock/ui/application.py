@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from penstock import audit, catalogue, outcome, watch
+from penstock import audit, catalogue, outcome, retrospect
 from penstock.changes import moved_columns
 from penstock.deploy import rollout
 from penstock.deploy.notices import tell
@@ -223,7 +223,7 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
 
     async def look(request: Request) -> Response:
         await _form(request)
-        made = await run_in_threadpool(watch.report, request.path_params["name"], store)
+        made = await run_in_threadpool(retrospect.report, request.path_params["name"], store)
         return HTMLResponse(made, headers={"content-security-policy": _DOCUMENT})
 
     async def _form(request: Request) -> dict[str, str]:

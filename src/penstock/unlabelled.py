@@ -1,0 +1,233 @@
+"""What can be told of answers before labels come: have they moved, are the rows unlike as wholes, are they reproduced?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from penstock.errors import PenstockError
+from penstock.evaluate.division import TELLING, shift_between
+from penstock.model import Model
+from penstock.monitor.compare import ColumnDrift, compare_profiles, profiled_as
+from penstock.monitor.estimate import estimated, estimated_loss
+from penstock.monitor.log import Record
+from penstock.monitor.options import Drift
+from penstock.monitor.profile import Profile, column_profile
+
+Array = npt.NDArray[Any]
+ANSWERS = "penstock answers"
+_APART_ROWS = 5_000
+_ANSWERED_AGAIN = 500
+_CLOSE = 1e-6
+"""Answers of the log and of the same rows again differ by no more than this, of a number by this share of it."""
+_BORNE, _BEARING_ROWS = 12, 2_000
+
+
+@dataclass(frozen=True)
+class Together:
+    """How well trees tell the rows that were asked from those at training, each row as a whole.
+
+    Attributes
+    ----------
+    score : float
+        Area under the ROC curve, out of fold: 0.5 where they are alike.
+    p_value : float
+        The chance of such a score if they were (Mann and Whitney 1947).
+    apart : bool
+        Whether the score is large and surely not chance.
+    columns : list of (str, float)
+        By which columns the trees tell them, with shares of the gain.
+    """
+
+    score: float
+    p_value: float
+    apart: bool
+    columns: list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Skew:
+    """Whether the log's answers are those that the way of training gives for the same rows.
+
+    Attributes
+    ----------
+    rows : int
+        How many were answered again, with all events known by now.
+    unlike : int
+        Those that the service had answered otherwise.
+    largest : float
+        Difference of a probability, or of a number as a share of its size.
+    columns : list of str
+        Features that look at other rows or tables, where rows are unlike: what such features say may have changed by
+        events that came late.
+    """
+
+    rows: int
+    unlike: int
+    largest: float
+    columns: list[str]
+
+
+def moved_since(model: Model, table: pl.DataFrame, how: Drift) -> list[ColumnDrift]:
+    """Compare what was asked, prepared, with the training rows; columns that drifted come first."""
+    present = set(table.columns)
+    before = [column for column in model.manifest.profile.columns if column.name in present]
+    now = [profiled_as(column, table[column.name]) for column in before]
+    return compare_profiles(Profile(before), Profile(now), how)
+
+
+def answers_since(
+    model: Model, records: Sequence[Record], outcomes: Mapping[str, Any] | None, how: Drift
+) -> ColumnDrift | None:
+    """Compare what was answered with the answers to the test rows and to rows learnt from; the nearer of both counts.
+
+    Test rows are the newest ones, where rows are divided by time: what is like either was known at training.
+    """
+    if outcomes is None or "learnt" not in outcomes:
+        return None
+    learnt = np.asarray(outcomes["learnt"], dtype=np.float64)
+    now, found = _answers(model, predicted_of(model, records)), []
+    for predicted in (outcomes["predicted"], model.predictor.predict(learnt)):
+        then = column_profile(_answers(model, np.asarray(predicted)))
+        found += compare_profiles(Profile([then]), Profile([profiled_as(then, now)]), how)
+    return min(found, key=lambda item: (item.drifted, item.effect))
+
+
+def predicted_of(model: Model, records: Sequence[Record]) -> Array:
+    """Return probabilities of shape (n_rows, n_classes), or numbers of shape (n_rows,), as they were answered."""
+    if model.task == "regression":
+        return np.array([float(record.prediction) for record in records])
+    names = model.labels.names
+    return np.array([[(record.probabilities or {}).get(name, 0.0) for name in names] for record in records])
+
+
+def _answers(model: Model, predicted: Array) -> pl.Series:
+    """One value a row: the number, the second of two classes' probability, or the class."""
+    if model.task == "multiclass":
+        names = np.array(model.labels.names, dtype=object)
+        return pl.Series(ANSWERS, names[model.labels.decided(predicted)].tolist(), pl.String)
+    return pl.Series(ANSWERS, predicted if predicted.ndim == 1 else predicted[:, 1])
+
+
+def told_apart(model: Model, table: pl.DataFrame, outcomes: Mapping[str, Any] | None, how: Drift) -> Together | None:
+    """Let trees tell what was asked from test rows and from rows learnt from: changes that no column shows alone.
+
+    What is like either was known at training. None with fewer than a hundred rows on a side, or where the run kept none.
+    """
+    if outcomes is None or "learnt" not in outcomes:
+        return None
+    encoding = model.manifest.encoding
+    watched = {column.name for column in model.manifest.profile.columns} & set(table.columns)
+    kept = [(name, range(block.start, block.stop)) for name, block in encoding.blocks() if name in watched]
+    if not kept:
+        return None
+    at = [place for _, places in kept for place in places]
+    ends = np.cumsum([len(places) for _, places in kept]).tolist()
+    blocks = [(name, slice(end - len(places), end)) for (name, places), end in zip(kept, ends, strict=True)]
+    asked = table[:: max(1, table.height // _APART_ROWS)]
+    absent = [pl.lit(None).alias(name) for name in encoding.columns() if name not in asked.columns]
+    # As exact as what was kept, or trees tell how numbers are rounded.
+    now = encoding.matrix(asked.with_columns(absent)).astype(np.float32)[:, at]
+    found = None
+    for then in (outcomes["learnt"], outcomes["rows"]):
+        shift = shift_between(np.asarray(then)[:, at], now, blocks, 0)
+        if shift is None:
+            continue
+        sizes = min(len(then), _APART_ROWS), min(len(now), _APART_ROWS)
+        error = math.sqrt((sum(sizes) + 1) / (12 * sizes[0] * sizes[1]))
+        chance = math.erfc((shift.score - 0.5) / error / math.sqrt(2)) / 2
+        apart = shift.score >= TELLING and chance <= how.significance
+        found = Together(shift.score, chance, apart, shift.columns)
+        if not apart:
+            return found
+    return found
+
+
+def estimate_of(
+    model: Model, metric: str, records: Sequence[Record], table: pl.DataFrame | None, losses: Mapping[str, str]
+) -> float | None:
+    """Return what the metric is expected to be without labels; None where nothing can tell.
+
+    Parameters
+    ----------
+    table : DataFrame, optional
+        The rows prepared; for numbers, whose expected errors follow from them.
+    losses : mapping of str to str
+        What :func:`~penstock.monitor.estimate.learn_losses` learnt on the test rows.
+    """
+    if not records:
+        return None
+    if model.task != "regression":
+        return estimated(metric, predicted_of(model, records), model.labels.threshold)
+    if table is None:
+        return None
+    return estimated_loss(metric, losses, model.manifest.encoding.matrix(table))
+
+
+def skew_of(model: Model, records: Sequence[Record]) -> Skew | None:
+    """Answer rows of the log again as training does, with a table, and compare; None without rows."""
+    some = records[:: max(1, len(records) // _ANSWERED_AGAIN)][:_ANSWERED_AGAIN]
+    if not some:
+        return None
+    said = predicted_of(model, some)
+    again = model.predict_table(model.frame_of([record.row or {} for record in some]))
+    scale = np.maximum(np.abs(again), 1.0) if again.ndim == 1 else 1.0
+    apart = np.abs(said - again) / scale
+    worst = apart if apart.ndim == 1 else apart.max(1)
+    unlike = int((worst > _CLOSE).sum())
+    names = sorted({name for item in model.knows.looking for name in item.names}) if unlike else []
+    return Skew(len(some), unlike, float(worst.max()), names)
+
+
+def bearing_of(model: Model, table: pl.DataFrame, drifted: Sequence[str]) -> dict[str, float]:
+    """Ask what would be answered if a column had not moved: its values drawn from training rows, all others as they are."""
+    try:
+        background = model.background
+    except PenstockError:
+        return {}
+    encoding = model.manifest.encoding
+    blocks, random = dict(encoding.blocks()), np.random.default_rng(0)
+    matrix = encoding.matrix(table[:: max(1, table.height // _BEARING_ROWS)])
+    answers, found = np.asarray(model.predictor.predict(matrix)), {}
+    for name in [item for item in drifted if item in blocks][:_BORNE]:
+        moved = matrix.copy()
+        moved[:, blocks[name]] = background[random.integers(0, len(background), len(matrix))][:, blocks[name]]
+        found[name] = float(np.abs(np.asarray(model.predictor.predict(moved)) - answers).mean())
+    return found
+
+
+def together_in_words(item: Together) -> str:
+    """Say how unlike the rows are.
+
+    Examples
+    --------
+    >>> together_in_words(Together(0.912, 1e-30, True, [("speed", 0.7)]))
+    'trees tell the rows from those at training: ROC AUC 0.912 (0.5: they are alike), by speed 70%'
+    """
+    by = ", ".join(f"{name} {share:.0%}" for name, share in item.columns)
+    return f"trees tell the rows from those at training: ROC AUC {item.score:.3f} (0.5: they are alike), by {by}"
+
+
+def skew_in_words(item: Skew) -> str:
+    """Say whether the service answers as training would.
+
+    Examples
+    --------
+    >>> skew_in_words(Skew(500, 0, 2.2e-16, []))
+    'the service answers as training would: 500 rows again, largest difference 2.2e-16'
+    >>> skew_in_words(Skew(500, 12, 0.3, ["mean_spent"]))
+    'training/serving skew: 12 of 500 rows are answered otherwise with what is known by now (by up to 0.3): see mean_spent'
+    """
+    if not item.unlike:
+        return f"the service answers as training would: {item.rows:,} rows again, largest difference {item.largest:.2g}"
+    where = f": see {', '.join(item.columns[:5])}" if item.columns else ""
+    return (
+        f"training/serving skew: {item.unlike:,} of {item.rows:,} rows are answered otherwise with what is known by now "
+        f"(by up to {item.largest:.2g}){where}"
+    )
