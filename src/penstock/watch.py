@@ -269,13 +269,13 @@ def concept_in_words(concept: Concept) -> str:
 
     Examples
     --------
-    >>> concept_in_words(Concept(900, 5400.0, 0.21, 500, True, "2026-01-05T10:00:00.000Z"))
-    'losses have grown since 2026-01-05T10:00: effect 0.21 over 400 answers, the odds 5,400 to 1'
+    >>> concept_in_words(Concept(900, 5400.0, 0.21, 500, True, "2026-01-05T10:00:00.000Z", 1.6))
+    'losses have grown since 2026-01-05T10:00: 1.6 times as high, effect 0.21 over 400 answers, the odds 5,400 to 1'
     """
     answers = concept.labels - (concept.since or 0)
     return (
-        f"losses have grown since {(concept.at or '')[:16]}: effect {concept.effect:.2f} over {answers:,} answers, "
-        f"the odds {concept.capital:,.0f} to 1"
+        f"losses have grown since {(concept.at or '')[:16]}: {concept.times:.2g} times as high, "
+        f"effect {concept.effect:.2f} over {answers:,} answers, the odds {concept.capital:,.0f} to 1"
     )
 
 

@@ -38,7 +38,7 @@ def test_a_change_for_the_better_is_none():
 
 def test_a_change_that_does_not_matter_is_none_however_many_answers_show_it():
     random = np.random.default_rng(3)
-    found = LossWatch(random.normal(0, 1, 2000), effect=0.2).tell(random.normal(0.15, 1, 20_000))
+    found = LossWatch(random.normal(5, 1, 2000), effect=0.2).tell(random.normal(5.15, 1, 20_000))
     assert found.capital > 100
     assert not found.drifted
 
@@ -73,3 +73,24 @@ def test_answers_that_are_less_sure_and_more_often_right_are_no_drift():
     found = LossWatch(before).tell(now)
     assert found.effect > 0.1
     assert not found.drifted
+
+
+def test_a_good_model_that_is_wrong_six_times_as_often_is_seen_though_most_losses_stay():
+    random = np.random.default_rng(3)
+
+    def losses(n, wrong):
+        return np.where(random.random(n) < wrong, random.uniform(2, 4, n), random.exponential(0.03, n)).tolist()
+
+    watch = LossWatch(losses(1000, 0.012), 0.01, 0.05)
+    assert not watch.tell(losses(6000, 0.012)).drifted
+    found = watch.tell(losses(1000, 0.07))
+    assert found.drifted
+    assert found.times > 3
+    assert 5500 < found.since < 6600
+
+
+def test_no_number_runs_over_however_long_a_change_lasts():
+    watch = LossWatch([0.1, 0.2, 0.3] * 100)
+    found = watch.tell([5.0] * 9000)
+    assert found.drifted
+    assert np.isfinite(found.capital)

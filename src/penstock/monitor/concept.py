@@ -6,9 +6,11 @@ arXiv:2102.10439): each loss is ranked among those of the test rows and of the a
 ranks are uniform, and who bets that they are high does not get rich: by Ville's inequality a capital of 100 is reached
 with a chance of 1 % at most, however long one watches. A change may come late, when the first gambler is poor; so a new
 one begins every :data:`BLOCK` answers, with a share of the capital that falls as 1 / (k (k + 1)), as in the e-detectors
-of Shin, Ramdas and Rinaldo (2022, arXiv:2203.03532). Alone, a capital says that there is a change, not that it matters:
-a change counts when the loss since it began also stands that much higher, by rank and on average: a model may be
-wrong more rarely and yet less sure of what it has right, which lifts ranks and is no harm.
+of Shin, Ramdas and Rinaldo (2022, arXiv:2203.03532). Some bet on all ranks, others on the highest
+alone: where few answers were wrong and some more are, most losses stay as they were. Alone, a capital says that there is a
+change, not that it matters: a change counts when losses since it began are also higher on average, and that much higher by
+rank or far higher on average: a model may be wrong more rarely and yet less sure of what it has right, which lifts
+ranks and is no harm.
 """
 
 from __future__ import annotations
@@ -23,6 +25,14 @@ import numpy.typing as npt
 BLOCK = 50
 _STAKES = np.array([0.125, 0.25, 0.5, 1.0])
 """Of the ways to bet that ranks are high: 1 + 2 stake (rank - 1/2)."""
+_TAILS = np.repeat([0.2, 0.1, 0.05, 0.02], 2)
+_ODDS = np.tile([1.5, 3.0], 4) * _TAILS
+"""Of the ways to bet that ranks above 1 - tail come not with the tail's chance, but with these: a ratio of likelihoods."""
+_BETS = len(_STAKES) + len(_TAILS)
+_RICHEST = 1e250
+"""More is not counted, and numbers stay finite."""
+_FAR = 10.0
+"""Losses are far higher from 1 + 10 effects times those of the reference."""
 _REFERENCE = 2_000
 _RECENT = 4_000
 """So many gamblers' starts are held at most: the oldest go, which only lowers the capital."""
@@ -47,6 +57,8 @@ class Concept:
         Whether there is a change, and it matters.
     at : str or None
         When that answer was given, in UTC.
+    times : float
+        Average loss since the change, as a multiple of that of the test rows; 1 where there is no change.
     """
 
     labels: int
@@ -55,6 +67,7 @@ class Concept:
     since: int | None
     drifted: bool
     at: str | None = None
+    times: float = 1.0
 
 
 class LossWatch:
@@ -88,7 +101,7 @@ class LossWatch:
         self._known = list(self._reference)
         self._level, self._effect = level, effect
         self._seen: list[float] = []
-        self._capitals = np.empty((0, len(_STAKES)))
+        self._capitals = np.empty((0, _BETS))
         self._shares = np.empty(0)
         self._starts: list[int] = []
         self._unspent = 1.0
@@ -104,12 +117,14 @@ class LossWatch:
         if len(self._seen) % BLOCK == 0:
             turn = len(self._seen) // BLOCK + 1
             share = 1.0 / (turn * (turn + 1))
-            self._capitals = np.vstack([self._capitals, np.full(len(_STAKES), share / len(_STAKES))])[-_RECENT:]
+            self._capitals = np.vstack([self._capitals, np.full(_BETS, share / _BETS)])[-_RECENT:]
             self._starts = [*self._starts, len(self._seen)][-_RECENT:]
             self._unspent -= share
-        low, high = bisect_left(self._known, loss), bisect_right(self._known, loss)
-        rank = (low + self._random.random() * (high - low + 1)) / (len(self._known) + 1)
-        self._capitals *= 1.0 + 2.0 * _STAKES * (rank - 0.5)
+        below, upto = bisect_left(self._known, loss), bisect_right(self._known, loss)
+        rank = (below + self._random.random() * (upto - below + 1)) / (len(self._known) + 1)
+        high = np.where(rank > 1.0 - _TAILS, _ODDS / _TAILS, (1.0 - _ODDS) / (1.0 - _TAILS))
+        gains = np.concatenate([1.0 + 2.0 * _STAKES * (rank - 0.5), high])
+        self._capitals = np.minimum(self._capitals * gains, _RICHEST)
         capital = float(self._capitals.sum()) + self._unspent
         if capital > self._most:
             # Later the new losses are what ranks are taken among, and the bets lose again: the most is what counts.
@@ -125,8 +140,10 @@ class LossWatch:
             return Concept(len(self._seen), self._most, 0.0, None, False)
         since = self._seen[self._since :]
         effect = _cliff(since, self._reference)
-        harm = effect >= self._effect and float(np.mean(since)) > float(np.mean(self._reference))
-        return Concept(len(self._seen), self._most, effect, self._since, harm)
+        before, now = float(np.mean(self._reference)), float(np.mean(since))
+        times = now / before if before > 0 else float("inf") if now > 0 else 1.0
+        harm = times > 1.0 and (effect >= self._effect or times >= 1.0 + _FAR * self._effect)
+        return Concept(len(self._seen), self._most, effect, self._since, harm, times=times)
 
 
 def _cliff(losses: Sequence[float], reference: Sequence[float]) -> float:
