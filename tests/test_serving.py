@@ -199,6 +199,8 @@ def test_drift_is_seen_in_what_was_asked_and_labels_show_decay(served):
     client.post("/predict", json={"rows": rows(300, seed=21)})
     calm = monitor("customers", store, drift("300 rows"))
     assert (calm.status, calm.version, calm.window.rows) == ("calm", version, 300)
+    assert (calm.skew.rows, calm.skew.unlike) == (300, 0)
+    assert not calm.answers.drifted
     answers = client.post("/predict", json={"rows": rows(300, seed=22, drifted=True)}).json()["predictions"]
     wrong = [{"id": item["id"], "label": "here" if item["prediction"] == "gone" else "gone"} for item in answers]
     client.post("/feedback", json={"labels": wrong})

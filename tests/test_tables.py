@@ -11,9 +11,11 @@ import pytest
 
 import penstock as ps
 from penstock.errors import InputError
+from penstock.monitor.log import log_folder, read_log
 from penstock.rows import compile_rows
 from penstock.store.store import open_store
 from penstock.types.rows import RowsError
+from penstock.unlabelled import skew_of
 from tests.servers import serving
 
 START = dt.datetime(2024, 1, 1)
@@ -189,6 +191,12 @@ def test_events_change_the_answer_from_then_on_and_survive_a_restart(made):
     assert seen["seconds_1d"] == 25.0
     assert seen["last_1d"] == "cart"
     assert after != before
+    # The first answer was given before its events were known: training would say otherwise.
+    late, known = read_log(log_folder(store.folder, "returns")).records[-2:]
+    skew = skew_of(model, [late, known])
+    assert (skew.rows, skew.unlike) == (2, 1)
+    assert skew.largest == pytest.approx(abs(after - before), rel=1e-3)
+    assert {"amount_lag_1", "seconds_1d"} <= set(skew.columns)
     with serving(store.folder, name="returns") as (client, _):
         assert probability(client) == after
     for path in (store.folder / "events" / "returns").glob("*.jsonl"):

@@ -115,25 +115,32 @@ def _answers(model: Model, predicted: Array) -> pl.Series:
     return pl.Series(ANSWERS, predicted if predicted.ndim == 1 else predicted[:, 1])
 
 
-def told_apart(model: Model, table: pl.DataFrame, outcomes: Mapping[str, Any] | None, how: Drift) -> Together | None:
+def told_apart(
+    model: Model, table: pl.DataFrame, columns: Sequence[str], outcomes: Mapping[str, Any] | None, how: Drift
+) -> Together | None:
     """Let trees tell what was asked from test rows and from rows learnt from: changes that no column shows alone.
 
     What is like either was known at training. None with fewer than a hundred rows on a side, or where the run kept none.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Prepared rows.
+    columns : sequence of str
+        Those that requests carried.
     """
     if outcomes is None or "learnt" not in outcomes:
         return None
     encoding = model.manifest.encoding
-    watched = {column.name for column in model.manifest.profile.columns} & set(table.columns)
+    watched = {column.name for column in model.manifest.profile.columns} & set(columns)
     kept = [(name, range(block.start, block.stop)) for name, block in encoding.blocks() if name in watched]
     if not kept:
         return None
     at = [place for _, places in kept for place in places]
     ends = np.cumsum([len(places) for _, places in kept]).tolist()
     blocks = [(name, slice(end - len(places), end)) for (name, places), end in zip(kept, ends, strict=True)]
-    asked = table[:: max(1, table.height // _APART_ROWS)]
-    absent = [pl.lit(None).alias(name) for name in encoding.columns() if name not in asked.columns]
     # As exact as what was kept, or trees tell how numbers are rounded.
-    now = encoding.matrix(asked.with_columns(absent)).astype(np.float32)[:, at]
+    now = encoding.matrix(table[:: max(1, table.height // _APART_ROWS)]).astype(np.float32)[:, at]
     found = None
     for then in (outcomes["learnt"], outcomes["rows"]):
         shift = shift_between(np.asarray(then)[:, at], now, blocks, 0)
@@ -177,6 +184,8 @@ def skew_of(model: Model, records: Sequence[Record]) -> Skew | None:
         return None
     said = predicted_of(model, some)
     again = model.predict_table(model.frame_of([record.row or {} for record in some]))
+    if len(again) != len(said):
+        return None  # a preparation that leaves out rows does so of a table only
     scale = np.maximum(np.abs(again), 1.0) if again.ndim == 1 else 1.0
     apart = np.abs(said - again) / scale
     worst = apart if apart.ndim == 1 else apart.max(1)

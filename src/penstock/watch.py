@@ -213,7 +213,7 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
         carried = carried_columns(model, records, table, hidden)
         columns = moved_since(model, carried, how)
         answers = answers_since(model, records, outcomes, how)
-        together = told_apart(model, carried, outcomes, how)
+        together = told_apart(model, table, carried.columns, outcomes, how)
         skew = None if hidden else skew_of(model, records)
         bearing = bearing_of(model, table, [column.name for column in columns if column.drifted])
         if known is not None and performance is not None and judged is not None and table.height == len(records):
@@ -223,7 +223,8 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
     if known is not None and outcomes is not None:
         target, predicted = outcomes["target"], outcomes["predicted"]
         calibration = calibration_of(model, known, target, predicted, how.significance, how.effect)
-    estimate = estimate_of(model, str(version.evaluation["metric"]), records, table, losses) if enough else None
+    seen = None if hidden else table
+    estimate = estimate_of(model, str(version.evaluation["metric"]), records, seen, losses) if enough else None
     concept = _concept(store, name, version, how, judged)
     status = "calm" if enough else "not enough data"
     found = Monitoring(
