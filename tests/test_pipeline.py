@@ -198,3 +198,9 @@ def test_a_stored_model_holds_no_pickle(done):
 def test_a_stage_given_something_else_is_refused(tmp_path, changes, says):
     with pytest.raises(InputError, match=says):
         make_pipeline(tmp_path, **changes)
+
+
+def test_a_notebook_shows_a_pipeline_stage_by_stage(tmp_path):
+    shown = make_pipeline(tmp_path)._repr_html_()
+    assert "predicts left, binary" in shown
+    assert all(f"<td>{stage}</td>" in shown for stage in ("ingest", "split", "train"))

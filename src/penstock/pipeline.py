@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from penstock.monitor.options import Drift
 from penstock.prepare.operations import Operation
 from penstock.prepare.repairs import Clip, Fill, Repair
 from penstock.train.options import Estimator, Search, Train
+from penstock.types.showing import shown_table
 from penstock.types.split import Split
 from penstock.types.target import Target
 
@@ -143,6 +145,17 @@ class Pipeline:
                 )
         if not self.file:
             object.__setattr__(self, "file", _calling_file())
+
+    def _repr_html_(self) -> str:
+        def kinds(items: Sequence[object]) -> str:
+            return ", ".join(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(item).__name__).lower() for item in items)
+
+        rows = [["ingest", f"{name}: {kinds([source])}"] for name, source in self.tables.items()]
+        rows += [["prepare", f"{name}: {kinds(done)}"] for name in self.tables if (done := self.operations(name))]
+        rows += [["features", kinds(self.features)]] * bool(self.features)
+        rows += [["split", self.split.kind], ["train", kinds([self.train])]]
+        line = f"predicts {self.target.column}, {self.target.task}; .plan() says what a run would do"
+        return shown_table(self.name, [line], ["stage", "what"], rows)
 
     def _check_tables(self) -> None:
         """Refuse names of tables that cannot be names of steps, or that nothing knows."""
