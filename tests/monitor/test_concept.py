@@ -94,3 +94,9 @@ def test_no_number_runs_over_however_long_a_change_lasts():
     found = watch.tell([5.0] * 9000)
     assert found.drifted
     assert np.isfinite(found.capital)
+
+
+def test_a_model_that_made_no_error_at_all_and_makes_them_now_is_seen_with_finite_numbers():
+    found = LossWatch([0.0] * 500).tell([0.0] * 200 + [1.0] * 200)
+    assert found.drifted
+    assert np.isfinite(found.times)

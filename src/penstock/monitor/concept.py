@@ -33,6 +33,7 @@ _RICHEST = 1e250
 """More is not counted, and numbers stay finite."""
 _FAR = 10.0
 """Losses are far higher from 1 + 10 effects times those of the reference."""
+_TINY = 1e-12
 _REFERENCE = 2_000
 _RECENT = 4_000
 """So many gamblers' starts are held at most: the oldest go, which only lowers the capital."""
@@ -141,7 +142,7 @@ class LossWatch:
         since = self._seen[self._since :]
         effect = _cliff(since, self._reference)
         before, now = float(np.mean(self._reference)), float(np.mean(since))
-        times = now / before if before > 0 else float("inf") if now > 0 else 1.0
+        times = now / max(before, _TINY)
         harm = times > 1.0 and (effect >= self._effect or times >= 1.0 + _FAR * self._effect)
         return Concept(len(self._seen), self._most, effect, self._since, harm, times=times)
 
