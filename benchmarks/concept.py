@@ -26,9 +26,17 @@ from penstock.traffic import losses_of
 LEARNT, JUDGED, SAME, OTHER = 2_000, 1_000, 6_000, 4_000
 EACH = 100
 """Penstock is asked after so many labels each."""
+
+
+def sea(variant: int, noise: float) -> Callable[[int], Any]:
+    """Return what makes a stream of SEA; concepts of one seed draw other rows."""
+    return lambda seed: synth.SEA(variant=variant, noise=noise, seed=10 * seed + variant)
+
+
 STREAMS: dict[str, tuple[Callable[[int], Any], Callable[[int], Any]]] = {
-    "SEA, 0 to 2": (lambda seed: synth.SEA(0, seed, 0.1), lambda seed: synth.SEA(2, seed + 1, 0.1)),
-    "SEA, 0 to 3": (lambda seed: synth.SEA(0, seed, 0.1), lambda seed: synth.SEA(3, seed + 1, 0.1)),
+    "SEA, 0 to 2": (sea(0, 0.0), sea(2, 0.0)),
+    "SEA, 0 to 2, 10 % noise": (sea(0, 0.1), sea(2, 0.1)),
+    "SEA, 0 to 3, 10 % noise": (sea(0, 0.1), sea(3, 0.1)),
     "Agrawal, 0 to 2": (lambda seed: synth.Agrawal(0, seed), lambda seed: synth.Agrawal(2, seed + 1)),
     "Agrawal, 4 to 3": (lambda seed: synth.Agrawal(4, seed), lambda seed: synth.Agrawal(3, seed + 1)),
     "LED, 3 of 7 moved": (

@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 
 import penstock as ps
+from penstock.deploy.registry import Registry
 from penstock.monitor.log import PredictionLog, Record, log_folder
 from penstock.monitor.options import drift
 from penstock.store import open_store
-from penstock.unlabelled import skew_of
-from penstock.watch import monitor
+from penstock.unlabelled import answers_since, skew_of, told_apart
+from penstock.watch import judged_by, monitor
 
 PIPELINE = """
 import penstock as ps
@@ -91,8 +92,6 @@ def test_the_error_of_numbers_is_foretold_where_rows_are_harder(place):
 
 
 def place_rmse(store):
-    from penstock.deploy.registry import Registry
-
     return Registry(store, "noise").version("champion").evaluation["metrics"]["rmse"]["value"]
 
 
@@ -104,5 +103,16 @@ def test_a_service_that_answers_otherwise_than_training_is_found(place):
         records.append(Record(str(at), 0.0, 1, row, answer.prediction + (0.5 if at < 20 else 0.0)))
     found = skew_of(model, records)
     assert (found.rows, found.unlike) == (200, 20)
-    assert found.largest == pytest.approx(0.5, rel=0.9)
+    assert found.largest == pytest.approx(0.5, rel=1e-6)
     assert skew_of(model, []) is None
+
+
+def test_twenty_windows_of_the_same_world_raise_no_alarm(place):
+    model, how = ps.load("noise", "champion", place), drift()
+    outcomes = judged_by(place, Registry(place, "noise").version("champion"))["outcomes"]
+    for seed in range(20):
+        table = noise(300, 100 + seed)
+        records = [Record("", 0.0, 1, None, float(value)) for value in model.predict(table)]
+        prepared = model.prepare(table.drop("y"))
+        assert not told_apart(model, prepared, prepared.columns, outcomes, how).apart
+        assert not answers_since(model, records, outcomes, how).drifted

@@ -75,7 +75,7 @@ def history(name: str, store: Store, how: Drift | None = None) -> tuple[list[Mom
                 len(some),
                 effect,
                 value,
-                estimate_of(model, metric, some, whole, losses),
+                estimate_of(model, metric, some, None if hidden else whole, losses),
                 any(c.drifted for c in columns),
             )
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,8 +63,8 @@ class Skew:
     largest : float
         Difference of a probability, or of a number as a share of its size.
     columns : list of str
-        Features that look at other rows or tables, where rows are unlike: what such features say may have changed by
-        events that came late.
+        Where rows are unlike, all features that look at other rows or tables: by events that came late they may say
+        something else by now.
     """
 
     rows: int
@@ -146,11 +145,8 @@ def told_apart(
         shift = shift_between(np.asarray(then)[:, at], now, blocks, 0)
         if shift is None:
             continue
-        sizes = min(len(then), _APART_ROWS), min(len(now), _APART_ROWS)
-        error = math.sqrt((sum(sizes) + 1) / (12 * sizes[0] * sizes[1]))
-        chance = math.erfc((shift.score - 0.5) / error / math.sqrt(2)) / 2
-        apart = shift.score >= TELLING and chance <= how.significance
-        found = Together(shift.score, chance, apart, shift.columns)
+        apart = shift.score >= TELLING and shift.p_value <= how.significance
+        found = Together(shift.score, shift.p_value, apart, shift.columns)
         if not apart:
             return found
     return found
@@ -231,11 +227,11 @@ def skew_in_words(item: Skew) -> str:
     >>> skew_in_words(Skew(500, 0, 2.2e-16, []))
     'the service answers as training would: 500 rows again, largest difference 2.2e-16'
     >>> skew_in_words(Skew(500, 12, 0.3, ["mean_spent"]))
-    'training/serving skew: 12 of 500 rows are answered otherwise with what is known by now (by up to 0.3): see mean_spent'
+    'training/serving skew: 12 of 500 rows are answered otherwise with what is known by now (by up to 0.3); late events may change mean_spent'
     """
     if not item.unlike:
         return f"the service answers as training would: {item.rows:,} rows again, largest difference {item.largest:.2g}"
-    where = f": see {', '.join(item.columns[:5])}" if item.columns else ""
+    where = f"; late events may change {', '.join(item.columns[:5])}" if item.columns else ""
     return (
         f"training/serving skew: {item.unlike:,} of {item.rows:,} rows are answered otherwise with what is known by now "
         f"(by up to {item.largest:.2g}){where}"

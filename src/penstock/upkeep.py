@@ -28,7 +28,7 @@ from penstock.outcome import load
 from penstock.pipeline import Pipeline
 from penstock.store.store import Store
 from penstock.traffic import loss_of
-from penstock.watch import Monitoring, monitor
+from penstock.watch import Monitoring, in_words, monitor
 
 _DAY = 86_400.0
 _LOOKS = 4
@@ -435,20 +435,3 @@ class Watcher:
             elif problems[0] != self._problem:
                 self._problem = problems[0]
                 self.say(f"cannot tell: {problems[0]}")
-
-
-def in_words(found: Monitoring) -> str:
-    """Say what an alarm is about.
-
-    Examples
-    --------
-    >>> from penstock.watch import Window
-    >>> in_words(Monitoring("churn", 3, Window(None, None, 500), "drift", [], None))
-    'v3, 500 rows: drift'
-    """
-    moved = [f"{column.name} ({column.text}, effect {column.effect:.2f})" for column in found.columns if column.drifted]
-    parts = []
-    if moved:
-        parts.append(f"{', '.join(moved[:5])}{' and more' if len(moved) > 5 else ''} moved")
-    parts += found.moves_in_words() + found.labels_in_words()
-    return f"v{found.version}, {found.window.rows:,} rows: {'; '.join(parts) or found.status}"

@@ -211,9 +211,10 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
     if enough:
         table = model.prepare(model.frame_of([record.row or {} for record in records]))
         carried = carried_columns(model, records, table, hidden)
-        columns = moved_since(model, carried, how)
-        answers = answers_since(model, records, outcomes, how)
-        together = told_apart(model, table, carried.columns, outcomes, how)
+        each = replace(how, significance=how.significance / 3)  # columns, answers, rows as wholes
+        columns = moved_since(model, carried, each)
+        answers = answers_since(model, records, outcomes, each)
+        together = told_apart(model, table, carried.columns, outcomes, each)
         skew = None if hidden else skew_of(model, records)
         bearing = bearing_of(model, table, [column.name for column in columns if column.drifted])
         if known is not None and performance is not None and judged is not None and table.height == len(records):
@@ -263,6 +264,22 @@ def _concept(store: Store, name: str, version: ModelVersion, how: Drift, judged:
     # Of columns a move is only a hint; losses are what all is about, and half of it matters.
     concept = LossWatch(reference, how.significance, how.effect / 2).tell(loss for _, loss in known)
     return concept if concept.since is None else replace(concept, at=moment(known[concept.since][0]))
+
+
+def in_words(found: Monitoring) -> str:
+    """Say what an alarm is about.
+
+    Examples
+    --------
+    >>> in_words(Monitoring("churn", 3, Window(None, None, 500), "drift", [], None))
+    'v3, 500 rows: drift'
+    """
+    moved = [f"{column.name} ({column.text}, effect {column.effect:.2f})" for column in found.columns if column.drifted]
+    parts = []
+    if moved:
+        parts.append(f"{', '.join(moved[:5])}{' and more' if len(moved) > 5 else ''} moved")
+    parts += found.moves_in_words() + found.labels_in_words()
+    return f"v{found.version}, {found.window.rows:,} rows: {'; '.join(parts) or found.status}"
 
 
 def concept_in_words(concept: Concept) -> str:

@@ -64,7 +64,7 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
             ],
         )
     for words in found.moves_in_words():
-        click.echo(click.style("moved", fg="red") + f": {words}")
+        click.echo(click.style("drift", fg="red") + f": {words}")
     if found.answers is not None and not found.answers.drifted:
         click.echo(f"answers are as at training ({found.answers.text})")
     if found.together is not None and not found.together.apart:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,10 +46,13 @@ class Shift:
         ROC AUC, cross-validated (adversarial validation).
     columns : list of (str, float)
         What tells them apart, and each one's share in that, the largest first; at most five.
+    p_value : float
+        The chance of as high a score if they were alike (Mann and Whitney 1947).
     """
 
     score: float
     columns: list[tuple[str, float]] = field(default_factory=list)
+    p_value: float = 1.0
 
 
 def shared_rows(train: pl.DataFrame, test: pl.DataFrame, columns: Sequence[str]) -> Array:
@@ -98,4 +102,7 @@ def shift_between(train: Array, test: Array, blocks: Sequence[tuple[str, slice]]
     score = METRICS["roc_auc"].value(side, np.column_stack([1 - told, told]))
     total = gains.sum() or 1.0
     shares = sorted(((name, float(gains[block].sum() / total)) for name, block in blocks), key=lambda item: -item[1])
-    return Shift(round(score, 6), [(name, round(share, 6)) for name, share in shares[:5] if share > 0.05])
+    one, other = (len(part) for part in parts)
+    error = math.sqrt((one + other + 1) / (12 * one * other))
+    chance = math.erfc((score - 0.5) / error / math.sqrt(2)) / 2
+    return Shift(round(score, 6), [(name, round(share, 6)) for name, share in shares[:5] if share > 0.05], chance)

@@ -103,7 +103,6 @@ class LossWatch:
         self._level, self._effect = level, effect
         self._seen: list[float] = []
         self._capitals = np.empty((0, _BETS))
-        self._shares = np.empty(0)
         self._starts: list[int] = []
         self._unspent = 1.0
         self._most, self._since = 1.0, 0

@@ -69,7 +69,8 @@ def drift(
     effect : float
         Least difference of the distributions, from 0 (equal) to 1 (nothing in common).
     significance : float
-        Greatest chance of one false alarm a look.
+        Greatest chance of one false alarm a look: of columns, answers and rows as wholes together. Groups, calibration
+        and losses, which need labels, have as much each; of losses it holds for all looks.
     least : int
         Rows that a window must hold to be judged.
     retrain : Retrain, optional
