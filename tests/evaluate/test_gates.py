@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from penstock.errors import InputError
-from penstock.evaluate.gates import gate, judge
+from penstock.evaluate.gates import baseline_check, gate, judge
 from penstock.evaluate.measure import baseline_predictions, intervals, point_metrics
+from penstock.evaluate.paired import paired_gain
 
 FOUND = {"roc_auc": {"value": 0.84, "low": 0.8, "high": 0.9}, "brier": {"value": 0.15, "low": 0.1, "high": 0.2}}
-SIMPLE = {"roc_auc": 0.5, "brier": 0.2}
 
 
 @pytest.mark.parametrize(
@@ -24,22 +24,45 @@ SIMPLE = {"roc_auc": 0.5, "brier": 0.2}
     ],
 )
 def test_the_verdict(how, champion, passed, says):
-    verdict = judge(how, "roc_auc", FOUND, SIMPLE, champion)
+    verdict = judge(how, "roc_auc", FOUND, champion)
     assert verdict.passed is passed
     assert says in " | ".join(verdict.reasons)
 
 
-def test_a_model_no_better_than_the_baseline_is_refused_unless_told_otherwise():
-    poor = {"roc_auc": {"value": 0.5, "low": 0.4, "high": 0.6}}
-    assert not judge(gate(), "roc_auc", poor, SIMPLE, None).passed
-    assert judge(gate(beat_baseline=False), "roc_auc", poor, SIMPLE, None).passed
+def against_baseline(how, apart, rows=200):
+    """Judge a model whose answers are better than the mean by so much, in units of the noise."""
+    random = np.random.default_rng(0)
+    truth = random.normal(size=rows)
+    answers = apart * truth + 0.1 * random.normal(size=rows)
+    simple = np.full(rows, truth.mean())
+    value, other = (point_metrics("regression", truth, item)["rmse"] for item in (answers, simple))
+    return baseline_check(how, "rmse", value, other, paired_gain("rmse", truth, answers, simple, 0))
+
+
+def test_a_model_no_better_than_the_baseline_is_refused_and_luck_is_told():
+    good, text = against_baseline(gate(), 0.0)
+    assert not good
+    assert "is worse than the baseline's" in text
+    good, text = against_baseline(gate(), 0.5)
+    assert good
+    assert "luck" not in text
+    good, text = against_baseline(gate(), 0.02)
+    assert good
+    assert "which may be luck: the gain's 95 % interval is -" in text
+
+
+def test_with_a_confidence_a_gain_over_the_baseline_that_may_be_luck_is_refused():
+    good, text = against_baseline(gate(confidence=0.95), 0.02)
+    assert not good
+    assert "at 95 % confidence it is better by at least -" in text
+    assert against_baseline(gate(confidence=0.95), 0.5)[0]
 
 
 def test_a_metric_that_is_none_is_refused():
     with pytest.raises(InputError, match="known are roc_auc"):
         gate(auc=0.8)
     with pytest.raises(InputError, match="not a metric of this target"):
-        judge(gate(rmse=3), "roc_auc", FOUND, SIMPLE, None)
+        judge(gate(rmse=3), "roc_auc", FOUND, None)
 
 
 def test_intervals_hold_the_value_and_narrow_with_rows():

@@ -84,8 +84,8 @@ def gate(
     slices : sequence of str, optional
         Columns whose groups are reported; chosen when left out.
     confidence : float, optional
-        How sure it must be that the gain over the champion is more than `min_gain`, such as 0.95: by the paired
-        bootstrap, on the same rows. Without it the gain itself decides, luck included.
+        How sure it must be that the gain over the champion is more than `min_gain`, and that over the baseline more
+        than 0, such as 0.95: by the paired bootstrap, on the same rows. Without it the gain itself decides, luck included.
     max_slice_loss : float, optional
         By how much the challenger may be worse than the champion within any group of `slices`, in units of the
         metric; a group counts where its 95 % interval lies wholly below 0.
@@ -133,12 +133,11 @@ def judge(
     how: Gate,
     metric: str,
     found: dict[str, dict[str, float]],
-    baseline: dict[str, float],
     champion: dict[str, float] | None,
     gain: Gain | None = None,
     more: Sequence[Check] = (),
 ) -> Verdict:
-    """Compare a challenger's metrics with bounds, baseline and champion.
+    """Compare a challenger's metrics with bounds and the champion's.
 
     Parameters
     ----------
@@ -146,16 +145,16 @@ def judge(
         What decides.
     found : dict
         Metric to ``{"value", "low", "high"}``.
-    baseline, champion : dict
+    champion : dict, optional
         Metric to value, on the same rows.
     gain : Gain, optional
         Over the champion.
     more : sequence of (bool, str)
-        Conditions that were looked at elsewhere.
+        Conditions that were looked at elsewhere: the baseline first.
 
     Examples
     --------
-    >>> judge(Gate((("rmse", 3.0),)), "rmse", {"rmse": {"value": 2.0}}, {"rmse": 5.0}, None).passed
+    >>> judge(Gate((("rmse", 3.0),)), "rmse", {"rmse": {"value": 2.0}}, None).passed
     True
     """
     checks: list[Check] = []
@@ -168,16 +167,24 @@ def judge(
         higher = METRICS[name].higher
         good = value >= bound if higher else value <= bound
         checks.append((good, f"{name} {value:.4g} {'reaches' if good else 'misses'} the bound {bound:g}"))
-    value, better = found[metric]["value"], METRICS[metric]
-    if how.beat_baseline:
-        above = better.gain(value, baseline[metric])
-        checks.append((above > 0, f"{metric} {value:.4g} {_than(above)} the baseline's {baseline[metric]:.4g}"))
     checks += more
     if champion is None:
         checks.append((True, "no champion to compare with"))
     else:
-        checks.append(_against(how, metric, value, champion[metric], gain))
+        checks.append(_against(how, metric, found[metric]["value"], champion[metric], gain))
     return Verdict(all(good for good, _ in checks), [text for _, text in checks], champion or {})
+
+
+def baseline_check(how: Gate, metric: str, value: float, baseline: float, gain: Gain) -> Check:
+    """Hold a metric against that of the baseline on the same rows, luck told; with a confidence, luck must be ruled out."""
+    above = METRICS[metric].gain(value, baseline)
+    text = f"{metric} {value:.4g} {_than(above)} the baseline's {baseline:.4g}"
+    if above > 0 and gain.low <= 0:
+        text += f", which may be luck: the gain's 95 % interval is {gain.low:+.3g} to {gain.high:+.3g}"
+    if how.confidence is None or above <= 0:
+        return above > 0, text
+    least = gain.sure(how.confidence)
+    return least > 0, f"{text}; at {100 * how.confidence:g} % confidence it is better by at least {least:+.3g}"
 
 
 def _against(how: Gate, metric: str, value: float, other: float, gain: Gain | None) -> Check:

@@ -16,7 +16,7 @@ from penstock.evaluate.curve import Curve, learning_curve
 from penstock.evaluate.dependence import dependence_of
 from penstock.evaluate.division import Shared, shared_rows, shift_between
 from penstock.evaluate.fairness import fairness_of
-from penstock.evaluate.gates import Gate, Verdict, cost_checks, fairness_checks, judge, slice_checks
+from penstock.evaluate.gates import Gate, Verdict, baseline_check, cost_checks, fairness_checks, judge, slice_checks
 from penstock.evaluate.leaks import find_leaks
 from penstock.evaluate.measure import (
     Coverage,
@@ -104,7 +104,9 @@ def evaluated(
         dependence=[item for item in moves if item is not None],
         fairness=fairness_of(target.task, test, dict(gate.fairness), codes == 1, _said(model, predicted) == 1),
     )
-    outcomes = {"target": codes, "predicted": predicted, "rows": _kept(matrix, seed), "learnt": _kept(some, seed)}
+    outcomes = {
+        "target": codes, "predicted": predicted, "simple": simple, "rows": _kept(matrix, seed), "learnt": _kept(some, seed),
+    }  # fmt: skip
     losses = learn_losses(matrix, codes, predicted, seed) if target.task == "regression" else {}
     return Partitions({"evaluation": evaluation, "outcomes": outcomes, "losses": losses})
 
@@ -280,17 +282,22 @@ def gated(
     """Hold the model against bounds, baseline and the champion's answers to the same rows, from the same tables."""
     evaluation = convert(evaluated["evaluation"], Evaluation)
     found = {name: msgspec.to_builtins(item) for name, item in evaluation.metrics.items()}
-    simple, metric, mine = evaluation.baseline, evaluation.metric, evaluated["outcomes"]["predicted"]
+    metric, mine = evaluation.metric, evaluated["outcomes"]["predicted"]
     model = Model(trained)
-    test, codes = _judging(featured, divided, model.labels)
+    labels = model.labels
+    test, codes = _judging(featured, divided, labels)
     more = fairness_checks(evaluation.fairness)
+    if gate.beat_baseline:
+        over = paired_gain(metric, codes, mine, evaluated["outcomes"]["simple"], seed, (labels.threshold, 0.5))
+        more.insert(
+            0, baseline_check(gate, metric, evaluation.metrics[metric].value, evaluation.baseline[metric], over)
+        )
     if gate.max_latency is not None or gate.max_size is not None:
         asked = model.manifest.encoding.matrix(test[:TIMED]).tolist()
         size = sum(len(data) for name, data in trained.files.items() if not name.startswith("past/"))
         more += cost_checks(gate, row_latency(model.predictor, asked), size)
     if champion is None:
-        return judge(gate, metric, found, simple, None, None, more)
-    labels = model.labels
+        return judge(gate, metric, found, None, None, more)
     try:
         old = Model(champion)
         if (old.labels.task, old.labels.names) != (labels.task, labels.names):
@@ -298,7 +305,7 @@ def gated(
         tables = snapshots(base, snapshot, others)
         answers = old.predict_table(tables[base].rows(test[ROW].to_list()), tables)
     except PenstockError as error:
-        verdict = judge(gate, metric, found, simple, None, None, more)
+        verdict = judge(gate, metric, found, None, None, more)
         reason = f"the champion cannot answer these rows: {error}. Promote by hand if the change is meant."
         return Verdict(False, [*verdict.reasons[:-1], reason])
     both = labels.threshold, old.labels.threshold
@@ -306,7 +313,7 @@ def gated(
         groups = groups_of(test, _sliced(gate, model, test))
         more += slice_checks(gate, metric, slice_gains(metric, codes, mine, answers, groups, seed, both))
     gain = paired_gain(metric, codes, mine, answers, seed, both)
-    return judge(gate, metric, found, simple, point_metrics(labels.task, codes, answers, both[1]), gain, more)
+    return judge(gate, metric, found, point_metrics(labels.task, codes, answers, both[1]), gain, more)
 
 
 def report(**inputs: Any) -> bytes:
