@@ -34,7 +34,7 @@ from penstock.prepare.tables import ROW
 from penstock.store.store import Store
 from penstock.train.learners import read_predictor
 from penstock.train.options import Search
-from penstock.train.searched import Searched, fit_searched
+from penstock.train.searched import Problem, Searched, fit_searched
 from penstock.train.split import Division
 from penstock.train.trials import run_trials
 from penstock.types.labels import fit_labels
@@ -185,9 +185,7 @@ def _confirm(
     values = []
     for columns in ([*own], [*own, *kept]):
         trial = _trial(pipeline, explored, how, columns)
-        fit = functools.partial(fit_learning, columns=columns)
-        learnt = labels.codes(explored[target.column])
-        encoding, fitted = fit_searched(explored, fit, learnt, target.task, len(labels.values), trial, pipeline.seed)
+        encoding, fitted = fit_searched(_problem(pipeline, explored, how, columns), trial, pipeline.seed)
         predicted = read_predictor(fitted.written, fitted.files).predict(encoding.matrix(confirmed))
         values.append(METRICS[metric].bind(codes[known], predicted[known]))
     random, n = np.random.default_rng(pipeline.seed), int(known.sum())
@@ -342,29 +340,30 @@ def _scores(
 
 def _trial(pipeline: Pipeline, table: pl.DataFrame, division: Division, columns: Sequence[str]) -> Searched:
     """Cross-validate the default trees on some columns, in the way that the pipeline divides its rows."""
-    target = pipeline.target
-    labels = fit_labels(table[target.column], target)
     times = None
     if division.kind == "time":
         times = table[str(division.column)].to_physical().cast(pl.Float64).to_numpy()
     how = Search(learners=("lightgbm",), trials=1, metric=pipeline.evaluate.metric)
-    fit = functools.partial(fit_learning, columns=list(columns))
-    codes = labels.codes(table[target.column])
+    problem = _problem(pipeline, table, division, columns)
     with contextlib.redirect_stdout(io.StringIO()):
-        return run_trials(table, fit, codes, target.task, len(labels.values), how, pipeline.seed, None, times)
+        return run_trials(problem, how, pipeline.seed, None, times)
+
+
+def _problem(pipeline: Pipeline, table: pl.DataFrame, division: Division, columns: Sequence[str]) -> Problem:
+    target = pipeline.target
+    labels = fit_labels(table[target.column], target)
+    clock = division.column if division.kind == "time" else None
+    fit = functools.partial(fit_learning, columns=list(columns), clock=clock)
+    return Problem(table, fit, labels.codes(table[target.column]), target.task, len(labels.values))
 
 
 def _ranked(
     pipeline: Pipeline, table: pl.DataFrame, division: Division, columns: Sequence[str], wanted: set[str]
 ) -> list[str]:
     """Order the candidates by how often trees that may use all of them do."""
-    target = pipeline.target
-    labels = fit_labels(table[target.column], target)
-    fit = functools.partial(fit_learning, columns=list(columns))
-    codes = labels.codes(table[target.column])
     trial = _trial(pipeline, table, division, columns)
     trial = dataclasses.replace(trial, sharpness=None)  # the trees themselves are looked at
-    encoding, fitted = fit_searched(table, fit, codes, target.task, len(labels.values), trial, pipeline.seed)
+    encoding, fitted = fit_searched(_problem(pipeline, table, division, columns), trial, pipeline.seed)
     counts: dict[int, int] = {}
     _, _, tail = fitted.files["trees.txt"].decode().partition("feature_importances:\n")
     for line in tail.splitlines():

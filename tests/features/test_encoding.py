@@ -189,6 +189,18 @@ def test_no_row_learns_from_its_own_target():
     assert np.corrcoef(encoding.matrix(table)[:, at], target)[0, 1] > 0.5
 
 
+def test_means_are_offered_for_categories_that_the_author_did_not_ask_for():
+    table = pl.DataFrame({"two": ["a", "b"] * 50, "ten": list("abcdefghij") * 10, "asked": list("vwxyz") * 20})
+    encoding, matrix = fit_learning(
+        table, np.arange(100) % 2, table.columns, [categories("asked")], "binary", 2, means=True
+    )
+    assert [encoding.names()[at] for at in encoding.means()] == ["ten (mean of target)"]
+    assert matrix.shape == (100, len(encoding.names()))
+    assert "asked (mean of target)" in encoding.names()
+    many = fit_learning(table, np.arange(100) % 20, table.columns, (), "multiclass", 20, means=True)[0]
+    assert not many.means()
+
+
 def test_texts_of_one_meaning_are_near_each_other():
     notes = [
         "the goods were broken",

@@ -1,5 +1,6 @@
 """Searching and fitting: the same trials give the same bytes; what crashes, hangs or eats memory is told and left out."""
 
+import dataclasses
 import functools
 import os
 import signal
@@ -18,10 +19,11 @@ from penstock.errors import InputError
 from penstock.features.encoding import fit_learning
 from penstock.store.store import open_store
 from penstock.train.folds import folds_of
-from penstock.train.learners import Sample, read_predictor
+from penstock.train.learners import LEARNERS, Sample, fit_learner, read_predictor
 from penstock.train.learners.estimator import fit_estimator
 from penstock.train.options import Estimator, Search, estimator, search
-from penstock.train.searched import SearchError, fit_searched
+from penstock.train.portfolio import portfolio
+from penstock.train.searched import Problem, SearchError, fit_searched
 from penstock.train.trials import run_trials
 from penstock.train.workers import Fit, Processes
 
@@ -51,13 +53,13 @@ def same(found):
 
 def test_the_search_is_the_same_each_time_and_the_fit_too():
     how = Search(budget="60s", trials=5, folds=3)
-    first = run_trials(TABLE, FIT, TARGETS["binary"], "binary", 2, how, 7)
-    second = run_trials(TABLE, FIT, TARGETS["binary"], "binary", 2, how, 7)
+    first = run_trials(Problem(TABLE, FIT, TARGETS["binary"], "binary", 2), how, 7)
+    second = run_trials(Problem(TABLE, FIT, TARGETS["binary"], "binary", 2), how, 7)
     assert same(first) == same(second)
     assert [trial.learner for trial in first.trials[:3]] == ["linear", "lightgbm", "xgboost"]
     assert sum(trial.weight for trial in first.trials) == pytest.approx(1)
     assert first.score >= max(trial.score for trial in first.trials) - 0.01
-    fits = [fit_searched(TABLE, FIT, TARGETS["binary"], "binary", 2, first, 7)[1] for _ in range(2)]
+    fits = [fit_searched(Problem(TABLE, FIT, TARGETS["binary"], "binary", 2), first, 7)[1] for _ in range(2)]
     assert fits[0] == fits[1]
     answers = read_predictor(fits[0].written, fits[0].files)
     np.testing.assert_allclose(
@@ -67,29 +69,31 @@ def test_the_search_is_the_same_each_time_and_the_fit_too():
 
 def test_draws_after_the_list_do_not_depend_on_which_fit_ends_first():
     how = Search(trials=12, folds=2, learners=("lightgbm",))
-    one, two = (run_trials(TABLE, FIT, TARGETS["multiclass"], "multiclass", 3, how, 1) for _ in range(2))
+    one, two = (run_trials(Problem(TABLE, FIT, TARGETS["multiclass"], "multiclass", 3), how, 1) for _ in range(2))
     assert same(one) == same(two) and len(one.trials) == 12
 
 
 def test_a_spent_budget_still_gives_the_linear_model_and_says_how_much_is_needed():
-    found = run_trials(TABLE, FIT, TARGETS["regression"], "regression", 0, Search(budget=0, folds=3), 0)
+    found = run_trials(Problem(TABLE, FIT, TARGETS["regression"], "regression", 0), Search(budget=0, folds=3), 0)
     assert [trial.learner for trial in found.trials] == ["linear"]
     assert any("give at least" in note for note in found.notes)
 
 
 def test_the_budget_is_kept():
     began = time.monotonic()
-    found = run_trials(TABLE, FIT, TARGETS["regression"], "regression", 0, Search(budget=4), 0)
-    fit_searched(TABLE, FIT, TARGETS["regression"], "regression", 0, found, 0)
+    found = run_trials(Problem(TABLE, FIT, TARGETS["regression"], "regression", 0), Search(budget=4), 0)
+    fit_searched(Problem(TABLE, FIT, TARGETS["regression"], "regression", 0), found, 0)
     assert len(found.trials) > 1
     assert time.monotonic() - began < 60  # far off only if the budget is not looked at
 
 
 def test_a_latency_and_a_size_limit_leave_out_what_is_too_slow_or_large():
-    free = run_trials(TABLE, FIT, TARGETS["binary"], "binary", 2, Search(trials=9, folds=3), 0)
+    free = run_trials(Problem(TABLE, FIT, TARGETS["binary"], "binary", 2), Search(trials=9, folds=3), 0)
     assert [item.members for item in free.frontier] == sorted({item.members for item in free.frontier})
     limit = 20_000
-    tight = run_trials(TABLE, FIT, TARGETS["binary"], "binary", 2, Search(trials=9, folds=3, max_size=limit), 0)
+    tight = run_trials(
+        Problem(TABLE, FIT, TARGETS["binary"], "binary", 2), Search(trials=9, folds=3, max_size=limit), 0
+    )
     assert sum(trial.size for trial in tight.trials if trial.weight) <= limit
     assert sum(trial.size for trial in free.trials) > limit
 
@@ -98,14 +102,14 @@ def test_trials_are_found_again_in_the_store(tmp_path, capsys):
     store = open_store(tmp_path)
     how = Search(trials=3, folds=3)
     with recalling(store):
-        first = run_trials(TABLE, FIT, TARGETS["binary"], "binary", 2, how, 0)
+        first = run_trials(Problem(TABLE, FIT, TARGETS["binary"], "binary", 2), how, 0)
         fitted = {line for line in capsys.readouterr().out.splitlines() if line.startswith("trial ")}
-        more = run_trials(TABLE, FIT, TARGETS["binary"], "binary", 2, Search(trials=4, folds=3), 0)
+        more = run_trials(Problem(TABLE, FIT, TARGETS["binary"], "binary", 2), Search(trials=4, folds=3), 0)
     assert [(t.learner, t.score) for t in more.trials[:3]] == [(t.learner, t.score) for t in first.trials]
     assert len(more.trials) == 4
     assert fitted < set(capsys.readouterr().out.splitlines())  # seconds included: nothing was fitted a second time
     with recalling(store):  # other rows are other trials
-        other = run_trials(TABLE[:400], FIT, TARGETS["binary"][:400], "binary", 2, how, 0)
+        other = run_trials(Problem(TABLE[:400], FIT, TARGETS["binary"][:400], "binary", 2), how, 0)
     assert [t.score for t in other.trials] != [t.score for t in first.trials]
 
 
@@ -150,7 +154,8 @@ def kill_busiest():
 def test_a_search_in_which_nothing_can_be_fitted_says_why():
     nothing = np.full(N, np.inf)
     with pytest.raises(SearchError, match="no learner could be fitted.*linear"):
-        run_trials(TABLE, FIT, nothing, "regression", 0, Search(trials=1, folds=2, learners=("linear",)), 0)
+        fit = functools.partial(fit_learning, columns=["a"])
+        run_trials(Problem(TABLE, fit, nothing, "regression", 0), Search(trials=1, folds=2, learners=("linear",)), 0)
 
 
 def test_folds_by_time_judge_later_rows_and_groups_stay_whole():
@@ -213,3 +218,40 @@ def test_folds_by_time_keep_the_gap():
     times = np.random.default_rng(0).permutation(N).astype(float)
     for learn, judge in folds_of(TARGETS["regression"], "regression", 4, 0, None, times, gap=30.0):
         assert times[judge].min() - times[learn].max() >= 30
+
+
+def levels(rows=1500, seed=3):
+    """A category of 40 levels in no order, each with its own mean; a number that says nothing."""
+    random = np.random.default_rng(seed)
+    which = random.integers(0, 40, rows)
+    table = pl.DataFrame({"who": [f"w{number}" for number in which], "noise": random.normal(size=rows)})
+    return table, random.normal(size=40)[which] * 3 + random.normal(size=rows)
+
+
+def test_trials_with_means_of_the_target_are_tried_and_the_model_has_them_only_where_they_helped():
+    table, target = levels()
+    fit = functools.partial(fit_learning, columns=table.columns)
+    found = run_trials(
+        Problem(table, fit, target, "regression", 0), Search(trials=5, folds=3, learners=("catboost",)), 0
+    )
+    with_means = [trial for trial in found.trials if trial.parameters.get("means")]
+    without = [trial for trial in found.trials if not trial.parameters.get("means")]
+    assert min(trial.score for trial in with_means) < min(trial.score for trial in without) - 0.03  # noise alone is 1
+    encoding, _ = fit_searched(Problem(table, fit, target, "regression", 0), found, 0)
+    assert encoding.means()
+    alone = dataclasses.replace(found, trials=[dataclasses.replace(without[0], weight=1.0)])
+    assert not fit_searched(Problem(table, fit, target, "regression", 0), alone, 0)[0].means()
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_learner_that_is_not_to_use_means_does_not_heed_them(learner):
+    table, target = levels(300)
+    encoding, matrix = fit_learning(table, target, table.columns, means=True)
+    first = dict(portfolio("regression", 300, False, [learner]))[learner]
+    sample = Sample(matrix, target, "regression", 0, encoding.categories(), means=encoding.means())
+    fitted = fit_learner(learner, sample, {**first, "rounds": 20}, 0)
+    predictor = read_predictor(fitted.written, fitted.files)
+    other = matrix.copy()
+    other[:, encoding.means()] = np.random.default_rng(0).normal(size=(300, 1)) * 100
+    np.testing.assert_array_equal(predictor.predict(matrix), predictor.predict(other))
+    assert predictor.predict_row(matrix[0].tolist()) == predictor.predict_row(other[0].tolist())

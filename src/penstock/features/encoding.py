@@ -24,6 +24,8 @@ RARE = 5
 """Categories with fewer training rows than this share a code."""
 COUNTED = 30
 """A column with more categories than this also tells how frequent each is."""
+OFFERED, OFFERED_CLASSES = 10_000, 10
+"""Means of the target are offered to the search for columns of so many categories at most, and for so many classes."""
 WORDS = 60
 """Most words of one column of free text that are told apart."""
 _IDENTIFIERS = re.compile(
@@ -55,6 +57,11 @@ class Encoding(msgspec.Struct, frozen=True):
     def categories(self) -> list[int]:
         """Of each matrix column the number of codes; 0 for a number."""
         return [count for encoder in self.encoders for _, count in encoder.names()]
+
+    def means(self) -> list[int]:
+        """Matrix columns with means of the target that were made for the search to try."""
+        offered = [isinstance(item, TargetMean) and item.offered for item in self.encoders for _ in item.names()]
+        return [at for at, means in enumerate(offered) if means]
 
     def columns(self) -> list[str]:
         """Names of the table columns that are used."""
@@ -116,6 +123,8 @@ def fit_learning(
     classes: int = 0,
     seed: int = 0,
     clock: str | None = None,
+    *,
+    means: bool = False,
 ) -> tuple[Encoding, Matrix]:
     """Fit encoders to training rows and their targets, and encode these rows to learn from.
 
@@ -129,6 +138,8 @@ def fit_learning(
         ``binary``, ``multiclass`` or ``regression``.
     classes : int
         How many there are.
+    means : bool
+        Add the mean of the target to every column of three to 10,000 categories, for the search to try.
 
     Returns
     -------
@@ -144,9 +155,10 @@ def fit_learning(
     outside: dict[int, list[Matrix]] = {}
     for encoder in encoding.encoders:
         encoders.append(encoder)
-        if encoder.column in wanted:
+        asked_for = encoder.column in wanted
+        if asked_for or (means and _offers(encoder, frame[encoder.column], classes)):
             made, outside[len(encoders)] = fit_target_mean(frame[encoder.column], target, task, classes, seed)
-            encoders.append(made)
+            encoders.append(msgspec.structs.replace(made, offered=not asked_for))
     if not outside:
         return encoding, encoding.matrix(frame)
     parts = [
@@ -155,6 +167,10 @@ def fit_learning(
         for array in (outside[number] if number in outside else encoder.table(frame[encoder.column]))
     ]
     return Encoding(encoders, encoding.ignored), np.column_stack(parts)
+
+
+def _offers(encoder: Encoder, values: pl.Series, classes: int) -> bool:
+    return isinstance(encoder, Category) and classes <= OFFERED_CLASSES and 3 <= values.n_unique() <= OFFERED
 
 
 def _need(frame: pl.DataFrame, names: Sequence[str], who: str) -> None:

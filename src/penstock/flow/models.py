@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from penstock.monitor.profile import profile_of
 from penstock.prepare.tables import ROW
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
-from penstock.train.searched import Searched, Wishes, fit_given, fit_searched
+from penstock.train.searched import FitEncoding, Problem, Searched, Wishes, fit_given, fit_searched
 from penstock.train.selection import useless_columns
 from penstock.train.split import Division, seconds_in
 from penstock.train.trials import run_trials
@@ -138,9 +138,12 @@ def trials(
     how = Search(**search)
     rows, selected = weights_of(table, how.weights, selected, divided)
     fit = learning_of(features, usable(table, target, selected), target, labels, seed, clock_of(divided))
-    if not fit(table[:_PROBED], codes[:_PROBED])[0].encoders:
-        _need_columns(fit(table, codes)[0])
-    return run_trials(table, fit, codes, target.task, len(labels.values), how, seed, groups, times, rows, division.gap)
+    if not fit(table[:_PROBED], codes[:_PROBED])[0].blocks():
+        fitted = fit(table, codes)[0]
+        assert isinstance(fitted, Encoding)
+        _need_columns(fitted)
+    problem = Problem(table, fit, codes, target.task, len(labels.values))
+    return run_trials(problem, how, seed, groups, times, rows, division.gap)
 
 
 def trained(
@@ -167,14 +170,14 @@ def trained(
     rows, selected = weights_of(table, weights, selected, divided)
     columns = usable(table, target, selected)
     fit = learning_of(features, columns, target, labels, seed, clock_of(divided))
-    classes = len(labels.values)
+    problem = Problem(table, fit, codes, target.task, len(labels.values))
     if given is not None:
-        fitted, learner = fit_given(table, fit, codes, target.task, classes, given)
+        fitted, learner = fit_given(problem, given)
     else:
         searched = convert(trials, Searched)
         if searched.threshold is not None and target.threshold is None:
             labels = msgspec.structs.replace(labels, threshold=searched.threshold)
-        fitted, learner = fit_searched(table, fit, codes, target.task, classes, searched, seed, Wishes(rows, monotone))
+        fitted, learner = fit_searched(problem, searched, seed, Wishes(rows, monotone))
     assert isinstance(fitted, Encoding)
     _need_columns(fitted)
     fitted = Encoding(fitted.encoders, [*fitted.ignored, *((name, why) for name, why in selected or [])])
@@ -298,7 +301,7 @@ def clock_of(divided: Partitions[Any]) -> str | None:
 
 def learning_of(
     features: Sequence[Feature], columns: Sequence[str], target: Target, labels: Labels, seed: int, clock: str | None
-) -> Callable[[pl.DataFrame, Array], tuple[Encoding, Array]]:
+) -> FitEncoding:
     """Return what fits the encoding of training rows."""
     there = set(columns)
     asked = [item for item in features if isinstance(item, Text) and item.column in there]

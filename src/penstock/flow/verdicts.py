@@ -42,7 +42,7 @@ from penstock.prepare.tables import ROW
 from penstock.prepare.validation import Finding
 from penstock.store.formats import Bundle
 from penstock.train.learners import TIMED, read_predictor, row_latency
-from penstock.train.searched import Searched, fit_small, small_trial
+from penstock.train.searched import Problem, Searched, fit_small, small_trial
 from penstock.types.convert import convert
 from penstock.types.labels import Labels
 from penstock.types.metrics import METRICS, PRIMARY, Metric
@@ -202,11 +202,12 @@ def curve(
     train, learnt, test, codes = train[some], learnt[some], test[asked], codes[asked]
     searched = convert(trials, Searched)
     fitting = learning_of(features, usable(train, target, selected), target, labels, seed, clock_of(divided))
+    problem = Problem(train, fitting, learnt, target.task, len(labels.values))
 
     def fit(rows: Array) -> Array | None:
         if target.task != "regression" and len(np.unique(learnt[rows])) < len(labels.values):
             return None
-        small = fit_small(train[rows], fitting, learnt[rows], target.task, len(labels.values), searched, seed)
+        small = fit_small(problem.of(rows), searched, seed)
         if small is None:
             return None
         encoding, fitted = small

@@ -62,6 +62,11 @@ def portfolio(task: str, rows: int, skewed: bool, learners: Sequence[str]) -> li
     skewed : bool
         Whether the target is above zero with a long tail, so that its logarithm may be easier to learn.
 
+    Returns
+    -------
+    list of (str, dict)
+        Learner and parameters; those with ``means`` are for tables that have means of the target to learn from.
+
     Examples
     --------
     >>> [learner for learner, _ in portfolio("binary", 1000, False, ["linear", "lightgbm"])][:2]
@@ -69,12 +74,14 @@ def portfolio(task: str, rows: int, skewed: bool, learners: Sequence[str]) -> li
     """
     classes = task != "regression"
     log: Parameters = {"target": "log"}
+    of_means: Parameters = {"means": True}
     found: list[Proposal | None] = [
         ("linear", {"C": 1.0}),
         ("lightgbm", _SMALL_TREES),
         ("xgboost", _TD_XGBOOST[classes]),
         ("catboost", _catboost_for(rows)),
         ("lightgbm", {**_SMALL_TREES, **log}) if skewed else None,
+        ("catboost", {**_catboost_for(rows), **of_means, **(log if skewed else {})}),
         ("lightgbm", {"extra_trees": True, "learning_rate": 0.03, "num_leaves": 31, "feature_fraction": 0.7}),
         ("lightgbm", _TD_LIGHTGBM[classes]),
         (
@@ -87,6 +94,7 @@ def portfolio(task: str, rows: int, skewed: bool, learners: Sequence[str]) -> li
         ("extra_trees", _extra(task, rows)),
         ("catboost", _TD_CATBOOST[classes]),
         ("catboost", {**_catboost_for(rows), **log}) if skewed else None,
+        ("lightgbm", {**_SMALL_TREES, **of_means}),
         ("linear", {"C": 0.03}),
         ("lightgbm", _TABREPO_EXTRA),
         ("linear", {"C": 1.0, **log}) if skewed else None,
@@ -123,11 +131,14 @@ class Draws:
     ----------
     higher : bool
         Whether a higher score is better.
+    means : bool
+        Whether there are means of the target to learn from.
     """
 
-    def __init__(self, learners: Sequence[str], seed: int, higher: bool) -> None:
+    def __init__(self, learners: Sequence[str], seed: int, higher: bool, means: bool = False) -> None:
         import optuna
 
+        self._means = means
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._studies = {
             learner: optuna.create_study(
@@ -146,7 +157,10 @@ class Draws:
             learner = list(self._studies)[turn % len(self._studies)]
             turn += 1
             trial = self._studies[learner].ask()
-            yield learner, _SPACES[learner](trial), (learner, trial)
+            parameters = _SPACES[learner](trial)
+            if self._means and trial.suggest_categorical("means", [False, True]):
+                parameters["means"] = True
+            yield learner, parameters, (learner, trial)
 
     def tell(self, asked: Any, score: float | None) -> None:
         """Learn from a score; of a trial that failed, None."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy.typing as npt
@@ -37,13 +37,54 @@ class Encoding(Protocol):
         """Of each matrix column the number of codes; 0 for a number."""
         ...
 
+    def means(self) -> list[int]:
+        """Matrix columns with means of the target that only some trials use."""
+        ...
 
-FitEncoding = Callable[[pl.DataFrame, Array], tuple[Encoding, Array]]
-"""From rows and their targets to their fitted encoding, and these rows encoded to learn from."""
+
+class FitEncoding(Protocol):
+    """From rows and their targets to their fitted encoding, and these rows encoded to learn from."""
+
+    def __call__(self, table: pl.DataFrame, target: Array, *, means: bool = ...) -> tuple[Encoding, Array]:
+        """Fit; with `means` of the target for trials to try."""
+        ...
 
 
 class SearchError(PenstockError):
     """No learner could be fitted."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be learnt.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Training rows.
+    fit_encoding : callable
+        From rows and targets to their fitted encoding and matrix; called anew for the training part of every fold.
+    target : array, shape (n_rows,)
+        Class codes or numbers.
+    task : str
+        ``binary``, ``multiclass`` or ``regression``.
+    classes : int
+        How many there are; 0 for numbers.
+    """
+
+    table: pl.DataFrame
+    fit_encoding: FitEncoding
+    target: Array
+    task: str
+    classes: int
+
+    def of(self, rows: Array | slice) -> Problem:
+        """Return the same with some of the rows."""
+        return replace(self, table=self.table[rows], target=self.target[rows])
+
+    def encoded(self, *, means: bool = False) -> tuple[Encoding, Array]:
+        """Fit the encoding, and encode the rows to learn from."""
+        return self.fit_encoding(self.table, self.target, means=means)
 
 
 @dataclass(frozen=True)
@@ -55,7 +96,8 @@ class Trial:
     learner : str
         One of :data:`~penstock.train.learners.LEARNERS`, or ``estimator``.
     parameters : dict
-        Of the learner; ``rounds`` is the number of trees that early stopping found.
+        Of the learner; ``rounds`` is the number of trees that early stopping found, ``means`` says that it learnt from
+        the mean of the target in each category too.
     metric : str
         What was measured.
     score : float
@@ -161,8 +203,8 @@ class Wishes:
         """Return the same for some of the rows."""
         return self if self.weights is None else Wishes(self.weights[rows], self.monotone)
 
-    def sample(self, encoding: Encoding, matrix: Array, target: Array, task: str, n_classes: int) -> Sample:
-        """Return rows to learn from.
+    def sample(self, problem: Problem, encoding: Encoding, matrix: Array) -> Sample:
+        """Return a problem's rows to learn from.
 
         Raises
         ------
@@ -177,7 +219,9 @@ class Wishes:
                 why = "is not learnt from" if block is None else "is not a column of numbers"
                 raise SearchError(f'ps.train.search(monotone=...): "{name}" {why}')
             directions[block.start] = direction
-        return Sample(matrix, target, task, n_classes, categories, self.weights, directions if self.monotone else None)
+        directed = directions if self.monotone else None
+        asked = problem.target, problem.task, problem.classes
+        return Sample(matrix, *asked, categories, self.weights, directed, encoding.means())
 
 
 def libraries(learners: Iterable[str]) -> list[str]:
@@ -186,16 +230,7 @@ def libraries(learners: Iterable[str]) -> list[str]:
     return [names.get(learner, learner) for learner in dict.fromkeys(learners)]
 
 
-def fit_searched(
-    table: pl.DataFrame,
-    fit_encoding: FitEncoding,
-    target: Array,
-    task: str,
-    n_classes: int,
-    searched: Searched,
-    seed: int,
-    wishes: Wishes = Wishes(),
-) -> tuple[Encoding, Fitted]:
+def fit_searched(problem: Problem, searched: Searched, seed: int, wishes: Wishes = Wishes()) -> tuple[Encoding, Fitted]:
     """Fit the trials that answer together on all training rows: the same bytes each time.
 
     Raises
@@ -203,11 +238,11 @@ def fit_searched(
     SearchError
         When one of them cannot be fitted.
     """
-    encoding, matrix = fit_encoding(table, target)
     members = [trial for trial in searched.trials if trial.weight] or [searched.trials[0]]
+    encoding, matrix = problem.encoded(means=any(item.parameters.get("means") for item in members))
     packages = libraries(trial.learner for trial in members)
-    with workers_for(len(members), task, n_classes, packages) as workers:
-        workers.put(0, wishes.sample(encoding, matrix, target, task, n_classes))
+    with workers_for(len(members), problem.task, problem.classes, packages) as workers:
+        workers.put(0, wishes.sample(problem, encoding, matrix))
         # Only LightGBM gives the same bytes with any number of threads.
         threads = workers.threads if len(matrix) > LARGE else 1
         started = [
@@ -227,7 +262,7 @@ def fit_searched(
             fitted.append(done.fitted)
     total = sum(item.weight for item in members) or 1.0
     weights = [item.weight / total if item.weight else 1.0 for item in members]
-    return encoding, blend(fitted, weights, task, searched.sharpness)
+    return encoding, blend(fitted, weights, problem.task, searched.sharpness)
 
 
 def small_trial(searched: Searched) -> Trial:
@@ -235,34 +270,26 @@ def small_trial(searched: Searched) -> Trial:
     return min(searched.trials, key=lambda item: (item.learner != "lightgbm", item.size))
 
 
-def fit_small(
-    table: pl.DataFrame,
-    fit_encoding: FitEncoding,
-    target: Array,
-    task: str,
-    n_classes: int,
-    searched: Searched,
-    seed: int,
-) -> tuple[Encoding, Fitted] | None:
+def fit_small(problem: Problem, searched: Searched, seed: int) -> tuple[Encoding, Fitted] | None:
     """Fit the smallest trial here and now, for questions about the data; None where no column can be learnt from."""
     from threadpoolctl import threadpool_limits
 
     trial = small_trial(searched)
-    encoding, matrix = fit_encoding(table, target)
+    encoding, matrix = problem.encoded()
     if not matrix.shape[1]:
         return None
-    sample = Sample(matrix, target, task, n_classes, encoding.categories())
+    sample = Wishes().sample(problem, encoding, matrix)
     with threadpool_limits(1, user_api="blas"):
         fitted = fit_learner(trial.learner, sample, trial.parameters, seed, None, 1)
     return encoding, fitted
 
 
-def fit_given(
-    table: pl.DataFrame, fit_encoding: FitEncoding, target: Array, task: str, n_classes: int, given: Estimator
-) -> tuple[Encoding, Fitted]:
+def fit_given(problem: Problem, given: Estimator) -> tuple[Encoding, Fitted]:
     """Fit the learner that the author gave."""
     from penstock.train.learners.estimator import fit_estimator
 
-    encoding, matrix = fit_encoding(table, target)
-    written, files = fit_estimator(matrix, target, task, encoding.categories(), given.estimator, given.trusted)
+    encoding, matrix = problem.encoded()
+    written, files = fit_estimator(
+        matrix, problem.target, problem.task, encoding.categories(), given.estimator, given.trusted
+    )
     return encoding, Fitted(written, files)

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from penstock.engine.recall import keep, recalled
 from penstock.engine.telling import tell
@@ -27,7 +26,7 @@ from penstock.train.learners import MONOTONE, WEIGHTED, Sample, installed
 from penstock.train.learners.blend import sharpened
 from penstock.train.options import Search
 from penstock.train.portfolio import Draws, Parameters, named, portfolio
-from penstock.train.searched import Failure, FitEncoding, Option, Searched, SearchError, Trial, Wishes, libraries
+from penstock.train.searched import Failure, Option, Problem, Searched, SearchError, Trial, Wishes, libraries
 from penstock.train.spread import fitted_spread
 from penstock.train.workers import Done, Fit, Workers
 from penstock.types.metrics import PRIMARY, Metric, metric_named, metric_of
@@ -55,11 +54,7 @@ _COPIES = {"linear": 4, "lightgbm": 3, "xgboost": 3, "catboost": 3, "extra_trees
 
 
 def run_trials(
-    table: pl.DataFrame,
-    fit_encoding: FitEncoding,
-    target: Array,
-    task: str,
-    n_classes: int,
+    problem: Problem,
     how: Search,
     seed: int,
     groups: Array | None = None,
@@ -71,12 +66,8 @@ def run_trials(
 
     Parameters
     ----------
-    table : DataFrame
-        Training rows.
-    fit_encoding : callable
-        From rows and targets to their fitted encoding and matrix; called anew for the training part of every fold.
-    target : array, shape (n_rows,)
-        Class codes or numbers.
+    problem : Problem
+        The training rows and what is asked of them.
     groups, times : array, optional
         Rows of one group stay together; with times each fold judges rows later than it learnt from.
     weights : array, optional
@@ -89,28 +80,35 @@ def run_trials(
     SearchError
         When no learner could be fitted.
     """
-    metric = _metric(how, task)
+    metric = _metric(how, problem.task)
     wishes = Wishes(weights, how.monotone)
     began = time.monotonic()
-    whole = table.height
+    whole = problem.table.height
     if whole > _SEARCHED_ROWS:
         rows = np.arange(whole)[:: -(-whole // _SEARCHED_ROWS)]
-        table, target = table[rows], target[rows]
+        problem = problem.of(rows)
         groups = None if groups is None else groups[rows]
         times = None if times is None else times[rows]
         wishes = wishes.of(rows)
+    table, target, task = problem.table, problem.target, problem.task
     skewed = task == "regression" and bool(target.min() >= 0) and _skewness(target) > 1.0
     there, notes = _usable(how, task)
-    planned = portfolio(task, table.height, skewed, there)
     divided = folds_of(target, task, how.folds, seed, groups, times, gap)
+    planned = portfolio(task, table.height, skewed, there)
+    means = any(parameters.get("means") for _, parameters in planned[: how.trials])
     used = libraries(learner for learner, _ in planned[: how.trials])
-    with workers_for(len(divided), task, n_classes, used) as workers:
+    with workers_for(len(divided), task, problem.classes, used) as workers:
         search = _Search(workers, metric, how, seed, began, whole / table.height)
         for number, (learn, judge) in enumerate(divided):
-            encoding, matrix = fit_encoding(table[learn], target[learn])
-            sample = wishes.of(learn).sample(encoding, matrix, target[learn], task, n_classes)
-            search.put(number, sample, encoding.matrix(table[judge]), target[judge])
-        search.run(planned, there)
+            part = problem.of(learn)
+            encoding, matrix = part.encoded(means=means)
+            search.put(
+                number, wishes.of(learn).sample(part, encoding, matrix), encoding.matrix(table[judge]), target[judge]
+            )
+        if not encoding.means():
+            means, planned = False, [item for item in planned if not item[1].get("means")]
+        del encoding, matrix  # the workers have theirs
+        search.run(planned, there, means)
     took, fitting = time.monotonic() - began, sum(search.seconds.values()) / search.workers.count
     spent = f"searched for {took:.1f} s; the fits themselves took {fitting:.1f} s on {workers.where}"
     print(spent, flush=True)  # noqa: T201
@@ -213,10 +211,10 @@ class _Search:
     def _best(self, most: int) -> list[int]:
         return sorted(self.trials, key=lambda number: -self._sign * self.trials[number].score)[:most]
 
-    def run(self, planned: list[tuple[str, Parameters]], learners: list[str]) -> None:
+    def run(self, planned: list[tuple[str, Parameters]], learners: list[str], means: bool) -> None:
         """Work through the portfolio, then through draws."""
         most = self.how.trials or 10**9
-        proposals = self._proposals(planned, learners)
+        proposals = self._proposals(planned, learners, means)
         waiting: tuple[str, Parameters, Any] | None = None
         over = False
         while True:
@@ -234,14 +232,14 @@ class _Search:
                 self._take(*self.running.pop(future), future.result())
 
     def _proposals(
-        self, planned: list[tuple[str, Parameters]], learners: list[str]
+        self, planned: list[tuple[str, Parameters]], learners: list[str], means: bool
     ) -> Iterator[tuple[str, Parameters, Any]]:
         for learner, parameters in planned:
             yield learner, parameters, None
         if not set(learners) & set(_BOOSTED):
             self.notes.append("ended with the last configuration of the list")
             return
-        draws = Draws(learners, self.seed, self.metric.higher)
+        draws = Draws(learners, self.seed, self.metric.higher, means)
         endless, best, since = draws.propose(), -math.inf, 0
         while True:
             self._wait()

@@ -158,7 +158,7 @@ class Processes:
         """Write a fold's matrices where the workers read them."""
         place = Path(self._folder.name)
         np.save(place / f"{fold}-x.npy", np.ascontiguousarray(sample.matrix))
-        more = {"weights": sample.weights, "monotone": sample.monotone}
+        more = {"weights": sample.weights, "monotone": sample.monotone, "means": sample.means or None}
         np.savez(
             place / f"{fold}.npz", target=sample.target, categories=np.array(sample.categories, dtype=np.int64),
             **{name: np.asarray(value) for name, value in more.items() if value is not None},  # type: ignore[arg-type]
@@ -206,6 +206,7 @@ def _run(folder: str, task: str, classes: int, fit: Fit) -> Done:
     sample = Sample(
         np.load(place / f"{fit.fold}-x.npy", mmap_mode="r"), kept["target"], task, classes, kept["categories"].tolist(),
         kept.get("weights"), kept["monotone"].tolist() if "monotone" in kept else None,
+        kept["means"].tolist() if "means" in kept else (),
     )  # fmt: skip
     judge = place / f"{fit.fold}-judge.npy"
     if not judge.exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -33,6 +33,8 @@ class Sample(NamedTuple):
         How much each row counts.
     monotone : list of int, optional
         Of each column 1 where the answer may only rise with it, -1 where it may only fall, else 0.
+    means : list of int
+        Columns with means of the target: only for what is fitted with ``means: True`` among its parameters.
     """
 
     matrix: Matrix
@@ -42,6 +44,7 @@ class Sample(NamedTuple):
     categories: list[int]
     weights: npt.NDArray[Any] | None = None
     monotone: list[int] | None = None
+    means: Sequence[int] = ()
 
 
 class Watch(NamedTuple):
@@ -95,7 +98,8 @@ def fit_learner(
     Parameters
     ----------
     parameters : mapping
-        The learner's own; ``rounds`` is the number of rounds of boosting, and ``target: "log"`` fits logarithms.
+        The learner's own; ``rounds`` is the number of rounds of boosting, ``target: "log"`` fits logarithms, and
+        ``means: True`` learns from the means of the target too.
     watch : Watch, optional
         For early stopping; learners that do not boost leave it alone.
     threads : int
@@ -103,11 +107,22 @@ def fit_learner(
     """
     module, function, _ = _FITS[learner]
     fit = getattr(importlib.import_module(f"penstock.train.learners.{module}"), function)
+    if sample.means and not parameters.get("means"):
+        sample = sample._replace(matrix=_blank(sample.matrix, sample.means))
+        watch = watch and watch._replace(matrix=_blank(watch.matrix, sample.means))
+    own = {name: value for name, value in parameters.items() if name not in ("means", "target")}
     if parameters.get("target") != "log":
-        return fit(sample, parameters, seed, watch, threads)  # type: ignore[no-any-return]
+        return fit(sample, own, seed, watch, threads)  # type: ignore[no-any-return]
     from penstock.train.learners.scale import fit_log
 
-    return fit_log(fit, sample, parameters, seed, watch, threads)
+    return fit_log(fit, sample, own, seed, watch, threads)
+
+
+def _blank(matrix: Matrix, columns: Sequence[int]) -> Matrix:
+    """Return a copy with nothing in some columns: no learner makes anything of a constant one, whatever it holds later."""
+    blank = matrix.copy()
+    blank[:, list(columns)] = 0.0
+    return blank
 
 
 class Predictor(Protocol):

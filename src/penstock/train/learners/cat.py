@@ -34,7 +34,7 @@ def fit_catboost(
             **directed,
             "loss_function": _LOSSES[sample.task], "iterations": int(parameters.get("rounds", ROUNDS)), "random_seed": seed,
             "thread_count": threads, "verbose": 0, "allow_writing_files": False, "leaf_estimation_backtracking": "No",
-            **{key: value for key, value in parameters.items() if key not in ("rounds", "target")},
+            **{key: value for key, value in parameters.items() if key != "rounds"},
         }
     )  # fmt: skip
     extra: dict[str, Any] = {}

@@ -9,6 +9,9 @@ import numpy as np
 
 from penstock.train.learners import Matrix
 
+_NOTHING = 1e300
+"""The scale of a column that was constant: whatever it holds later, nothing was learnt of it."""
+
 
 class Design(msgspec.Struct, frozen=True):
     """How matrix columns become design columns; fitted on training rows.
@@ -37,7 +40,7 @@ class Design(msgspec.Struct, frozen=True):
         mean = np.where(missing, 0.0, matrix).sum(0) / counts
         centred = np.where(missing, 0.0, matrix - mean)
         deviation = np.sqrt((centred**2).sum(0) / counts)
-        scale = np.where(deviation > 1e-12, deviation, 1.0)
+        scale = np.where(deviation > 1e-12, deviation, _NOTHING)
         gaps = [int(index) for index in np.flatnonzero(missing.any(0))]
         return cls(list(categories), mean.tolist(), mean.tolist(), scale.tolist(), gaps)
 

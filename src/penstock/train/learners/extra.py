@@ -17,7 +17,7 @@ def fit_extra_trees(
     """Fit and write the model; `parameters` are scikit-learn's own."""
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
-    options = {key: value for key, value in parameters.items() if key not in ("rounds", "target")}
+    options = {key: value for key, value in parameters.items() if key != "rounds"}
     kind = ExtraTreesRegressor if sample.task == "regression" else ExtraTreesClassifier
     model = kind(**options, random_state=seed, n_jobs=threads).fit(sample.matrix, sample.target, sample.weights)
     outputs = sample.classes if sample.task == "multiclass" else 1

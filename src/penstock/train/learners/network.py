@@ -22,7 +22,7 @@ def fit_network(
 
     design = Design.fit(sample.matrix, sample.categories)
     dense = design.apply(sample.matrix)
-    options = {key: value for key, value in parameters.items() if key not in ("rounds", "target", "layers")}
+    options = {key: value for key, value in parameters.items() if key not in ("rounds", "layers")}
     options |= {"hidden_layer_sizes": tuple(parameters["layers"]), "random_state": seed, "early_stopping": True}
     centre, spread, target = 0.0, 1.0, sample.target
     if sample.task == "regression":

@@ -24,7 +24,7 @@ def fit_xgboost(
 
     options = {
         "objective": _OBJECTIVES[sample.task], "tree_method": "hist", "nthread": threads, "seed": seed, "verbosity": 0,
-        **{key: value for key, value in parameters.items() if key not in ("rounds", "target")},
+        **{key: value for key, value in parameters.items() if key != "rounds"},
     }  # fmt: skip
     if sample.task == "multiclass":
         options["num_class"] = sample.classes
