@@ -5,16 +5,17 @@ martingale (Vovk, Petej, Nouretdinov, Ahlberg, Carlsson and Gammerman 2021, "Ret
 arXiv:2102.10439): each loss is ranked among those of the test rows and of the answers before it. While all are alike,
 ranks are uniform, and who bets that they are high does not get rich: by Ville's inequality a capital of 100 is reached
 with a chance of 1 % at most, however long one watches. A change may come late, when the first gambler is poor; so a new
-one begins every :data:`BLOCK` answers, with a share of the capital that falls as 1 / (k (k + 1)), as in the e-detectors
-of Shin, Ramdas and Rinaldo (2022, arXiv:2203.03532). Some bet on all ranks, others on the highest
+one begins every :data:`BLOCK` answers, as in the e-detectors of Shin, Ramdas and Rinaldo (2022, arXiv:2203.03532), with a
+share of the capital that falls hardly faster than it must: the sum over all time is one. Some bet on all ranks, others on the highest
 alone: where few answers were wrong and some more are, most losses stay as they were. Alone, a capital says that there is a
 change, not that it matters: a change counts when losses since it began are also higher on average, and that much higher by
-rank or far higher on average: a model may be wrong more rarely and yet less sure of what it has right, which lifts
-ranks and is no harm.
+rank or twice that on average: a model may be wrong more rarely and yet less sure of what it has right, which lifts
+ranks and is no harm. "Before" are the test rows and the answers up to the change, for few test rows alone are a poor guide.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,16 +24,16 @@ import numpy as np
 import numpy.typing as npt
 
 BLOCK = 50
-_STAKES = np.array([0.125, 0.25, 0.5, 1.0])
+_STAKES = np.array([0.125, 0.25, 0.5])
 """Of the ways to bet that ranks are high: 1 + 2 stake (rank - 1/2)."""
-_TAILS = np.repeat([0.2, 0.1, 0.05, 0.02], 2)
-_ODDS = np.tile([1.5, 3.0], 4) * _TAILS
+_TAILS = np.array([0.25, 0.25, 0.12, 0.12, 0.12, 0.06, 0.06, 0.06, 0.02, 0.02, 0.02])
+_ODDS = np.array([1.3, 2.0, 1.3, 2.0, 4.0, 1.3, 2.0, 4.0, 1.3, 2.0, 4.0]) * _TAILS
 """Of the ways to bet that ranks above 1 - tail come not with the tail's chance, but with these: a ratio of likelihoods."""
 _BETS = len(_STAKES) + len(_TAILS)
 _RICHEST = 1e250
 """More is not counted, and numbers stay finite."""
-_FAR = 10.0
-"""Losses are far higher from 1 + 10 effects times those of the reference."""
+_HIGHER = 2.0
+"""On average losses are so much higher, in effects, to matter: by a tenth where the least effect is 0.05."""
 _TINY = 1e-12
 _REFERENCE = 2_000
 _RECENT = 4_000
@@ -50,7 +51,7 @@ class Concept:
     capital : float
         The most that betting against "all is as at training" has made of 1 so far.
     effect : float
-        By how much more often than not a loss since the change is higher than one of the test rows, from -1 to 1
+        By how much more often than not a loss since the change is higher than one before it, from -1 to 1
         (Cliff's delta); 0 where there is no change.
     since : int or None
         The answer, counted from 0 over those with labels, from which on losses are taken to have grown.
@@ -59,7 +60,7 @@ class Concept:
     at : str or None
         When that answer was given, in UTC.
     times : float
-        Average loss since the change, as a multiple of that of the test rows; 1 where there is no change.
+        Average loss since the change, as a multiple of that before it; 1 where there is no change.
     """
 
     labels: int
@@ -115,8 +116,7 @@ class LossWatch:
 
     def _bet(self, loss: float) -> None:
         if len(self._seen) % BLOCK == 0:
-            turn = len(self._seen) // BLOCK + 1
-            share = 1.0 / (turn * (turn + 1))
+            share = _share(len(self._seen))
             self._capitals = np.vstack([self._capitals, np.full(_BETS, share / _BETS)])[-_RECENT:]
             self._starts = [*self._starts, len(self._seen)][-_RECENT:]
             self._unspent -= share
@@ -130,7 +130,7 @@ class LossWatch:
             # Later the new losses are what ranks are taken among, and the bets lose again: the most is what counts.
             self._most = capital
             if capital >= 1.0 / self._level:
-                shares = np.array([1.0 / ((at // BLOCK + 1) * (at // BLOCK + 2)) for at in self._starts])
+                shares = np.array([_share(at) for at in self._starts])
                 self._since = self._starts[int(np.argmax(self._capitals.sum(axis=1) / shares))]
         self._seen.append(loss)
         insort(self._known, loss)
@@ -138,16 +138,26 @@ class LossWatch:
     def _found(self) -> Concept:
         if self._most < 1.0 / self._level:
             return Concept(len(self._seen), self._most, 0.0, None, False)
-        since = self._seen[self._since :]
-        effect = _cliff(since, self._reference)
-        before, now = float(np.mean(self._reference)), float(np.mean(since))
-        times = now / max(before, _TINY)
-        harm = times > 1.0 and (effect >= self._effect or times >= 1.0 + _FAR * self._effect)
+        since, before = self._seen[self._since :], np.sort([*self._reference, *self._seen[: self._since]])
+        effect = _cliff(since, before)
+        times = float(np.mean(since)) / max(float(np.mean(before)), _TINY)
+        harm = times > 1.0 and (effect >= self._effect or times >= 1.0 + _HIGHER * self._effect)
         return Concept(len(self._seen), self._most, effect, self._since, harm, times=times)
 
 
-def _cliff(losses: Sequence[float], reference: Sequence[float]) -> float:
-    """How much more often a loss is higher than one of the reference than lower (Cliff 1993)."""
-    held = np.asarray(reference)
+def _share(start: int) -> float:
+    """Return with what part of the capital a gambler begins at an answer.
+
+    Half of it is for the first one, since much is wrong from the first day; of the other half, 1 / (n log(n)^2) from
+    n = 10 on, over the integral from 9.5, which is more than the sum: all parts together are one at most.
+    """
+    if start == 0:
+        return 0.5
+    turn = start // BLOCK + 9
+    return 0.5 * math.log(9.5) / (turn * math.log(turn) ** 2)
+
+
+def _cliff(losses: Sequence[float], held: npt.NDArray[np.float64]) -> float:
+    """How much more often a loss is higher than one of those held, which are sorted, than lower (Cliff 1993)."""
     below, above = np.searchsorted(held, losses, "left"), len(held) - np.searchsorted(held, losses, "right")
     return float((below - above).mean() / len(held)) if len(held) else 0.0
