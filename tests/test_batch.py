@@ -1,6 +1,7 @@
 """Files of rows, answered part by part."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 
 import penstock as ps
+from penstock.answering import answering_graph, predict_on
 from penstock.batch import predict_file
 from penstock.errors import DataError, InputError
 from penstock.store.store import open_store
@@ -16,13 +18,18 @@ from tests.conftest import customers, make_pipeline
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("batch")
     customers().write_csv(folder / "customers.csv")
     store = open_store(folder / "s")
     make_pipeline(folder).run(store).raise_for_status()
-    yield ps.load("customers", store=store)
+    yield store
     store.close()
+
+
+@pytest.fixture(scope="module")
+def model(store):
+    return ps.load("customers", store=store)
 
 
 @pytest.mark.parametrize("given", ["csv", "parquet", "jsonl"])
@@ -181,3 +188,38 @@ def test_a_prediction_is_traced_back_to_its_data(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, "no log of this store holds" in done.stderr) == (2, True)
     store.close()
+
+
+def test_processes_answer_the_files_of_a_pattern_as_one_process_does_and_next_time_only_new_ones(
+    store, model, tmp_path
+):
+    rows = customers(900, seed=6).drop("left")
+    rows.write_csv(tmp_path / "all.csv")
+    (tmp_path / "days").mkdir()
+    for day in range(3):
+        rows[day * 300 : (day + 1) * 300].write_csv(tmp_path / "days" / f"{day}.csv")
+    predict_file(model, tmp_path / "all.csv", tmp_path / "one.parquet")
+    graph = answering_graph(model, str(tmp_path / "days" / "*.csv"))
+    assert predict_on(graph, store, tmp_path / "many.parquet", "processes") == 900
+    assert pl.read_parquet(tmp_path / "many.parquet").equals(pl.read_parquet(tmp_path / "one.parquet"))
+    rows[:10].write_csv(tmp_path / "days" / "3.csv")
+    assert predict_on(graph, store, tmp_path / "more.csv", "local") == 910
+    with sqlite3.connect(store.folder / "catalog.db") as catalog:
+        ran = catalog.execute(
+            "SELECT name FROM steps WHERE name LIKE 'answered[%' AND status = 'ran' ORDER BY name"
+        ).fetchall()
+    assert ran == [(f"answered[{day}.csv]",) for day in range(4)]
+
+
+def test_what_executors_cannot_answer_is_told_and_leaves_nothing_behind(store, model, tmp_path):
+    (tmp_path / "rows.csv").write_text("age,city\n1,Oslo\n")
+    graph = answering_graph(model, str(tmp_path / "rows.csv"))
+    with pytest.raises(InputError, match=r"partition rows.csv: the table has no column"):
+        predict_on(graph, store, tmp_path / "out.csv", "local")
+    with pytest.raises(InputError, match="name it"):
+        predict_on(graph, store, tmp_path / "out.txt", "local")
+    with pytest.raises(InputError, match="no executor"):
+        predict_on(graph, store, tmp_path / "out.csv", "nowhere")
+    with pytest.raises(InputError, match="was not found"):
+        predict_on(answering_graph(model, str(tmp_path / "none.csv")), store, tmp_path / "out.csv", "local")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,25 +43,37 @@ def predict_file(model: Model, source: Path, target: Path, progress: Callable[[i
     DataError, InputError
         When the file does not fit the model, or the target's kind is not known.
     """
+    done = 0
+    with written_whole(target) as out:
+        if not source.is_file():
+            raise InputError(f"{source}: there is no such file")
+        for frame in _staged(source, out.folder):
+            out.write(answered(model, frame))
+            done += frame.height
+            progress(done)
+    return done
+
+
+@contextlib.contextmanager
+def written_whole(target: Path) -> Iterator[Output]:
+    """Give a file to write answers into; it takes the target's place when all is written.
+
+    Raises
+    ------
+    InputError
+        When the target's kind is not known, or it cannot be written.
+    """
     kind = _KINDS.get(target.suffix.lower())
     if kind is None:
         raise InputError(f"{target}: the kind of file is not known; name it .parquet, .csv or .jsonl")
-    if not source.is_file():
-        raise InputError(f"{source}: there is no such file")
-    done = 0
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            written = Path(folder) / "answers"
-            out = _Output(written, kind)
-            for frame in _staged(source, Path(folder)):
-                out.write(answered(model, frame))
-                done += frame.height
-                progress(done)
+            out = Output(Path(folder), kind)
+            yield out
             out.close()
-            written.replace(target)
+            out.path.replace(target)
     except OSError as error:
         raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
-    return done
 
 
 def _staged(source: Path, folder: Path) -> Iterator[pl.DataFrame]:
@@ -79,21 +92,23 @@ def _staged(source: Path, folder: Path) -> Iterator[pl.DataFrame]:
             yield frame[start : start + _ROWS]
 
 
-class _Output:
-    """A file of answers that grows."""
+class Output:
+    """A file of answers that grows, in a folder beside the target."""
 
-    def __init__(self, path: Path, kind: str) -> None:
-        self._path, self._kind, self._first = path, kind, True
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.folder, self.path = folder, folder / "answers"
+        self._kind, self._first = kind, True
         self._parquet: Any = None
-        self._file = None if kind == "parquet" else path.open("wb")
+        self._file = None if kind == "parquet" else self.path.open("wb")
 
     def write(self, frame: pl.DataFrame) -> None:
+        """Add rows."""
         if self._kind == "parquet":
             import pyarrow.parquet as pq
 
             table = frame.to_arrow()
             if self._parquet is None:
-                self._parquet = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+                self._parquet = pq.ParquetWriter(self.path, table.schema, compression="zstd")
             self._parquet.write_table(table.cast(self._parquet.schema))
         elif self._kind == "csv":
             frame.write_csv(self._file, include_header=self._first)
@@ -102,6 +117,7 @@ class _Output:
         self._first = False
 
     def close(self) -> None:
+        """End the file."""
         if self._parquet is not None:
             self._parquet.close()
         if self._file is not None:

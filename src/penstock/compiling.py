@@ -59,7 +59,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         steps.append(
             Step(
                 name=name or function.partition(".")[2], function=functools.partial(call, function), inputs=arguments,
-                parameters=parameters, annotations=lazy, stage=stage, version=_version(stage), packages=_packages(stage),
+                parameters=parameters, annotations=lazy, stage=stage, version=stage_version(stage), packages=stage_packages(stage),
                 location=f"{stage} of {pipeline.name}", **options,
             )
         )  # fmt: skip
@@ -195,7 +195,8 @@ _IN_PARTS = ("known", "read", "snapshot", "inferred", "prepared", "repaired")
 
 
 @functools.cache
-def _packages(stage: str) -> tuple[str, ...]:
+def stage_packages(stage: str) -> tuple[str, ...]:
+    """Name the libraries whose versions count for a stage."""
     there = installed_packages()
     return ("polars", *(name for name in _PACKAGES.get(stage, ()) if name in there))
 
@@ -213,7 +214,7 @@ def _frame_type() -> Any:
 
 
 @functools.cache
-def _version(stage: str) -> str:
+def stage_version(stage: str) -> str:
     """Name this version of a stage's code: what it was installed as, and what its files hold."""
     home = Path(__file__).parent
     shared = [
@@ -239,7 +240,7 @@ _STAGES: dict[str, tuple[str, ...]] = {
     "features": ("features",),
     "train": ("train", "features", "monitor/profile.py"),
     "evaluate": ("evaluate", "train/learners", "features"),
-    "deploy": ("train/learners", "features"),
+    "deploy": ("train/learners", "features", "batch.py"),
 }
 
 

@@ -182,7 +182,7 @@ pipeline = ps.Pipeline(
 """
 
 
-def test_a_search_uses_both_nodes_and_finds_the_same_model(place, two):
+def test_a_search_uses_both_nodes_and_finds_the_same_model_and_it_answers_there(place, two):
     lines = "\n".join(f"{row % 17},{row * 7919 % 101},{int(row * 7919 % 101 > 40)}" for row in range(600))
     (place / "rows.csv").write_text(f"a,b,y\n{lines}\n")
     (place / "g.py").write_text(SEARCHED)
@@ -193,6 +193,16 @@ def test_a_search_uses_both_nodes_and_finds_the_same_model(place, two):
     with sqlite3.connect(place / "far" / "catalog.db") as connection:
         (log,) = connection.execute("SELECT log FROM steps WHERE name = 'trials'").fetchone()
     assert "on the 2 nodes of the cluster" in log
+    for number in range(6):
+        (place / "data" / f"{number}.csv").write_text(
+            "a,b\n" + "\n".join(f"{row},{number}" for row in range(500)) + "\n"
+        )
+    for store, on in (("home", "local"), ("far", "ray")):
+        words = ("predict", "searched", "data/[0-5].csv", "--store", store, "--on", on, "-o", f"{on}.csv", "--json")
+        done = two.run("-m", "penstock", *words, cwd=place)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["rows"] == 3000
+    assert (place / "ray.csv").read_bytes() == (place / "local.csv").read_bytes()
 
 
 UNLIKE = """

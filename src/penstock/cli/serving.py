@@ -74,13 +74,17 @@ def serve(
 @click.argument("source", metavar="IN")
 @click.option("-o", "--output", required=True, metavar="OUT", help="File to write: .parquet, .csv or .jsonl.")
 @click.option("--version", "which", default="champion", show_default=True, help="Number or alias.")
+@click.option("--on", metavar="WHERE", help="processes, ray or ray://host:port: parts are steps, kept and resumed.")
 @store_option
 @json_option
-def predict(name: str, source: str, output: str, which: str, store: str | None, as_json: bool) -> None:
+def predict(name: str, source: str, output: str, which: str, on: str | None, store: str | None, as_json: bool) -> None:
     """Answer every row of a file, of any size: a part is in memory at a time.
+
+    With --on, IN may be a pattern of files, and parts are answered at once.
 
     \b
     Example:  penstock predict churn customers.csv -o answers.parquet
+              penstock predict churn 'days/*.parquet' -o answers.parquet --on processes
     """
     from penstock.batch import predict_file
     from penstock.cli.models import _version
@@ -94,9 +98,12 @@ def predict(name: str, source: str, output: str, which: str, store: str | None, 
         if watched:
             click.echo(f"\r{rows:,} rows", nl=False, err=True)
 
-    rows = predict_file(model, Path(source), Path(output), progress)
-    if watched:
-        click.echo("\r", nl=False, err=True)
+    if on is None:
+        rows = predict_file(model, Path(source), Path(output), progress)
+        if watched:
+            click.echo("\r", nl=False, err=True)
+    else:
+        rows = _predicted_on(model, opened, source, Path(output), on, as_json)
     if as_json:
         echo_json(
             {
@@ -107,6 +114,15 @@ def predict(name: str, source: str, output: str, which: str, store: str | None, 
         )
     else:
         click.echo(f"{rows:,} rows answered by {model.name} v{model.version}: {output}")
+
+
+def _predicted_on(model: Any, store: Any, source: str, output: Path, on: str, as_json: bool) -> int:
+    from penstock.answering import answering_graph, predict_on
+    from penstock.cli.running import progress
+
+    graph = answering_graph(model, source)
+    with progress(list(graph.steps), quiet=as_json) as observe:
+        return predict_on(graph, store, output, on, observe)
 
 
 @click.command()
