@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import penstock as ps
+from penstock import upkeep
 from penstock.cli import cli
 from penstock.deploy import rollout
 from penstock.deploy.registry import Registry
@@ -48,8 +50,10 @@ class Place:
 
     def __init__(self, folder, retrain="None", tell="[]", gate="min_gain=-1"):
         self.folder = folder
-        (folder / "p.py").write_text(PIPELINE.format(retrain=retrain, tell=tell, gate=gate))
-        customers(500).write_csv(folder / "customers-1.csv")
+        folder.mkdir(exist_ok=True)
+        if not (folder / "p.py").exists():
+            (folder / "p.py").write_text(PIPELINE.format(retrain=retrain, tell=tell, gate=gate))
+            customers(500).write_csv(folder / "customers-1.csv")
         self.store = open_store(folder / "s")
         self.heard = []
         from penstock.cli.common import load_pipeline
@@ -94,6 +98,34 @@ class Place:
 
     def made(self, what=None):
         return [(item.what, item.status) for item in reversed(decisions_of(self.store, "customers", what))]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL between two writes: nothing that follows it in the process is done."""
+
+
+def killed_before_write(monkeypatch, number):
+    """Let the watcher of this process die before its `number`-th write to the catalog; return what counts them."""
+    count = [0]
+
+    def dying(write):
+        def one(*arguments, **more):
+            count[0] += 1
+            if count[0] == number:
+                raise Killed
+            return write(*arguments, **more)
+
+        return one
+
+    for where, name in (
+        (upkeep, "decide"),
+        (upkeep, "end"),
+        (rollout, "begin"),
+        (rollout, "end"),
+        (Registry, "promote"),
+    ):
+        monkeypatch.setattr(where, name, dying(getattr(where, name)))
+    return count
 
 
 NOW = 'ps.monitor.retrain(on=["drift", "data"], cool_down=0, hold="1h"{more})'
@@ -291,7 +323,9 @@ def test_a_canary_is_tried_then_promoted_or_given_up(tmp_path):
     assert Registry(place.store, "customers").champion().version == 2
 
 
-def test_a_champion_that_is_worse_by_its_labels_is_rolled_back(tmp_path):
+def test_a_champion_that_is_worse_by_its_labels_is_rolled_back_also_by_the_watcher_after_one_that_was_killed(
+    tmp_path, monkeypatch
+):
     place = Place(tmp_path, 'ps.monitor.retrain(on=[], cool_down=0, hold="1h")')
     place.run()
     # A version that learnt the opposite, promoted by the watcher's own hand.
@@ -303,6 +337,11 @@ def test_a_champion_that_is_worse_by_its_labels_is_rolled_back(tmp_path):
     Registry(place.store, "customers").promote(2, "test")
     decide(place.store, "customers", "promote:v2:test", "promote", "v2 passed the gate", version=2)
     place.asked(120, seed=15, labels=lambda truth: truth)
+    with monkeypatch.context() as patch:
+        killed_before_write(patch, 2)
+        with pytest.raises(Killed):
+            place.another().look()
+    assert Registry(place.store, "customers").champion().version == 2
     place.watcher.look()
     assert Registry(place.store, "customers").champion().version == 1
     (made,) = decisions_of(place.store, "customers", "rollback")
@@ -504,3 +543,53 @@ def test_a_service_follows_what_the_watcher_promotes(tmp_path):
         while client.post("/predict", json={"rows": rows[:1]}).json()["model"]["version"] != 2:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+def settled(place):
+    """Look until nothing changes any more, as a watcher that was started again does."""
+    for _ in range(3):
+        place.another().look()
+    canary = rollout.rollout_of(place.store, "customers").canary
+    return place.made(), Registry(place.store, "customers").champion().version, canary
+
+
+def copied(place, folder):
+    """The same place at the same moment, in another folder."""
+    shutil.copytree(place.folder, folder)
+    return Place(folder)
+
+
+RULES = {
+    "promotes": ("ps.monitor.retrain(on=[], labels=50, cool_down=0)", [("retrain", "done"), ("promote", "done")]),
+    "tries": (
+        'ps.monitor.retrain(on=[], labels=50, cool_down=0, canary="20%", hold=0)',
+        [("retrain", "done"), ("canary", "done"), ("promote", "done")],
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_watcher_killed_between_any_two_writes_is_followed_to_the_same_end(tmp_path, monkeypatch, rule):
+    retrain, expected = RULES[rule]
+    place = Place(tmp_path / "p", retrain)
+    place.run()
+    place.new_data(drifted=False)
+    place.run()  # what the watcher's training finds done
+    Registry(place.store, "customers").promote(1, "test")
+    place.asked(60, labels=lambda truth: truth)
+    number = 0
+    while True:
+        number += 1
+        here = copied(place, tmp_path / f"{number}")
+        with monkeypatch.context() as patch:
+            count = killed_before_write(patch, number)
+            try:
+                for _ in range(3):
+                    here.another().look()
+            except Killed:
+                pass
+        assert settled(here) == (expected, 2, None), f"killed before write {number}"
+        here.store.close()
+        if count[0] < number:
+            break
+    assert number > 4

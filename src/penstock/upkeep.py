@@ -1,7 +1,7 @@
 """The loop that closes: look at the champion, train a challenger when there is cause, let it answer when it is better.
 
 Each look is whole in itself: what was decided stands in the catalog, so that a watcher that was killed goes on where it
-was. One look at a time acts on a pipeline, whoever looks: it holds a lease.
+was. What follows from a decision is written before the decision's end: between any two writes a kill loses nothing. One look at a time acts on a pipeline, whoever looks: it holds a lease.
 """
 
 from __future__ import annotations
@@ -293,8 +293,10 @@ class Watcher:
         if CHAMPION in found["model"]["aliases"]:
             self._end(decision, "done", f"what comes of it is v{version}, which answers already", version, found["run"])
             return
-        self._end(decision, "done", f"v{version} was trained and passed the gate: {reasons}", version, found["run"])
+        why = f"v{version} was trained and passed the gate: {reasons}"
+        self.say(why)
         self._passed(version, decision)
+        end(self.store, decision.id, "done", f"{decision.why}: {why}", version, found["run"])
 
     def _end(
         self, decision: Decision, status: str, why: str, version: int | None = None, run: str | None = None
@@ -338,8 +340,10 @@ class Watcher:
         for begun in decisions_of(self.store, self.name, "promote", "begun"):
             self._promote(begun.version or 0)
         for item in decisions_of(self.store, self.name, "promote", "approved"):
-            end(self.store, item.id, "done")
             self._take(item.version or 0, f"{item.id}")
+            end(self.store, item.id, "done")
+        for item in decisions_of(self.store, self.name, "rollback", "begun"):
+            self._roll_back(item)
 
     def _tried(self) -> None:
         """See what became of a canary: it was stopped, or has held for long enough."""
@@ -362,12 +366,12 @@ class Watcher:
                 self.say(f"canary v{item.version} ended: {why}")
             elif time.time() - item.at > policy.hold:
                 why = f"v{item.version} held as a canary"
-                end(self.store, item.id, "done", f"{item.why}: held")
                 decide(
                     self.store, self.name, f"promote:v{item.version}:{item.id}", "promote", why, "begun", item.version
                 )
                 rollout.end(self.store, self.name, "canary", why)
                 self._promote(item.version or 0)
+                end(self.store, item.id, "done", f"{item.why}: held")
 
     def _compare(self, registry: Registry) -> None:
         """Roll a new champion back when the one before would surely have answered better, by the labels that came."""
@@ -396,9 +400,15 @@ class Watcher:
         why = self._worse(records, logged.labels, earlier, LEVEL / 2.0 ** (turn + 1))
         if why is None:
             return
-        if decide(self.store, self.name, f"rollback:{done.id}", "rollback", why, "done", earlier):
-            registry.promote(earlier, f"rolled back by the watcher: {why}")
-            self.say(f"rolled back to v{earlier}: {why}")
+        made = decide(self.store, self.name, f"rollback:{done.id}", "rollback", why, "begun", earlier)
+        if made is not None:
+            self._roll_back(made)
+
+    def _roll_back(self, decision: Decision) -> None:
+        """Do what was decided; done again after a kill, it changes nothing."""
+        Registry(self.store, self.name).promote(decision.version or 0, f"rolled back by the watcher: {decision.why}")
+        end(self.store, decision.id, "done")
+        self.say(f"rolled back to v{decision.version}: {decision.why}")
 
     def _worse(self, records: list[Any], labels: dict[str, Any], earlier: int, level: float) -> str | None:
         """Ask the version before for the same rows; say that it is better, by a paired t-test of the losses, or None."""
