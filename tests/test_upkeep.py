@@ -350,6 +350,31 @@ def test_a_champion_that_is_worse_by_its_labels_is_rolled_back_also_by_the_watch
     assert len(decisions_of(place.store, "customers", "rollback")) == 1
 
 
+def test_a_version_of_another_store_that_took_the_place_of_one_out_of_reach_is_not_promoted(tmp_path):
+    place = Place(tmp_path, NOW.format(more=""))
+    place.run()
+    place.new_data(drifted=False)
+    whole = (tmp_path / "p.py").read_text()
+    away = """
+import os, sys
+if "--set" in sys.argv:  # the watcher's training: the folder of the store is away, as when a disk is
+    os.rename("s", "away")
+"""
+    (tmp_path / "p.py").write_text(away.replace('"s", "away"', f'"{tmp_path}/s", "{tmp_path}/away"') + whole)
+    watcher = place.another()
+    watcher.look()
+    (tmp_path / "p.py").write_text(whole)
+    place.store.close()
+    shutil.rmtree(tmp_path / "s")
+    (tmp_path / "away").rename(tmp_path / "s")
+    place.store = open_store(tmp_path / "s")
+    assert Registry(place.store, "customers").champion().version == 1
+    place.another().look()
+    place.another().look()
+    assert Registry(place.store, "customers").champion().version == 2
+    assert [item for item in place.made() if item[0] == "promote"] == [("promote", "done")]
+
+
 def test_labels_for_a_share_of_what_was_learnt_from_ask_for_a_retraining(tmp_path):
     place = Place(tmp_path, 'ps.monitor.retrain(labels="50%", cool_down=0)')
     place.run()

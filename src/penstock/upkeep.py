@@ -285,6 +285,15 @@ class Watcher:
             return
         found = json.loads(out)
         version, reasons = int(found["model"]["version"]), "; ".join(found["gate"]["reasons"])
+        made = next(item["digest"] for item in found["steps"] if item["name"] == "trained")
+        if not any(
+            item.version == version and item.digest == made for item in Registry(self.store, self.name).versions()
+        ):
+            # Where a store is a folder that was away for a while, the run has begun another one in its place.
+            self._end(
+                decision, "failed", f"the run kept its model as v{version} of another store: was this one out of reach?"
+            )
+            return
         if process.returncode == 3:
             self._end(
                 decision, "done", f"v{version} was trained, and the gate said no: {reasons}", version, found["run"]
