@@ -220,6 +220,19 @@ def test_folds_by_time_keep_the_gap():
         assert times[judge].min() - times[learn].max() >= 30
 
 
+def test_a_table_that_is_small_for_the_budget_is_divided_three_times_over():
+    divided = folds_of(TARGETS["binary"], "binary", 5, 0, None, None, repeats=3)
+    judged = [np.sort(np.concatenate([judge for _, judge in divided[at : at + 5]])).tolist() for at in (0, 5, 10)]
+    assert judged == [list(range(N))] * 3
+    assert divided[0][1].tolist() != divided[5][1].tolist()
+    patient, hasty = (
+        run_trials(Problem(TABLE, FIT, TARGETS["binary"], "binary", 2), Search(budget=budget, learners=("linear",)), 0)
+        for budget in (60, 1)
+    )
+    assert [len(trial.folds) for trial in patient.trials] == [15] * 3
+    assert {len(trial.folds) for trial in hasty.trials} == {5}
+
+
 def levels(rows=1500, seed=3):
     """A category of 40 levels in no order, each with its own mean; a number that says nothing."""
     random = np.random.default_rng(seed)

@@ -13,7 +13,14 @@ LARGE = 100_000
 
 
 def folds_of(
-    target: Array, task: str, folds: int, seed: int, groups: Array | None, times: Array | None, gap: float = 0.0
+    target: Array,
+    task: str,
+    folds: int,
+    seed: int,
+    groups: Array | None,
+    times: Array | None,
+    gap: float = 0.0,
+    repeats: int = 1,
 ) -> list[tuple[Array, Array]]:
     """Divide training rows for cross-validation: by time, by group, by class or by chance.
 
@@ -23,6 +30,8 @@ def folds_of(
         When each row happened; each fold judges rows later than it learns from.
     gap : float
         In the units of `times`: by how much later at least.
+    repeats : int
+        How many divisions by group, by class or by chance, one after the other.
 
     Returns
     -------
@@ -42,10 +51,12 @@ def folds_of(
         if task != "regression":  # an early part may know one class only
             found = [(a, b) for a, b in found if len(np.unique(target[a])) == len(np.unique(target))]
         return found or [(order[: len(order) * 3 // 4], order[len(order) * 3 // 4 :])]
+    fewest = 0 if task == "regression" else int(np.unique(target, return_counts=True)[1].min())
     if groups is not None and len(np.unique(groups)) >= count:
-        return list(GroupKFold(count, shuffle=True, random_state=seed).split(rows, groups=groups))
-    if task != "regression":
-        fewest = int(np.unique(target, return_counts=True)[1].min())
-        if fewest >= 2:
-            return list(StratifiedKFold(min(count, fewest), shuffle=True, random_state=seed).split(rows, target))
-    return list(KFold(min(count, len(rows)), shuffle=True, random_state=seed).split(rows))
+        kind, by = GroupKFold, {"groups": groups}
+    elif fewest >= 2:
+        kind, by, count = StratifiedKFold, {"y": target}, min(count, fewest)
+    else:
+        kind, by, count = KFold, {}, min(count, len(rows))
+    divisions = [kind(count, shuffle=True, random_state=seed + repeat) for repeat in range(repeats)]
+    return [part for division in divisions for part in division.split(rows, **by)]
