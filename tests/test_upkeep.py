@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 import penstock as ps
 from penstock import upkeep
+from penstock.audit import acts
 from penstock.cli import cli
 from penstock.deploy import rollout
 from penstock.deploy.registry import Registry
@@ -297,7 +298,9 @@ def test_a_person_decides_where_that_is_wanted(tmp_path):
     place.new_data(13, drifted=False)
     place.watcher.look()
     (asked,) = decisions_of(place.store, "customers", status="asked")
-    answer(place.store, "customers", asked.id, "rejected", "no")
+    answer(place.store, "customers", asked.id, "rejected", "no", "anna")
+    (act,) = [act for act in acts(place.store, "customers") if act.user == "anna"]
+    assert (act.what, act.detail.split(":")[0]) == ("decision", "promote, rejected")
     before = Registry(place.store, "customers").champion().version
     place.watcher.look()
     assert Registry(place.store, "customers").champion().version == before

@@ -67,7 +67,7 @@ def _all(store: Store, pipeline: str | None, limit: int) -> Iterator[Act]:
         (sa.select(rollouts), rollouts.c.at, lambda row: Act(row.at, row.user, row.pipeline, row.kind, f"{_version(row.version)}, {row.share:.0%}: {row.why}")),
         (sa.select(api_keys), api_keys.c.created, lambda row: Act(row.created, row.user, row.pipeline, "key", f"{row.id} for {row.scope}")),
         (revoked, api_keys.c.revoked, lambda row: Act(row.revoked, "", row.pipeline, "revoked", f"key {row.id} for {row.scope}")),
-        (sa.select(decisions), decisions.c.at, lambda row: Act(row.at, _decider(row.cause), row.pipeline, "decision", f"{row.what}, {row.status}: {row.why}", row.run)),
+        (sa.select(decisions), decisions.c.at, lambda row: Act(row.at, row.answered_by or "watcher", row.pipeline, "decision", f"{row.what}, {row.status}: {row.why}", row.run)),
         (said, notes.c.at, lambda row: Act(row.at, row.user, row.pipeline, "tag" if row.tag else "note", row.tag or row.text, row.run)),
     ]  # fmt: skip
     with store.catalog.read() as connection:
@@ -76,11 +76,6 @@ def _all(store: Store, pipeline: str | None, limit: int) -> Iterator[Act]:
             if pipeline is not None:
                 question = question.where(table.c.pipeline == pipeline)
             yield from map(act, connection.execute(question.order_by(when.desc()).limit(limit)))
-
-
-def _decider(cause: str) -> str:
-    """The watcher, but where a person was asked: who answered is not kept."""
-    return "" if cause.startswith("approve:") else "watcher"
 
 
 def _version(number: int | None) -> str:

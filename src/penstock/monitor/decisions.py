@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from penstock.errors import InputError
+from penstock.store.catalog import whoami
 from penstock.store.schema import decisions
 from penstock.store.store import Store
 
@@ -28,6 +29,8 @@ class Decision:
         ``retrain``, ``promote``, ``canary``, ``rollback``; ``alarm``, ``calm``; ``wait``: nothing, for the reason given.
     status : str
         ``begun``, ``done``, ``failed``; ``asked``, ``approved``, ``rejected`` where a person decides.
+    answered_by : str or None
+        Who approved or rejected it.
     """
 
     id: int
@@ -41,6 +44,7 @@ class Decision:
     at: float
     ended: float | None
     told: float | None
+    answered_by: str | None = None
 
 
 def decide(
@@ -92,8 +96,13 @@ def decisions_of(store: Store, name: str, what: str | None = None, status: str |
         return [Decision(**row._mapping) for row in connection.execute(question)]
 
 
-def answer(store: Store, name: str, decision: int, status: str, why: str) -> Decision:
+def answer(store: Store, name: str, decision: int, status: str, why: str, by: str | None = None) -> Decision:
     """Approve or reject what a watcher asked.
+
+    Parameters
+    ----------
+    by : str, optional
+        Who answers; the user of this process by default.
 
     Raises
     ------
@@ -105,5 +114,8 @@ def answer(store: Store, name: str, decision: int, status: str, why: str) -> Dec
         waiting = ", ".join(str(item.id) for item in decisions_of(store, name, status="asked")) or "none"
         what = "is not asked any more" if found is not None else "is not there"
         raise InputError(f"decision {decision} of {name} {what}; waiting for an answer: {waiting}")
+    with store.catalog.begin() as connection:
+        who = decisions.update().where(decisions.c.id == decision).values(answered_by=by or whoami())
+        connection.execute(who)
     end(store, decision, status, f"{found.why}; {status}: {why}")
     return found

@@ -17,10 +17,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0005"
+REVISION = "0006"
 """The revision of the schema below; earlier ones are brought here by ``store/migrations``."""
 
-KNOWN_REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+KNOWN_REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 
 metadata = MetaData(
     naming_convention={
@@ -187,6 +187,7 @@ decisions = Table(
     Column("at", Float, nullable=False),
     Column("ended", Float),
     Column("told", Float, comment="when all were told of it"),
+    Column("answered_by", Text, comment="who approved or rejected it"),
     UniqueConstraint("pipeline", "cause", name="uq_decisions_cause"),
 )
 

@@ -206,7 +206,9 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
         if status not in ("approved", "rejected"):
             raise _Refused(404, "a decision is approved or rejected")
         why = form.get("why", "").strip()[:500] or "by hand, on the page"
-        await run_in_threadpool(answer, store, name, number, status, why)
+        # A token says what one may do, not who one is; without tokens it is who began the page.
+        by = "the page" if access.tokens else None
+        await run_in_threadpool(answer, store, name, number, status, why, by)
         return RedirectResponse(f"/models/{urllib.parse.quote(name, safe='')}/monitoring", 303)
 
     async def noted(request: Request) -> Response:
