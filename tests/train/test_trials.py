@@ -233,6 +233,21 @@ def test_a_table_that_is_small_for_the_budget_is_divided_three_times_over():
     assert {len(trial.folds) for trial in hasty.trials} == {5}
 
 
+@pytest.mark.parametrize("multiplied", [True, False])
+def test_logarithms_are_tried_by_all_where_they_win_with_one_and_by_none_else(multiplied):
+    random = np.random.default_rng(1)
+    a, b = random.normal(size=(2, 600))
+    noise = random.normal(size=600)
+    # Near zero the second is noise, of which logarithms make much.
+    target = np.exp(1.2 * a + b + 0.1 * noise) if multiplied else np.abs(5 * a**2 + noise)
+    table = pl.DataFrame({"a": a, "b": b})
+    fit = functools.partial(fit_learning, columns=table.columns)
+    how = Search(trials=8, folds=3, learners=("linear", "lightgbm"))
+    tried = run_trials(Problem(table, fit, target, "regression", 0), how, 0).trials
+    logs = [trial.learner for trial in tried if trial.parameters.get("target") == "log"]
+    assert logs == (["lightgbm", "linear"] if multiplied else ["lightgbm"])
+
+
 def levels(rows=1500, seed=3):
     """A category of 40 levels in no order, each with its own mean; a number that says nothing."""
     random = np.random.default_rng(seed)

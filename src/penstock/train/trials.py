@@ -20,14 +20,15 @@ import numpy.typing as npt
 from penstock.engine.recall import keep, recalled
 from penstock.engine.telling import tell
 from penstock.train.cluster import workers_for
-from penstock.train.ensemble import MEMBERS, best_threshold, chosen_weights, fitted_sharpness, mixed
+from penstock.train.ensemble import best_threshold, fitted_sharpness, mixed
 from penstock.train.folds import folds_of
 from penstock.train.learners import MONOTONE, WEIGHTED, Sample, installed
 from penstock.train.learners.blend import sharpened
 from penstock.train.options import Search
 from penstock.train.portfolio import Draws, Parameters, named, portfolio
-from penstock.train.searched import Failure, Option, Problem, Searched, SearchError, Trial, Wishes, libraries
+from penstock.train.searched import Failure, Problem, Searched, SearchError, Trial, Wishes, libraries
 from penstock.train.spread import fitted_spread
+from penstock.train.tried import Tried, skewness
 from penstock.train.workers import Done, Fit, Workers
 from penstock.types.metrics import PRIMARY, Metric, metric_named, metric_of
 from penstock.version import __version__
@@ -35,18 +36,17 @@ from penstock.version import __version__
 Array = npt.NDArray[Any]
 _SEARCHED_ROWS = 200_000
 """Cross-validation looks at so many rows at most; the model itself is fitted on all."""
-_WEIGHED_ROWS, _WEIGHED_TRIALS = 20_000, 30
 _REPEATS, _CELLS_A_SECOND = 3, 700
 """One division of few rows judges by luck: tables of so few cells for each second of the budget are divided three times
 over. On larger ones the time is better spent on more trials (measured on titanic, attrition, credit_data, mlc_churn, ames)."""
+_SKEWED = 0.5
+"""From this skewness on, logarithms of the target are tried."""
 _BATCH = 6
 """Draws are made by so many at once, so that they do not depend on which fit ends first."""
 _ENOUGH = 12
 """After the portfolio, so many trials without any gain end the search."""
 _GAIN = 0.1
 """In standard errors of the best trial's score: what is less is luck."""
-_SPARED = 0.05
-"""In the same: a trial that adds less is not worth its size and time."""
 _SHARE = 0.6
 """No trial may take more than this share of the time that is left."""
 _REFITTED, _REFITTING = 4, 1.5
@@ -94,7 +94,7 @@ def run_trials(
         times = None if times is None else times[rows]
         wishes = wishes.of(rows)
     table, target, task = problem.table, problem.target, problem.task
-    skewed = task == "regression" and bool(target.min() >= 0) and _skewness(target) > 1.0
+    skewed = task == "regression" and bool(target.min() >= 0) and skewness(target) > _SKEWED
     there, notes = _usable(how, task)
     few = how.trials is None and table.height * table.width <= _CELLS_A_SECOND * how.seconds
     divided = folds_of(target, task, how.folds, seed, groups, times, gap, _REPEATS if few else 1)
@@ -144,12 +144,6 @@ def _usable(how: Search, task: str) -> tuple[list[str], list[str]]:
     return there, notes
 
 
-def _skewness(target: Array) -> float:
-    centred = target - target.mean()
-    spread = float(target.std())
-    return float((centred**3).mean() / spread**3) if spread else 0.0
-
-
 @dataclass
 class _Running:
     number: int
@@ -167,14 +161,11 @@ class _Search:
         self, workers: Workers, metric: Metric, how: Search, seed: int, began: float, rows: int, larger: float
     ) -> None:
         self.workers, self.metric, self.how, self.seed = workers, metric, how, seed
-        self.began, self.rows, self.larger = began, rows, larger
-        self.trials: dict[int, Trial] = {}
+        self.began, self.larger = began, larger
+        self.tried = Tried(metric, how, rows)
         self.seconds: dict[int, float] = {}
-        self.latency: dict[int, float] = {}
-        self.predicted: dict[int, Array] = {}
         self.failures: list[Failure] = []
         self.notes: list[str] = []
-        self.targets: list[Array] = []
         self.sizes: list[int] = []
         self.fold_seconds: dict[str, float] = {}
         self.running: dict[concurrent.futures.Future[Done], tuple[_Running, int]] = {}
@@ -185,7 +176,7 @@ class _Search:
     def put(self, number: int, sample: Sample, judge: Array, judge_target: Array) -> None:
         """Take in a fold."""
         self.workers.put(number, sample, judge, judge_target)
-        self.targets.append(judge_target)
+        self.tried.targets.append(judge_target)
         self.sizes.append(sample.matrix.nbytes)
         for part in (sample.matrix, sample.target, judge, judge_target):
             self.digest.update(np.ascontiguousarray(part).data)
@@ -195,7 +186,7 @@ class _Search:
 
     @property
     def folds(self) -> int:
-        return len(self.targets)
+        return len(self.tried.targets)
 
     def left(self) -> float:
         """Seconds of the budget that may still be used for trials: some are kept for the model itself."""
@@ -205,17 +196,10 @@ class _Search:
         """What fitting the best trials on all rows will take, about: each is begun when a worker is free."""
         share = self.folds / max(self.folds - 1, 1) * self.larger
         busy = [0.0] * self.workers.count
-        for number in sorted(self._best(_REFITTED)):
+        for number in sorted(self.tried.best(_REFITTED)):
             free = busy.index(min(busy))
             busy[free] += self.seconds[number] / self.folds * share
         return min(0.4 * self.how.seconds, max(busy) + _REFITTING)
-
-    @property
-    def _sign(self) -> float:
-        return 1.0 if self.metric.higher else -1.0
-
-    def _best(self, most: int) -> list[int]:
-        return sorted(self.trials, key=lambda number: -self._sign * self.trials[number].score)[:most]
 
     def run(self, planned: list[tuple[str, Parameters]], learners: list[str], means: bool) -> None:
         """Work through the portfolio, then through draws."""
@@ -241,6 +225,10 @@ class _Search:
         self, planned: list[tuple[str, Parameters]], learners: list[str], means: bool
     ) -> Iterator[tuple[str, Parameters, Any]]:
         for learner, parameters in planned:
+            if parameters.get("target") == "log" and self._begun_logarithms():
+                self._wait()  # the list of trials does not depend on which fit ends first
+                if self.tried.logarithms_lose():
+                    continue
             yield learner, parameters, None
         if not set(learners) & set(_BOOSTED):
             self.notes.append("ended with the last configuration of the list")
@@ -252,9 +240,9 @@ class _Search:
             for asked, score in sorted(self.asked, key=lambda item: item[0][1].number):
                 draws.tell(asked, score)
             self.asked.clear()
-            found = self.together()[1]
-            score = -math.inf if found is None else self._sign * found
-            since = 0 if score > best + _GAIN * self._noise() else since + _BATCH
+            found = self.tried.together()[1]
+            score = -math.inf if found is None else self.tried.sign * found
+            since = 0 if score > best + _GAIN * self.tried.noise() else since + _BATCH
             best = max(best, score)
             if since >= _ENOUGH:
                 self.notes.append(f"ended because {since} trials in a row brought no gain")
@@ -262,12 +250,9 @@ class _Search:
             for _ in range(_BATCH):
                 yield next(endless)
 
-    def _noise(self) -> float:
-        """Standard error of the best trial's score over the folds."""
-        if not self.trials:
-            return 0.0
-        folds = self.trials[self._best(1)[0]].folds
-        return float(np.std(folds)) / math.sqrt(len(folds))
+    def _begun_logarithms(self) -> bool:
+        running = [trial.parameters for trial, _ in self.running.values()]
+        return any("target" in item for item in [*running, *(trial.parameters for trial in self.tried.trials.values())])
 
     def _wait(self) -> None:
         """Let all that runs come to its end."""
@@ -277,7 +262,7 @@ class _Search:
 
     def _begin(self, learner: str, parameters: Parameters, asked: Any) -> bool:
         """Begin all folds of a trial, if it fits into the time that is left; False ends the search."""
-        first = not self.trials and not self.running and not self.failures
+        first = not self.tried.trials and not self.running and not self.failures
         left, waves = self.left(), math.ceil(self.folds / self.workers.count)
         known = self.fold_seconds.get(learner)
         busy = sum(self.fold_seconds.get(item.learner, 0.0) for item, _ in self.running.values()) / self.workers.count
@@ -316,7 +301,7 @@ class _Search:
             return
         parts = [trial.parts[number] for number in range(self.folds)]
         error = next((item.error for item in parts if item.error), None)
-        scores = [] if error else [round(self.metric.value(at, item.predicted), 10) for at, item in zip(self.targets, parts, strict=True)]  # type: ignore[arg-type]  # fmt: skip
+        scores = [] if error else [round(self.metric.value(at, item.predicted), 10) for at, item in zip(self.tried.targets, parts, strict=True)]  # type: ignore[arg-type]  # fmt: skip
         if not error and not all(map(math.isfinite, scores)):
             why = f" ({self.metric.problems[0]})" if self.metric.problems else ""
             error = f"its {self.metric.name} is not a number{why}"
@@ -336,15 +321,15 @@ class _Search:
             },
         )
         self.fold_seconds[trial.learner] = sum(seconds) / len(seconds)
-        self.predicted[trial.number] = np.concatenate(predicted)
+        self.tried.predicted[trial.number] = np.concatenate(predicted)
         parameters = dict(trial.parameters)
         if any(rounds):
             parameters["rounds"] = max(1, round(sum(rounds) / len(rounds)))
         score = round(float(np.mean(scores)), 10)
         size = int(np.mean([item.size for item in parts]))
-        self.trials[trial.number] = Trial(trial.learner, parameters, self.metric.name, score, scores, 0.0, size)
+        self.tried.trials[trial.number] = Trial(trial.learner, parameters, self.metric.name, score, scores, 0.0, size)
         self.seconds[trial.number] = sum(seconds)
-        self.latency[trial.number] = float(np.mean([item.latency for item in parts]))
+        self.tried.latency[trial.number] = float(np.mean([item.latency for item in parts]))
         self.asked += [(trial.asked, score)] if trial.asked else []
         print(  # noqa: T201
             f"trial {trial.number + 1}: {trial.learner} {self.metric.name} {score:.5f} ({sum(seconds):.1f} s) {named(parameters)}",
@@ -355,67 +340,24 @@ class _Search:
     def _tell(self) -> None:
         """Show the leaderboard to whoever watches."""
         left = max(0.0, self.left())
-        lines = [f"  {len(self.trials)} trials, about {left:.0f} s left"]
-        for place, number in enumerate(self._best(5), 1):
-            trial = self.trials[number]
+        lines = [f"  {len(self.tried.trials)} trials, about {left:.0f} s left"]
+        for place, number in enumerate(self.tried.best(5), 1):
+            trial = self.tried.trials[number]
             lines.append(
                 f"  {place}. {trial.learner:<12} {trial.metric} {trial.score:.5f}  {named(trial.parameters)[:60]}"
             )
         tell("\n".join(lines))
 
-    def together(self, members: int | None = None) -> tuple[dict[int, float], float | None]:
-        """Return the weights of the trials, and the score of all together."""
-        best = self._best(_WEIGHED_TRIALS)
-        best = sorted(number for number in best if self._allowed(number)) or best[:1]
-        if not best:
-            return {}, None
-        truth = np.concatenate(self.targets)
-        some = slice(None, None, -(-len(truth) // _WEIGHED_ROWS))
-        costs = [(self.latency[number], self.trials[number].size) for number in best]
-        weights = chosen_weights(
-            [self.predicted[number][some] for number in best], truth[some], self.metric, members or MEMBERS, costs,
-            (self.how.latency, self.how.size),
-        )  # fmt: skip
-        score = self.metric.value(truth, mixed([self.predicted[number] for number in best], weights))
-        return dict(zip(best, weights, strict=True)), float(score)
-
-    def _allowed(self, number: int) -> bool:
-        return self.latency[number] <= self.how.latency and self.trials[number].size <= self.how.size
-
-    def frontier(self) -> list[tuple[Option, dict[int, float]]]:
-        """Return what one, two, and more trials together are worth, with their weights."""
-        found: list[tuple[Option, dict[int, float]]] = []
-        for members in range(1, MEMBERS + 1):
-            weights, score = self.together(members)
-            taking = [number for number, weight in weights.items() if weight]
-            if score is None or (found and len(taking) <= found[-1][0].members):
-                continue
-            size, latency = (
-                sum(self.trials[number].size for number in taking),
-                sum(self.latency[number] for number in taking),
-            )
-            found.append((Option(len(taking), round(score, 10), size), weights))
-            cost = f"{1e6 * latency:.0f} us a row, {size / 1e3:.0f} kB"
-            print(f"{len(taking)} together: {self.metric.name} {score:.5f}, {cost}", flush=True)  # noqa: T201
-        return found
-
-    def _enough(self, frontier: list[tuple[Option, dict[int, float]]]) -> tuple[Option, dict[int, float]]:
-        """Return the fewest trials that are as good as the best number of them, but for less than luck."""
-        worth = [self._sign * option.score for option, _ in frontier]
-        return next(
-            item for item, value in zip(frontier, worth, strict=True) if value >= max(worth) - _SPARED * self._noise()
-        )
-
     def found(self, seed: int, notes: list[str]) -> Searched:
         """Return what came of it."""
-        if not self.trials:
+        if not self.tried.trials:
             told = "; ".join(f"{item.learner}: {item.error}" for item in self.failures[:5])
             raise SearchError(f"no learner could be fitted ({told})")
-        frontier = self.frontier()
-        option, weights = self._enough(frontier)
+        frontier = self.tried.frontier()
+        option, weights = self.tried.enough(frontier)
         # Each row once: what is fitted on one half of the rows and judged on the other must not meet them again.
-        truth = np.concatenate(self.targets)[: self.rows]
-        answers = mixed([self.predicted[at] for at in weights], list(weights.values()))[: self.rows]
+        truth = np.concatenate(self.tried.targets)[: self.tried.rows]
+        answers = mixed([self.tried.predicted[at] for at in weights], list(weights.values()))[: self.tried.rows]
         sharpness, threshold, spread = None, None, None
         if answers.ndim == 1:
             spread = fitted_spread(truth, answers)
@@ -424,14 +366,15 @@ class _Search:
             if self.metric.decides and answers.shape[1] == 2:
                 calibrated = answers if sharpness is None else sharpened(answers, sharpness)
                 threshold = best_threshold(calibrated, truth, self.metric)
-        if len(self.trials) == 1 and self.how.trials != 1:
+        if len(self.tried.trials) == 1 and self.how.trials != 1:
             slowest = time.monotonic() - self.began
             notes.append(
                 f"the budget of {self.how.seconds:g} s allowed one trial; give at least {max(2 * slowest, 10):.0f}s"
             )
-        ordered = sorted(self.trials)
+        ordered = sorted(self.tried.trials)
         trials = [
-            Trial(**{**vars(self.trials[number]), "weight": round(weights.get(number, 0.0), 6)}) for number in ordered
+            Trial(**{**vars(self.tried.trials[number]), "weight": round(weights.get(number, 0.0), 6)})
+            for number in ordered
         ]
         return Searched(
             trials,
