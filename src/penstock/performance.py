@@ -13,7 +13,7 @@ import polars as pl
 from penstock.deploy.registry import ModelVersion
 from penstock.evaluate.measure import intervals
 from penstock.model import Model
-from penstock.monitor.log import Logged, Record
+from penstock.monitor.log import Record
 from penstock.types.labels import label_name
 from penstock.types.metrics import METRICS
 
@@ -130,14 +130,14 @@ class Known:
     predicted: Array
 
 
-def known_answers(model: Model, records: Sequence[Record], logged: Logged) -> Known | None:
+def known_answers(model: Model, records: Sequence[Record], labels: Mapping[str, Any]) -> Known | None:
     """Join answers with their labels; None while there are fewer than thirty."""
-    places = [at for at, record in enumerate(records) if record.id in logged.labels]
+    places = [at for at, record in enumerate(records) if record.id in labels]
     if len(places) < LEAST_LABELS:
         return None
     known = [records[at] for at in places]
-    labels = pl.Series(model.labels.column, [label_name(logged.labels[record.id]) for record in known], pl.String)
-    codes = model.labels.codes(labels)
+    truth = pl.Series(model.labels.column, [label_name(labels[record.id]) for record in known], pl.String)
+    codes = model.labels.codes(truth)
     if model.task == "regression":
         predicted = np.array([float(record.prediction) for record in known])
     else:

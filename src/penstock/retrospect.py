@@ -9,15 +9,16 @@ import numpy as np
 from penstock.deploy.registry import CHAMPION, Registry
 from penstock.monitor.decisions import decisions_of
 from penstock.monitor.drawings import timeline
-from penstock.monitor.log import log_folder, read_log
+from penstock.monitor.log import log_folder
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import Profile, column_profile
 from penstock.monitor.report import drift_report
+from penstock.monitor.window import take
 from penstock.outcome import load
 from penstock.performance import known_answers, performance_of
 from penstock.store.store import Store
 from penstock.unlabelled import estimate_of, moved_since, skew_in_words
-from penstock.watch import Monitoring, carried_columns, judged_by, moment, monitor
+from penstock.watch import Monitoring, carried_columns, judged_by, moment, monitor, taken_of
 
 _WINDOWS = 30
 
@@ -53,9 +54,9 @@ def history(name: str, store: Store, how: Drift | None = None) -> tuple[list[Mom
     how = how or Drift()
     version = Registry(store, name).version(CHAMPION)
     model = load(name, version.version, store)
-    logged = read_log(log_folder(store.folder, name))
+    taken = take(log_folder(store.folder, name), version.version)
     hidden = dict(version.evaluation.get("deploy", {}).get("redact", {}))
-    records = [record for record in logged.records if record.version == version.version and record.row is not None]
+    records = [record for record in taken.records if record.row is not None]
     metric = str(version.evaluation["metric"])
     count = min(_WINDOWS, len(records) // how.least)
     judged = judged_by(store, version) if count else None
@@ -65,14 +66,14 @@ def history(name: str, store: Store, how: Drift | None = None) -> tuple[list[Mom
         some = [records[at] for at in part.tolist()]
         whole = model.prepare(model.frame_of([record.row or {} for record in some]))
         columns = moved_since(model, carried_columns(model, some, whole, hidden), how)
-        known = known_answers(model, some, logged)
+        known = known_answers(model, some, taken.labels)
         seen = None if known is None else performance_of(model, version, known)
         effect = max((column.effect for column in columns), default=None)
         value = None if seen is None else seen.value
         found.append(
             Moment(
                 moment(some[-1].at)[:16],
-                len(some),
+                round(len(some) * taken.rows / len(records)),
                 effect,
                 value,
                 estimate_of(model, metric, some, None if hidden else whole, losses),
@@ -94,12 +95,10 @@ def report(name: str, store: Store, how: Drift | None = None, found: Monitoring 
     found = found or monitor(name, store, how)
     version = Registry(store, name).version(CHAMPION)
     model = load(name, version.version, store)
-    logged = read_log(log_folder(store.folder, name))
-    records = [record for record in logged.records if record.version == version.version and record.row is not None]
-    records = records[-found.window.rows :] if found.window.rows else []
     reference, current = model.manifest.profile, Profile([])
     if found.columns:
-        table = model.prepare(model.frame_of([record.row or {} for record in records]))
+        records = taken_of(store, name, version.version, how).records
+        table = model.prepare(model.frame_of([record.row for record in records if record.row is not None]))
         kinds = {column.name: column.kind for column in reference.columns}
         current = Profile([column_profile(table[item.name], kinds[item.name]) for item in found.columns])
     moments, metric = history(name, store, how)
@@ -139,7 +138,7 @@ def report(name: str, store: Store, how: Drift | None = None, found: Monitoring 
         reasons.append(
             f"{seen.metric} {seen.value:.4g} ({seen.low:.4g} to {seen.high:.4g}) on {seen.labels:,} labels, at training {seen.reference:.4g}: holds"
         )
-    lead = f"v{found.version}, {found.window.rows:,} rows, {found.window.first or '–'} to {found.window.last or '–'}."
+    lead = f"v{found.version}, {found.window.text}, {found.window.first or '–'} to {found.window.last or '–'}."
     told = [(moment(item.at)[:16], item.what, item.status, item.why) for item in decided]
     return drift_report(
         f"{name}: drift", lead, found.status, reasons, found.columns, reference, current, drawn, told, found.bearing

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from penstock.deploy.registry import Registry
 from penstock.deploy.rollout import rollout_of
-from penstock.monitor.log import Record, log_folder, read_log
+from penstock.monitor.log import Record, log_folder
+from penstock.monitor.window import labelled, take
 from penstock.store.store import Store
 from penstock.types.labels import label_name
 
@@ -32,34 +33,32 @@ def traffic_of(store: Store, name: str, seconds: float = _DAY) -> list[dict[str,
         in words, ``labels``, and ``metric`` with its ``value``: the accuracy, or the mean absolute error.
     """
     since = time.time() - seconds
-    logged = read_log(log_folder(store.folder, name), since, shadows=True)
+    taken = take(log_folder(store.folder, name), None, since, shadows=True)
     champion, tried = Registry(store, name).champion(), rollout_of(store, name)
     by_version: dict[tuple[int, bool], list[Record]] = collections.defaultdict(list)
-    for record in logged.records:
-        if record.at >= since:
-            by_version[record.version, record.shadow].append(record)
+    for record in taken.records:
+        by_version[record.version, record.shadow].append(record)
+    times = taken.rows / len(taken.records) if taken.records else 1.0  # of very many, some stand for all
     found = []
     for (version, shadow), records in sorted(by_version.items(), reverse=True):
         took = [record.took for record in records if record.took]
         word = "shadow" if shadow else "canary" if version == tried.canary else "before"
         if champion is not None and version == champion.version and not shadow:
             word = "champion"
-        pairs = [(record, logged.labels[record.id]) for record in records if record.id in logged.labels]
+        pairs = [(record, taken.labels[record.id]) for record in records if record.id in taken.labels]
         metric, value = _metric(pairs)
         found.append({
-            "version": version, "as": word, "rows": len(records), "p50": _at(took, 50), "p99": _at(took, 99),
-            "answers": _in_words(records), "labels": len(pairs), "metric": metric, "value": value,
+            "version": version, "as": word, "rows": round(times * len(records)), "p50": _at(took, 50), "p99": _at(took, 99),
+            "answers": _in_words(records), "labels": round(times * len(pairs)), "metric": metric, "value": value,
         })  # fmt: skip
     return found
 
 
 def losses_since(store: Store, name: str, since: float) -> dict[int, list[tuple[float, float]]]:
     """Return, of each version, when it answered and the loss where the truth is known by now, but for shadows; by time."""
-    logged = read_log(log_folder(store.folder, name), since)
     found: dict[int, list[tuple[float, float]]] = collections.defaultdict(list)
-    for record in logged.records:
-        if record.at >= since and record.id in logged.labels:
-            found[record.version].append((record.at, loss_of(record, logged.labels[record.id])))
+    for record, label in labelled(log_folder(store.folder, name), since):
+        found[record.version].append((record.at, loss_of(record, label)))
     # By time alone: rows of one request have one time, and sorting them by loss would make a drift of it.
     return {version: sorted(losses, key=itemgetter(0)) for version, losses in found.items()}
 

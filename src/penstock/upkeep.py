@@ -11,7 +11,7 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,9 +21,10 @@ from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
 from penstock.engine.memory import Claims
 from penstock.errors import PenstockError
 from penstock.monitor.decisions import Decision, decide, decisions_of, end, told
-from penstock.monitor.log import log_folder, read_log
+from penstock.monitor.log import Record, log_folder
 from penstock.monitor.options import Retrain
 from penstock.monitor.telling import send
+from penstock.monitor.window import counted, labelled
 from penstock.outcome import load
 from penstock.pipeline import Pipeline
 from penstock.store.store import Store
@@ -134,15 +135,14 @@ class Watcher:
         is allowed to (Bonferroni), however often the watcher looks; labels alone change what is said of the metric.
         """
         how, now, last = self.pipeline.monitor, time.time(), self._last
-        logged = read_log(log_folder(self.store.folder, self.name), self._last_at or now)
+        new, labels = counted(log_folder(self.store.folder, self.name), version, self._last_at or now)
         enough = True
         if last is not None and last.version == version:
-            new = sum(record.version == version and record.at > self._last_at for record in logged.records)
             enough = new >= max(how.least, last.window.rows / _LOOKS)
-            if not enough and len(logged.labels) < self._last_labels + FIRST_LOOK:
+            if not enough and labels < self._last_labels + FIRST_LOOK:
                 return last
         found = monitor(self.name, self.store, replace(how, significance=how.significance / _LOOKS))
-        self._last_labels = len(logged.labels)
+        self._last_labels = labels
         if enough or last is None:
             self._last, self._last_at = found, now
             return found
@@ -254,8 +254,7 @@ class Watcher:
         return any(item.stage == "ingest" for item in self.pipeline.plan(self.store).stale)
 
     def _labels(self, since: float) -> int:
-        logged = read_log(log_folder(self.store.folder, self.name), since)
-        return sum(record.at >= since and record.id in logged.labels for record in logged.records)
+        return sum(1 for _ in labelled(log_folder(self.store.folder, self.name), since))
 
     def _retrain(self, cause: str, why: str, claims: Claims) -> None:
         made = decide(self.store, self.name, cause, "retrain", why, status="begun")
@@ -394,19 +393,17 @@ class Watcher:
         earlier = next((version for version in before if version not in (None, champion.version)), None)
         if earlier is None or time.time() - done.ended > policy.hold:
             return
-        logged = read_log(log_folder(self.store.folder, self.name), done.ended)
-        records = [
-            record
-            for record in logged.records
-            if record.version == champion.version and record.id in logged.labels and record.row is not None
+        known = labelled(log_folder(self.store.folder, self.name), done.ended)
+        pairs = [
+            (record, label) for record, label in known if record.version == champion.version and record.row is not None
         ]
         turn = -1
-        while len(records) >= FIRST_LOOK * 2 ** (turn + 1):
+        while len(pairs) >= FIRST_LOOK * 2 ** (turn + 1):
             turn += 1
         if turn < 0 or self._looks.get(done.id, -1) >= turn:
             return
         self._looks[done.id] = turn
-        why = self._worse(records, logged.labels, earlier, LEVEL / 2.0 ** (turn + 1))
+        why = self._worse(pairs, earlier, LEVEL / 2.0 ** (turn + 1))
         if why is None:
             return
         made = decide(self.store, self.name, f"rollback:{done.id}", "rollback", why, "begun", earlier)
@@ -419,24 +416,24 @@ class Watcher:
         end(self.store, decision.id, "done")
         self.say(f"rolled back to v{decision.version}: {decision.why}")
 
-    def _worse(self, records: list[Any], labels: dict[str, Any], earlier: int, level: float) -> str | None:
+    def _worse(self, pairs: Sequence[tuple[Record, Any]], earlier: int, level: float) -> str | None:
         """Ask the version before for the same rows; say that it is better, by a paired t-test of the losses, or None."""
         import numpy as np
         from scipy.stats import ttest_rel
 
         try:
-            answers = load(self.name, earlier, self.store).answer([record.row for record in records])
+            answers = load(self.name, earlier, self.store).answer([record.row or {} for record, _ in pairs])
         except PenstockError:
             return None  # it looks at columns that are not asked with any more
-        now = np.array([loss_of(record, labels[record.id]) for record in records])
-        others = np.array([loss_of(answer, labels[record.id]) for answer, record in zip(answers, records, strict=True)])
+        now = np.array([loss_of(record, label) for record, label in pairs])
+        others = np.array([loss_of(answer, label) for answer, (_, label) in zip(answers, pairs, strict=True)])
         if np.ptp(now - others) == 0:
             return None
         chance = float(ttest_rel(now, others, alternative="greater").pvalue)
         if not chance < level:
             return None
         return (
-            f"on {len(records):,} labelled answers its mean loss is {now.mean():.4g}, and v{earlier} would have had "
+            f"on {len(pairs):,} labelled answers its mean loss is {now.mean():.4g}, and v{earlier} would have had "
             f"{others.mean():.4g} (paired t-test, p = {chance:.2g})"
         )
 

@@ -19,8 +19,9 @@ from penstock.errors import PenstockError
 from penstock.model import Model
 from penstock.monitor.compare import ColumnDrift
 from penstock.monitor.concept import Concept, LossWatch
-from penstock.monitor.log import Record, log_folder, read_log
+from penstock.monitor.log import Record, log_folder
 from penstock.monitor.options import Drift
+from penstock.monitor.window import Taken, take
 from penstock.outcome import load
 from penstock.performance import (
     LEAST_LABELS,
@@ -56,11 +57,28 @@ _CONCEPT_SECONDS, _CONCEPT_LABELS = 30 * 86_400.0, 50_000
 
 @dataclass(frozen=True)
 class Window:
-    """Which predictions were looked at: from the first to the last, in UTC; how many rows."""
+    """Which predictions were looked at.
+
+    Attributes
+    ----------
+    first, last : str or None
+        When they were given, in UTC.
+    rows : int
+        How many there are.
+    looked_at : int
+        How many of them were looked at: of very many, some.
+    """
 
     first: str | None
     last: str | None
     rows: int
+    looked_at: int = 0
+
+    @property
+    def text(self) -> str:
+        """How many rows, and of very many how many of them were looked at."""
+        some = f", of which {self.looked_at:,} were looked at" if 0 < self.looked_at < self.rows else ""
+        return f"{self.rows:,} rows{some}"
 
 
 @dataclass(frozen=True)
@@ -154,7 +172,7 @@ class Monitoring:
         return found
 
     def _repr_html_(self) -> str:
-        lines = [f"{self.window.rows:,} rows, {self.window.first or '–'} to {self.window.last or '–'}"]
+        lines = [f"{self.window.text}, {self.window.first or '–'} to {self.window.last or '–'}"]
         if self.performance is not None:
             p = self.performance
             lines.append(f"{p.metric} {p.value:.4g} ({p.low:.4g} to {p.high:.4g}), at training {p.reference:.4g}")
@@ -167,7 +185,9 @@ class Monitoring:
     def as_json(self) -> dict[str, Any]:
         """Return what ``penstock monitor --json`` prints."""
         found: dict[str, Any] = msgspec.to_builtins(self)
-        found["window"] = {"from": self.window.first, "to": self.window.last, "rows": self.window.rows}
+        found["window"] = {
+            "from": self.window.first, "to": self.window.last, "rows": self.window.rows, "looked_at": self.window.looked_at,
+        }  # fmt: skip
         return found
 
 
@@ -189,16 +209,13 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
     how = how or Drift()
     version = Registry(store, name).version(CHAMPION)
     model = load(name, version.version, store)
-    since = None if how.seconds is None else time.time() - how.seconds
-    logged = read_log(log_folder(store.folder, name), since)
+    taken = taken_of(store, name, version.version, how)
     hidden = dict(version.evaluation.get("deploy", {}).get("redact", {}))
-    records = [record for record in logged.records if record.version == version.version and record.row is not None]
-    if since is not None:
-        records = [record for record in records if record.at >= since]
-    if how.rows is not None:
-        records = records[-how.rows :]
-    window = Window(moment(records[0].at), moment(records[-1].at), len(records)) if records else Window(None, None, 0)
-    known = known_answers(model, records, logged)
+    records = [record for record in taken.records if record.row is not None]
+    window = Window(None, None, 0)
+    if records:
+        window = Window(moment(records[0].at), moment(records[-1].at), taken.rows, len(records))
+    known = known_answers(model, records, taken.labels)
     performance = None if known is None else performance_of(model, version, known)
     judged = judged_by(store, version)
     bearing: dict[str, float] = {}
@@ -236,6 +253,12 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
         found = replace(found, status="drift")
         _alert(store, found)
     return found
+
+
+def taken_of(store: Store, name: str, version: int, how: Drift) -> Taken:
+    """Read the window of a version's answers."""
+    since = None if how.seconds is None else time.time() - how.seconds
+    return take(log_folder(store.folder, name), version, since, how.rows)
 
 
 def judged_by(store: Store, version: ModelVersion) -> Any:
@@ -279,7 +302,7 @@ def in_words(found: Monitoring) -> str:
     if moved:
         parts.append(f"{', '.join(moved[:5])}{' and more' if len(moved) > 5 else ''} moved")
     parts += found.moves_in_words() + found.labels_in_words()
-    return f"v{found.version}, {found.window.rows:,} rows: {'; '.join(parts) or found.status}"
+    return f"v{found.version}, {found.window.text}: {'; '.join(parts) or found.status}"
 
 
 def concept_in_words(concept: Concept) -> str:

@@ -54,7 +54,7 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
         sys.exit(3 if found.status == "drift" else 0)
     colour = {"calm": "green", "drift": "red"}.get(found.status, "yellow")
     span = f", {found.window.first} to {found.window.last}" if found.window.rows else ""
-    click.echo(f"{name} v{found.version}: {click.style(found.status, fg=colour)} ({found.window.rows} rows{span})")
+    click.echo(f"{name} v{found.version}: {click.style(found.status, fg=colour)} ({found.window.text}{span})")
     if found.columns:
         table(
             ["column", "drifted", "effect", "p-value", "test", "what"],

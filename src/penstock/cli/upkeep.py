@@ -82,7 +82,7 @@ def _now() -> float:
 def _state(found: Any) -> str:
     if found is None:
         return "no champion yet, or another watcher looks"
-    return f"{found.model} v{found.version}: {found.status} ({found.window.rows:,} rows)"
+    return f"{found.model} v{found.version}: {found.status} ({found.window.text})"
 
 
 @click.command()

@@ -15,7 +15,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -274,17 +274,33 @@ def read_log(folder: Path, since: float | None = None, *, shadows: bool = False)
         Also what shadows answered.
     """
     found = Logged()
-    first = time.strftime("%Y%m%d", time.gmtime(since)) if since is not None else ""
-    for path in sorted(folder.glob("*.jsonl")):
-        if path.name[:8] < first:
+    for line in lines_of(files_since(folder, since)):
+        try:
+            record = _decoder.decode(line)
+        except msgspec.DecodeError:
             continue
-        for record in _records(path):
-            if not record.version:
-                found.labels[record.id] = record.label
-            elif shadows or not record.shadow:
-                found.records.append(record)
+        if not record.version:
+            found.labels[record.id] = record.label
+        elif shadows or not record.shadow:
+            found.records.append(record)
     found.records.sort(key=lambda record: record.at)
     return found
+
+
+def files_since(folder: Path, since: float | None = None) -> list[Path]:
+    """Return the files that may hold records from a moment on, and labels of those."""
+    first = time.strftime("%Y%m%d", time.gmtime(since)) if since is not None else ""
+    return [path for path in sorted(folder.glob("*.jsonl")) if path.name[:8] >= first]
+
+
+def lines_of(paths: Iterable[Path]) -> Iterator[bytes]:
+    """Yield the lines of files, but for the space at their ends that was taken and not needed."""
+    for path in paths:
+        with path.open("rb") as file:
+            for line in file:
+                if line[:1] == b"\0":
+                    break
+                yield line
 
 
 def find_record(folder: Path, wanted: str) -> tuple[Record | None, Any]:
@@ -317,14 +333,3 @@ def drop_old(folder: Path, seconds: float) -> int:
                 path.unlink()
                 gone += 1
     return gone
-
-
-def _records(path: Path) -> Iterator[Record]:
-    with path.open("rb") as file:
-        for line in file:
-            if line[:1] == b"\0":  # space that was taken and not needed
-                return
-            try:
-                yield _decoder.decode(line)
-            except msgspec.DecodeError:
-                continue

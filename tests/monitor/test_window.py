@@ -1,0 +1,90 @@
+"""Windows of a log: the same answers and labels however they are read, and no more of them than is asked for."""
+
+import time
+
+import numpy as np
+import pytest
+
+import penstock.monitor.window
+from penstock.monitor.log import PredictionLog, Record, read_log
+from penstock.monitor.window import counted, labelled, take
+
+NOW = time.time()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A log of two processes: three versions, shadows, labels (some twice), an odd id, and a line cut short."""
+    folder, random = tmp_path_factory.mktemp("log"), np.random.default_rng(0)
+    for process in range(2):
+        log = PredictionLog(folder)
+        for number in range(600):
+            id_ = f"{process}-{number}" if number else f'an "odd" \\ id {process}'
+            at, version = NOW - 1000 + number, int(random.integers(1, 4))
+            answer = {"prediction": "yes", "probabilities": {"no": 0.25, "yes": 0.75}, "took": 0.001}
+            log.append([Record(id_, at, version, {"a": number, "version": 1}, **answer)])
+            if number % 5 == 0:
+                log.append([Record(id_, at, 2, {"a": number}, **answer, shadow=True)])
+            if number % 3 == 0:
+                log.append([Record(id_, NOW, label="no"), Record(id_, NOW, label="yes")])
+        log.close()
+    with next(folder.glob("*.jsonl")).open("ab") as file:
+        file.write(b'{"id":"cut short","at":17')
+    return folder
+
+
+def naive(folder, version, since):
+    logged = read_log(folder)
+    return [record for record in logged.records if record.version == version and record.at >= since], logged.labels
+
+
+def keys(records):
+    return sorted((record.id, record.at, record.version) for record in records)
+
+
+@pytest.mark.parametrize("since", [0.0, NOW - 700])
+@pytest.mark.parametrize("small", [True, False])
+def test_a_window_holds_what_the_log_holds_of_it(folder, monkeypatch, since, small):
+    if not small:
+        monkeypatch.setattr(penstock.monitor.window, "_SMALL", 0)
+    expected, labels = naive(folder, 2, since)
+    found = take(folder, 2, since)
+    assert keys(found.records) == keys(expected)
+    assert (found.labels, found.rows) == (labels, len(expected))
+    some = take(folder, 2, since, latest=50)
+    assert [record.at for record in some.records][-50:] == [record.at for record in expected][-50:]
+    assert 50 <= len(some.records) == some.rows <= 51  # one more where two were given at one time
+
+
+def test_of_many_answers_some_are_taken_with_their_labels_and_all_are_counted(folder, monkeypatch):
+    monkeypatch.setattr(penstock.monitor.window, "_SMALL", 0)
+    expected, labels = naive(folder, 2, 0.0)
+    found = take(folder, 2, most=100)
+    assert found.rows == len(expected) > 300
+    assert 50 < len(found.records) < 200
+    assert keys(found.records) == keys(take(folder, 2, most=100).records)
+    taken = {record.id for record in found.records}
+    assert taken & labels.keys() == taken & found.labels.keys()
+    assert all(found.labels[id_] == labels[id_] for id_ in taken & labels.keys())
+    assert np.mean([record.row["a"] for record in found.records]) == pytest.approx(300, abs=60)
+
+
+def test_shadows_are_taken_where_they_are_asked_for(folder, monkeypatch):
+    logged = read_log(folder, shadows=True)
+    for small in (0, 1 << 30):
+        monkeypatch.setattr(penstock.monitor.window, "_SMALL", small)
+        found = take(folder, None, shadows=True)
+        assert keys(found.records) == keys(logged.records)
+        assert found.rows == len(logged.records)
+
+
+@pytest.mark.parametrize("since", [0.0, NOW - 700])
+def test_labelled_answers_and_counts_are_those_of_the_whole_log(folder, since):
+    logged = read_log(folder)
+    expected = [record for record in logged.records if record.at >= since and record.id in logged.labels]
+    found = list(labelled(folder, since))
+    assert keys(record for record, _ in found) == keys(expected)
+    assert all(label == logged.labels[record.id] for record, label in found)
+    answers, labels = counted(folder, 3, since)
+    assert answers == sum(record.version == 3 and record.at > since for record in logged.records)
+    assert labels == 2 * 2 * 200
