@@ -108,6 +108,14 @@ def test_a_schedule_that_is_none_and_a_file_that_is_there_are_refused(pipeline, 
     assert "ps.Pipeline" in pipeline.read_text()
 
 
+def test_options_that_mean_nothing_to_what_is_written_are_refused(pipeline, tmp_path):
+    done = call("export", pipeline, "--to", "airflow", "-o", tmp_path / "d.py", "--version", "2", code=2)
+    assert "--version is of a model" in done.stderr
+    done = call("export", "churn", "--to", "onnx", "-o", tmp_path / "m.onnx", "--cron", "0 5 * * *", code=2)
+    assert "--cron says when a pipeline runs" in done.stderr
+    assert list(tmp_path.glob("*.*")) == []
+
+
 def test_a_run_until_a_stage_does_what_it_needs_and_no_more(pipeline):
     done = call_json("run", pipeline, "--until", "prepare")
     assert {item["name"] for item in done["steps"]} == {"read", "snapshot", "inferred", "prepared", "checked"}

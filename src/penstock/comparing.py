@@ -142,18 +142,22 @@ def compare(
         return Comparison("not enough data", [], rows, gone, come, None)
     before: list[ColumnProfile] = []
     after: list[ColumnProfile] = []
+    some: tuple[list[pl.DataFrame], list[pl.DataFrame]] = ([], [])
     for block in _blocks(shared, max(rows)):
-        one, two = old.read(block), new.read(block)
+        then, now = old.read(block), new.read(block)
+        some[0].append(_thinned(then))
+        some[1].append(_thinned(now))
         for name in block:
-            values = _numbers(one[name])
+            values = _numbers(then[name])
             if values.dtype.is_temporal() or _each_its_own(values):
                 continue  # time passes, and a name that no two rows share says nothing of how rows are
             made = column_profile(values)
             before.append(made)
-            after.append(profiled_as(made, two[name]))
+            after.append(profiled_as(made, now[name]))
     profiles = Profile(before), Profile(after)
     found = compare_profiles(*profiles, how)
-    shift = _told_apart(old, new, [item.name for item in found][:_WIDEST])
+    one, two = (pl.concat(parts, how="horizontal") for parts in some)
+    shift = _told_apart(one, two, [item.name for item in found][:_WIDEST])
     apart = shift is not None and shift.score >= TELLING
     drifted = apart or any(item.drifted for item in found)
     return Comparison("drift" if drifted else "calm", found, rows, gone, come, shift, profiles)
@@ -181,8 +185,13 @@ def _blocks(names: Sequence[str], rows: int) -> Iterator[list[str]]:
         yield list(names[start : start + each])
 
 
-def _told_apart(old: _Table, new: _Table, names: Sequence[str]) -> Shift | None:
-    one, two = old.some(names, _TOLD_APART), new.some(names, _TOLD_APART)
+def _thinned(frame: pl.DataFrame) -> pl.DataFrame:
+    """Take evenly spaced rows."""
+    return frame.gather_every(max(1, frame.height // _TOLD_APART)).head(_TOLD_APART)
+
+
+def _told_apart(one: pl.DataFrame, two: pl.DataFrame, names: Sequence[str]) -> Shift | None:
+    one, two = one[list(names)], two[list(names)]
     try:
         both = pl.concat([one, two], how="vertical_relaxed")
     except pl.exceptions.PolarsError:
@@ -216,12 +225,3 @@ class _Table:
     def read(self, names: Sequence[str]) -> pl.DataFrame:
         """Return columns."""
         return self._lazy.select(names).collect()
-
-    def some(self, names: Sequence[str], most: int) -> pl.DataFrame:
-        """Return evenly spaced rows."""
-        step = max(1, self.rows // most)
-        parts = [
-            self._lazy.select(list(names[at : at + 32])).gather_every(step).head(most).collect()
-            for at in range(0, len(names), 32)
-        ]
-        return pl.concat(parts, how="horizontal")

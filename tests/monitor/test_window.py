@@ -42,7 +42,7 @@ def keys(records):
     return sorted((record.id, record.at, record.version) for record in records)
 
 
-@pytest.mark.parametrize("since", [0.0, NOW - 700])
+@pytest.mark.parametrize("since", [0.0, NOW - 700], ids=["all", "later"])
 @pytest.mark.parametrize("small", [True, False])
 def test_a_window_holds_what_the_log_holds_of_it(folder, monkeypatch, since, small):
     if not small:
@@ -78,7 +78,7 @@ def test_shadows_are_taken_where_they_are_asked_for(folder, monkeypatch):
         assert found.rows == len(logged.records)
 
 
-@pytest.mark.parametrize("since", [0.0, NOW - 700])
+@pytest.mark.parametrize("since", [0.0, NOW - 700], ids=["all", "later"])
 def test_labelled_answers_and_counts_are_those_of_the_whole_log(folder, since):
     logged = read_log(folder)
     expected = [record for record in logged.records if record.at >= since and record.id in logged.labels]

@@ -32,16 +32,16 @@ _NEXT = {
     metavar="PLACE",
     help="A new folder for python, docker and mlflow; else a new file.",
 )
-@click.option("--version", "which", default="champion", show_default=True, help="Number or alias of the model.")
+@click.option("--version", "which", help="Number or alias of the model.  [default: champion]")
 @click.option(
     "--cron",
-    default="0 5 * * *",
-    show_default=True,
-    help="When airflow, kubernetes or github-actions run it: minute, hour, day, month, weekday.",
+    help="When airflow, kubernetes or github-actions run it: minute, hour, day, month, weekday.  [default: 0 5 * * *]",
 )
 @store_option
 @json_option
-def export(name: str, kind: str, output: str, which: str, cron: str, store: str | None, as_json: bool) -> None:
+def export(
+    name: str, kind: str, output: str, which: str | None, cron: str | None, store: str | None, as_json: bool
+) -> None:
     """Write a model so that it runs elsewhere, or the file with which a scheduler runs a pipeline.
 
     A model NAME as plain Python, a container's build, an MLflow model, an ONNX file, a dashboard of its service;
@@ -55,13 +55,17 @@ def export(name: str, kind: str, output: str, which: str, cron: str, store: str 
     from penstock.export import export as write
     from penstock.export.schedules import SCHEDULERS
 
+    if kind in SCHEDULERS and which is not None:
+        raise InputError(f"--version is of a model; --to {kind} runs the pipeline, which trains and judges its own")
+    if kind not in SCHEDULERS and cron is not None:
+        raise InputError(f"--cron says when a pipeline runs; --to {kind} writes a model, which runs when it is asked")
     if kind in SCHEDULERS:
-        _schedule(name, kind, Path(output), cron, store)
+        _schedule(name, kind, Path(output), cron or "0 5 * * *", store)
         told: dict[str, object] = {"pipeline": name}
         made = name
     else:
         name, opened = named_model(name, store)
-        found = write(opened, name, _version(which), kind, Path(output))
+        found = write(opened, name, _version(which or "champion"), kind, Path(output))
         told = {"model": {"name": found.name, "version": found.version}}
         made = f"{found.name} v{found.version}"
     if as_json:
