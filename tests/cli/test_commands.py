@@ -151,7 +151,7 @@ def test_monitor_without_requests_has_not_enough_data(place):
     found = call_json("monitor", "customers", folder=place)
     assert set(found) >= {"model", "version", "window", "status", "columns", "performance"}
     assert found["status"] == "not enough data"
-    assert found["window"] == {"from": None, "to": None, "rows": 0}
+    assert found["window"] == {"from": None, "to": None, "rows": 0, "looked_at": 0}
 
 
 @pytest.mark.parametrize("column", ["left", "city", "orders", "age"])

@@ -167,6 +167,9 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            # One process at a time, and all or nothing: who opens a new store beside us finds no half of it.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 
@@ -174,7 +177,16 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     # WAL with NORMAL loses nothing when the process is killed; a power cut may undo the last commits, never half of one.
-    cursor.execute("PRAGMA journal_mode=WAL")
+    # SQLite does not wait by itself where two processes turn to WAL at once, as they do that open a new store together.
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
