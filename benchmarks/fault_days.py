@@ -191,12 +191,13 @@ def told(place: Path, client: Client, killed: int) -> None:
     """Print the counts."""
     from penstock.deploy.registry import Registry
     from penstock.monitor.decisions import decisions_of
-    from penstock.monitor.log import log_folder, read_log
+    from penstock.monitor.log import log_folder
+    from penstock.monitor.window import take
     from penstock.store.store import open_store
 
     store = open_store(place / ".penstock")
     made = decisions_of(store, "days")
-    logged = [record.id for record in read_log(log_folder(store.folder, "days")).records]
+    logged = [record.id for record in take(log_folder(store.folder, "days"), most=10**9).records]
     trained = {item.version for item in made if item.what == "retrain" and "passed the gate" in item.why}
     promoted = Counter(item.version for item in made if item.what == "promote")
     text, lines = (place / "told.jsonl").read_text(), []

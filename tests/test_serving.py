@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from penstock.deploy.registry import Registry
-from penstock.monitor.log import log_folder, read_log
+from penstock.monitor.log import log_folder
+from penstock.monitor.window import take
 from penstock.store.store import open_store
 from penstock.watch import monitor
 from tests.conftest import customers, make_pipeline
@@ -49,7 +50,7 @@ def test_rows_are_answered_with_ids_and_probabilities(served):
     for item in answer["predictions"]:
         assert item["prediction"] in ("gone", "here")
         assert sum(item["probabilities"].values()) == pytest.approx(1)
-    logged = read_log(log_folder(store.folder, "customers")).records
+    logged = take(log_folder(store.folder, "customers")).records
     assert {item["id"] for item in answer["predictions"]} <= {record.id for record in logged}
     assert client.post("/predict", json={"rows": []}).json()["predictions"] == []
 
@@ -153,7 +154,7 @@ def test_labels_are_taken_and_wrong_ones_are_told(served):
     answers = client.post("/predict", json={"rows": rows(2)}).json()["predictions"]
     good = {"labels": [{"id": item["id"], "label": "gone"} for item in answers]}
     assert client.post("/feedback", json=good).json() == {"accepted": 2}
-    assert read_log(log_folder(store.folder, "customers")).labels[answers[0]["id"]] == "gone"
+    assert take(log_folder(store.folder, "customers")).labels[answers[0]["id"]] == "gone"
     answer = client.post("/feedback", json={"labels": [{"id": "x", "label": "perhaps"}]})
     assert answer.status_code == 422
     assert "expected one of here, gone" in answer.json()["error"]["message"]
@@ -218,7 +219,7 @@ def test_what_was_answered_is_logged_though_the_service_is_killed(served):
     with serving(store.folder) as (client, process):
         answers = client.post("/predict", json={"rows": rows(5)}).json()["predictions"]
         os.kill(process.pid, signal.SIGKILL)
-    logged = {record.id for record in read_log(log_folder(store.folder, "customers")).records}
+    logged = {record.id for record in take(log_folder(store.folder, "customers")).records}
     assert {item["id"] for item in answers} <= logged
 
 

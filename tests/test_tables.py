@@ -11,7 +11,8 @@ import pytest
 
 import penstock as ps
 from penstock.errors import InputError
-from penstock.monitor.log import log_folder, read_log
+from penstock.monitor.log import log_folder
+from penstock.monitor.window import take
 from penstock.rows import compile_rows
 from penstock.store.store import open_store
 from penstock.types.rows import RowsError
@@ -192,7 +193,7 @@ def test_events_change_the_answer_from_then_on_and_survive_a_restart(made):
     assert seen["last_1d"] == "cart"
     assert after != before
     # The first answer was given before its events were known: training would say otherwise.
-    late, known = read_log(log_folder(store.folder, "returns")).records[-2:]
+    late, known = take(log_folder(store.folder, "returns")).records[-2:]
     skew = skew_of(model, [late, known])
     assert (skew.rows, skew.unlike) == (2, 1)
     assert skew.largest == pytest.approx(abs(after - before), rel=1e-3)

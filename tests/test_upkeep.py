@@ -23,8 +23,9 @@ from penstock.deploy import rollout
 from penstock.deploy.registry import Registry
 from penstock.errors import PenstockError
 from penstock.monitor.decisions import answer, decide, decisions_of
-from penstock.monitor.log import PredictionLog, Record, log_folder, read_log
+from penstock.monitor.log import PredictionLog, Record, log_folder
 from penstock.monitor.telling import send
+from penstock.monitor.window import take
 from penstock.store.store import open_store
 from penstock.upkeep import Watcher
 from penstock.watch import monitor
@@ -160,7 +161,7 @@ def test_labels_that_come_late_are_seen_without_judging_columns_again(tmp_path):
     first = place.watcher.look()
     assert (first.status, first.performance) == ("calm", None)
     champion = Registry(place.store, "customers").champion()
-    logged = read_log(log_folder(place.store.folder, "customers"))
+    logged = take(log_folder(place.store.folder, "customers"))
     log, wrong = PredictionLog(log_folder(place.store.folder, "customers")), {"gone": "here", "here": "gone"}
     log.append([Record(item.id, time.time(), label=wrong[item.prediction]) for item in logged.records])
     log.close()

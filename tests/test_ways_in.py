@@ -17,7 +17,8 @@ import pytest
 from penstock.deploy import rollout
 from penstock.deploy.keys import keys_of, make_key, revoke
 from penstock.deploy.registry import Registry
-from penstock.monitor.log import log_folder, read_log
+from penstock.monitor.log import log_folder
+from penstock.monitor.window import take
 from penstock.store.store import open_store
 from tests.conftest import customers, make_pipeline
 from tests.servers import serving
@@ -335,11 +336,9 @@ def test_a_canary_keeps_its_callers_and_a_shadow_is_never_seen(store):
             folder = log_folder(store.folder, "customers")
             asked = {item["id"] for item in answer["predictions"]}
             wait_for(
-                lambda: (
-                    asked <= {r.id for r in read_log(folder, shadows=True).records if r.shadow and r.version == other}
-                )
+                lambda: asked <= {r.id for r in take(folder, shadows=True).records if r.shadow and r.version == other}
             )
-            assert all(record.version == 1 for record in read_log(folder).records if record.id in asked)
+            assert all(record.version == 1 for record in take(folder).records if record.id in asked)
             page = client.get("/versions", headers={"accept": "text/html"}).text
             assert "shadow" in page
     finally:
@@ -385,8 +384,8 @@ def test_what_must_not_be_stored_is_not(tmp_path):
         make_pipeline(tmp_path, deploy=ps.deploy.api(redact={"city": "drop", "key": "drop"})).run(store)
         time.sleep(2.5)
         client.post("/predict", json={"rows": asked[:1]})
-        assert "city" not in read_log(log_folder(store.folder, "customers")).records[-1].row
-    records = read_log(log_folder(store.folder, "customers")).records
+        assert "city" not in take(log_folder(store.folder, "customers")).records[-1].row
+    records = take(log_folder(store.folder, "customers")).records
     assert len({record.row["city"] for record in records[:-1]}) == 1
     assert not any(b"Reykjavik" in path.read_bytes() or b"secret-key" in path.read_bytes()
                    for path in log_folder(store.folder, "customers").glob("*"))  # fmt: skip

@@ -14,8 +14,10 @@ import numpy.typing as npt
 
 from penstock.deploy.registry import Registry
 from penstock.deploy.rollout import rollout_of
+from penstock.errors import PenstockError
 from penstock.monitor.log import Record, log_folder
 from penstock.monitor.window import labelled, take
+from penstock.outcome import load
 from penstock.store.store import Store
 from penstock.types.labels import label_name
 
@@ -74,6 +76,30 @@ def loss_of(record: Any, label: Any) -> float:
     if record.probabilities is None:
         return abs(float(record.prediction) - float(label))
     return -math.log(max(record.probabilities.get(label_name(label), 0.0), _SMALL))
+
+
+def worse_than(
+    store: Store, name: str, version: int, pairs: Sequence[tuple[Record, Any]]
+) -> tuple[float, float, float]:
+    """Ask another version for the same rows, and compare the losses by a paired t-test.
+
+    Returns
+    -------
+    tuple of float
+        The chance of losses as much higher than the other's if both were equally good, 1 where it cannot answer these rows;
+        the mean loss of the answers given, and of the other's.
+    """
+    from scipy.stats import ttest_rel
+
+    try:
+        answers = load(name, version, store).answer([record.row or {} for record, _ in pairs])
+    except PenstockError:
+        return 1.0, math.nan, math.nan  # such as one that looks at columns that are not asked with any more
+    mine = np.array([loss_of(record, label) for record, label in pairs])
+    others = np.array([loss_of(answer, label) for answer, (_, label) in zip(answers, pairs, strict=True)])
+    apart = np.ptp(mine - others) > 0
+    chance = float(ttest_rel(mine, others, alternative="greater").pvalue) if apart else 1.0
+    return chance, float(mine.mean()), float(others.mean())
 
 
 def losses_of(truth: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

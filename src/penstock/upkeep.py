@@ -11,24 +11,22 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from penstock.deploy import rollout
 from penstock.deploy.judging import FIRST_LOOK, LEVEL
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
 from penstock.engine.memory import Claims
-from penstock.errors import PenstockError
 from penstock.monitor.decisions import Decision, decide, decisions_of, end, told
-from penstock.monitor.log import Record, log_folder
+from penstock.monitor.log import log_folder
 from penstock.monitor.options import Retrain
 from penstock.monitor.telling import send
 from penstock.monitor.window import counted, labelled
 from penstock.outcome import load
 from penstock.pipeline import Pipeline
 from penstock.store.store import Store
-from penstock.traffic import loss_of
+from penstock.traffic import worse_than
 from penstock.watch import Monitoring, in_words, monitor
 
 _DAY = 86_400.0
@@ -403,9 +401,13 @@ class Watcher:
         if turn < 0 or self._looks.get(done.id, -1) >= turn:
             return
         self._looks[done.id] = turn
-        why = self._worse(pairs, earlier, LEVEL / 2.0 ** (turn + 1))
-        if why is None:
+        chance, mine, others = worse_than(self.store, self.name, earlier, pairs)
+        if not chance < LEVEL / 2.0 ** (turn + 1):
             return
+        why = (
+            f"on {len(pairs):,} labelled answers its mean loss is {mine:.4g}, and v{earlier} would have had "
+            f"{others:.4g} (paired t-test, p = {chance:.2g})"
+        )
         made = decide(self.store, self.name, f"rollback:{done.id}", "rollback", why, "begun", earlier)
         if made is not None:
             self._roll_back(made)
@@ -415,27 +417,6 @@ class Watcher:
         Registry(self.store, self.name).promote(decision.version or 0, f"rolled back by the watcher: {decision.why}")
         end(self.store, decision.id, "done")
         self.say(f"rolled back to v{decision.version}: {decision.why}")
-
-    def _worse(self, pairs: Sequence[tuple[Record, Any]], earlier: int, level: float) -> str | None:
-        """Ask the version before for the same rows; say that it is better, by a paired t-test of the losses, or None."""
-        import numpy as np
-        from scipy.stats import ttest_rel
-
-        try:
-            answers = load(self.name, earlier, self.store).answer([record.row or {} for record, _ in pairs])
-        except PenstockError:
-            return None  # it looks at columns that are not asked with any more
-        now = np.array([loss_of(record, label) for record, label in pairs])
-        others = np.array([loss_of(answer, label) for answer, (_, label) in zip(answers, pairs, strict=True)])
-        if np.ptp(now - others) == 0:
-            return None
-        chance = float(ttest_rel(now, others, alternative="greater").pvalue)
-        if not chance < level:
-            return None
-        return (
-            f"on {len(pairs):,} labelled answers its mean loss is {now.mean():.4g}, and v{earlier} would have had "
-            f"{others.mean():.4g} (paired t-test, p = {chance:.2g})"
-        )
 
     def _tell(self) -> None:
         """Tell people what they were not told yet; who cannot be reached is tried again at the next look."""

@@ -11,7 +11,8 @@ from tests.servers import serving
 import penstock as ps
 from penstock.deploy.registry import Registry
 from penstock.errors import InputError
-from penstock.monitor.log import log_folder, read_log
+from penstock.monitor.log import log_folder
+from penstock.monitor.window import take
 from penstock.serving import make_service
 from penstock.store import open_store
 
@@ -62,7 +63,7 @@ def test_the_version_before_answers_then_the_constant(place, capfd):
     assert [item["prediction"] for item in last.json()["predictions"]] == ["here"] * 3
     assert asyncio.run(asked(service, {"rows": [{}]})).status_code == 200  # the constant looks at no row
     service.keeper.close()
-    versions = [record.version for record in read_log(log_folder(place.folder, "customers")).records]
+    versions = [record.version for record in take(log_folder(place.folder, "customers")).records]
     assert versions == [2] * 3 + [1] * 3 + [-1] * 4
     assert "v2 failed: ZeroDivisionError" in capfd.readouterr().err
 

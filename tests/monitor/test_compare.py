@@ -7,9 +7,10 @@ from tests.conftest import customers
 
 from penstock.errors import InputError
 from penstock.monitor.compare import compare_columns
-from penstock.monitor.log import PredictionLog, Record, read_log
+from penstock.monitor.log import PredictionLog, Record
 from penstock.monitor.options import drift
 from penstock.monitor.profile import profile_of
+from penstock.monitor.window import take
 
 COLUMNS = ["age", "city", "orders"]
 
@@ -71,6 +72,6 @@ def test_a_log_is_read_back_and_a_torn_line_is_skipped(tmp_path):
     log.close()
     file = next(tmp_path.glob("*.jsonl"))
     file.write_bytes(file.read_bytes() + b'{"id":"a-2","at":7.0,"vers')
-    found = read_log(tmp_path)
+    found = take(tmp_path)
     assert [record.row for record in found.records] == [{"x": "Łódź"}]
     assert found.labels == {"a-1": "No"}

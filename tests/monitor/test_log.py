@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from penstock.monitor.log import CHUNK, PredictionLog, Record, drop_old, find_record, read_log
+from penstock.monitor.log import CHUNK, PredictionLog, Record, drop_old, find_record
+from penstock.monitor.window import take
 
 
 def records(n, first=0, size=10):
@@ -23,12 +24,12 @@ def test_what_is_appended_is_read_while_it_is_written_and_after(tmp_path, durabl
         kept = log.append(records(10, start, size=800))
         if kept is not None:
             kept.result(10)
-    assert [record.id for record in read_log(tmp_path).records] == [f"p-{number}" for number in range(3000)]
+    assert [record.id for record in take(tmp_path).records] == [f"p-{number}" for number in range(3000)]
     log.close()
     (path,) = tmp_path.glob("*.jsonl")
     assert CHUNK < path.stat().st_size < 4 * CHUNK
     assert b"\0" not in path.read_bytes()
-    assert len(read_log(tmp_path).records) == 3000
+    assert len(take(tmp_path).records) == 3000
 
 
 def test_a_record_larger_than_a_chunk_fits(tmp_path):
@@ -36,7 +37,7 @@ def test_a_record_larger_than_a_chunk_fits(tmp_path):
     log.append(records(3, size=CHUNK))
     log.append(records(1, 3))
     log.close()
-    assert [record.id for record in read_log(tmp_path).records] == ["p-0", "p-1", "p-2", "p-3"]
+    assert [record.id for record in take(tmp_path).records] == ["p-0", "p-1", "p-2", "p-3"]
 
 
 WRITER = """
@@ -68,7 +69,7 @@ def test_ten_kills_lose_nothing_that_was_told_and_write_nothing_twice(tmp_path, 
         lines = process.stdout.read().split("\n")
         told |= set(lines[:-1])  # the last may be cut short
         process.wait()
-    found = [record.id for record in read_log(tmp_path).records]
+    found = [record.id for record in take(tmp_path).records]
     assert len(found) == len(set(found))
     assert told <= set(found)
     assert len(told) > 100
@@ -108,7 +109,7 @@ def test_a_full_disk_is_told_and_what_was_whole_stays_whole(tmp_path):
                     if told is not None:
                         told.result(10)
                     kept = start + 10
-            found = [record.id for record in read_log(place / str(durable)).records]
+            found = [record.id for record in take(place / str(durable)).records]
             assert found[:kept] == [f"p-{number}" for number in range(kept)]
             with contextlib.suppress(OSError):
                 log.close()

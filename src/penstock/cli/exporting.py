@@ -10,6 +10,7 @@ from penstock.cli.common import echo_json, folder_of, json_option, load_pipeline
 from penstock.errors import InputError
 from penstock.store.store import open_store
 
+_DAILY = "0 5 * * *"
 _NEXT = {
     "python": "pip install -r {folder}/requirements.txt, then python {folder}/predict.py ROWS.csv",
     "docker": "docker build -t {name} {folder}",
@@ -35,7 +36,7 @@ _NEXT = {
 @click.option("--version", "which", help="Number or alias of the model.  [default: champion]")
 @click.option(
     "--cron",
-    help="When airflow, kubernetes or github-actions run it: minute, hour, day, month, weekday.  [default: 0 5 * * *]",
+    help=f"When airflow, kubernetes or github-actions run it: minute, hour, day, month, weekday.  [default: {_DAILY}]",
 )
 @store_option
 @json_option
@@ -60,7 +61,7 @@ def export(
     if kind not in SCHEDULERS and cron is not None:
         raise InputError(f"--cron says when a pipeline runs; --to {kind} writes a model, which runs when it is asked")
     if kind in SCHEDULERS:
-        _schedule(name, kind, Path(output), cron or "0 5 * * *", store)
+        _schedule(name, kind, Path(output), cron or _DAILY, store)
         told: dict[str, object] = {"pipeline": name}
         made = name
     else:

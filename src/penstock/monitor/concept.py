@@ -6,7 +6,7 @@ arXiv:2102.10439): each loss is ranked among those of the test rows and of the a
 ranks are uniform, and who bets that they are high does not get rich: by Ville's inequality a capital of 100 is reached
 with a chance of 1 % at most, however long one watches. A change may come late, when the first gambler is poor; so a new
 one begins every :data:`BLOCK` answers, as in the e-detectors of Shin, Ramdas and Rinaldo (2022, arXiv:2203.03532), with a
-share of the capital that falls hardly faster than it must: the sum over all time is one. Some bet on all ranks, others on the highest
+share of the capital that falls hardly faster than it must: all shares together are one at most. Some bet on all ranks, others on the highest
 alone: where few answers were wrong and some more are, most losses stay as they were. Alone, a capital says that there is a
 change, not that it matters: a change counts when losses since it began are also higher on average, and that much higher by
 rank or twice that on average: a model may be wrong more rarely and yet less sure of what it has right, which lifts

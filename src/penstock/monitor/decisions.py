@@ -68,13 +68,18 @@ def decide(
 
 
 def end(
-    store: Store, decision: int, status: str, why: str | None = None, version: int | None = None, run: str | None = None
+    store: Store,
+    decision: int,
+    status: str,
+    why: str | None = None,
+    version: int | None = None,
+    run: str | None = None,
+    answered_by: str | None = None,
 ) -> None:
     """Write what came of a decision; it is told anew."""
-    values = {
-        "status": status, "ended": time.time(), "told": None, **({"why": why} if why is not None else {}),
-        **({"version": version} if version is not None else {}), **({"run": run} if run is not None else {}),
-    }  # fmt: skip
+    known = {"why": why, "version": version, "run": run, "answered_by": answered_by}
+    values = {"status": status, "ended": time.time(), "told": None}
+    values |= {name: value for name, value in known.items() if value is not None}
     with store.catalog.begin() as connection:
         connection.execute(decisions.update().where(decisions.c.id == decision).values(**values))
 
@@ -114,8 +119,5 @@ def answer(store: Store, name: str, decision: int, status: str, why: str, by: st
         waiting = ", ".join(str(item.id) for item in decisions_of(store, name, status="asked")) or "none"
         what = "is not asked any more" if found is not None else "is not there"
         raise InputError(f"decision {decision} of {name} {what}; waiting for an answer: {waiting}")
-    with store.catalog.begin() as connection:
-        who = decisions.update().where(decisions.c.id == decision).values(answered_by=by or whoami())
-        connection.execute(who)
-    end(store, decision, status, f"{found.why}; {status}: {why}")
+    end(store, decision, status, f"{found.why}; {status}: {why}", answered_by=by or whoami())
     return found

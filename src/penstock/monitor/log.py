@@ -17,7 +17,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -240,51 +239,9 @@ class PredictionLog:
             self._end_file()
 
 
-@dataclass
-class Logged:
-    """What a log holds.
-
-    Attributes
-    ----------
-    records : list of Record
-        Predictions in order of time.
-    labels : dict
-        Prediction id to label, the latest of several.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    labels: dict[str, Any] = field(default_factory=dict)
-
-
 def log_folder(store_folder: Path, name: str) -> Path:
     """Return where the log of a pipeline lies."""
     return store_folder / "predictions" / name
-
-
-def read_log(folder: Path, since: float | None = None, *, shadows: bool = False) -> Logged:
-    """Read a log; lines that are not whole are skipped.
-
-    Parameters
-    ----------
-    folder : Path
-        From :func:`log_folder`.
-    since : float, optional
-        Only files that may hold records from this moment on (labels may come later, so all later files are read).
-    shadows : bool
-        Also what shadows answered.
-    """
-    found = Logged()
-    for line in lines_of(files_since(folder, since)):
-        try:
-            record = _decoder.decode(line)
-        except msgspec.DecodeError:
-            continue
-        if not record.version:
-            found.labels[record.id] = record.label
-        elif shadows or not record.shadow:
-            found.records.append(record)
-    found.records.sort(key=lambda record: record.at)
-    return found
 
 
 def files_since(folder: Path, since: float | None = None) -> list[Path]:
@@ -303,6 +260,14 @@ def lines_of(paths: Iterable[Path]) -> Iterator[bytes]:
                 yield line
 
 
+def decoded(line: bytes) -> Record | None:
+    """Read a line of a log; None where it was cut short."""
+    try:
+        return _decoder.decode(line)
+    except msgspec.DecodeError:
+        return None
+
+
 def find_record(folder: Path, wanted: str) -> tuple[Record | None, Any]:
     """Return a prediction by its id, and its label; None for what is not there."""
     sought, record, label = wanted.encode(), None, None
@@ -312,12 +277,13 @@ def find_record(folder: Path, wanted: str) -> tuple[Record | None, Any]:
             for line in file:
                 if sought not in line:
                     continue
-                with contextlib.suppress(msgspec.DecodeError):
-                    found = _decoder.decode(line)
-                    if found.id == wanted and found.version and not found.shadow:
-                        record = found
-                    elif found.id == wanted and not found.version:
-                        label = found.label
+                found = decoded(line)
+                if found is None or found.id != wanted:
+                    continue
+                if not found.version:
+                    label = found.label
+                elif not found.shadow:
+                    record = found
     return record, label
 
 

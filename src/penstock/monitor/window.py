@@ -15,23 +15,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from penstock.monitor.log import Record, files_since, lines_of
+from penstock.monitor.log import Record, decoded, files_since, lines_of
 
 MOST = 100_000
 """Of more answers so many are looked at, about."""
-_SMALL = 64 * 1024 * 1024
-"""Logs of fewer bytes are read whole."""
 _BEGIN = re.compile(rb'\{"id":"((?:[^"\\]|\\.)+)","at":([0-9.eE+-]+),(?:"version":(-?[0-9]+)|"label":)')
 _SHADOW = b'"shadow":true}'
-_decoder = msgspec.json.Decoder(Record)
 
 
 @dataclass
 class Taken:
-    """A window of one version's answers.
+    """A window of answers.
 
     Attributes
     ----------
@@ -50,21 +46,21 @@ class Taken:
 
 def take(
     folder: Path,
-    version: int | None,
+    version: int | None = None,
     since: float | None = None,
     latest: int | None = None,
     most: int = MOST,
     *,
     shadows: bool = False,
 ) -> Taken:
-    """Read the answers of a version, and the labels that came of them.
+    """Read answers, and the labels that came of them.
 
     Parameters
     ----------
     folder : Path
         Of the log.
-    version : int or None
-        Which; None for all.
+    version : int, optional
+        Of this one alone.
     since : float, optional
         No earlier ones, in seconds since 1970.
     latest : int, optional
@@ -75,15 +71,14 @@ def take(
         Also what was answered unseen.
     """
     paths = files_since(folder, since)
-    start, step, rows = -math.inf if since is None else since, 1, None
-    if sum(path.stat().st_size for path in paths) > _SMALL:
-        times = _times(paths, version, shadows)
-        times = times[times >= start]
-        if latest is not None and len(times) > latest:
-            start = float(np.partition(times, -latest)[-latest])
-            times = times[times >= start]
-        rows, step = len(times), max(1, math.ceil(len(times) / most))
-    found = Taken()
+    start = -math.inf if since is None else since
+    times = _times(paths, version, shadows)
+    times = times[times >= start]
+    if latest is not None and len(times) > latest:
+        start = float(np.partition(times, -latest)[-latest])
+    rows = len(times) if latest is None else min(latest, len(times))
+    step = max(1, math.ceil(rows / most))
+    found = Taken(rows=rows)
     for line in lines_of(paths):
         begin = _BEGIN.match(line)
         if begin is not None:
@@ -91,7 +86,7 @@ def take(
                 continue
             if begin[3] is not None and (not _is(begin, version) or float(begin[2]) < start):
                 continue
-        record = _decoded(line)
+        record = decoded(line)
         if record is None:
             continue
         if not record.version:
@@ -99,9 +94,8 @@ def take(
         elif record.at >= start and version in (None, record.version) and (shadows or not record.shadow):
             found.records.append(record)
     found.records.sort(key=lambda record: record.at)
-    if latest is not None and rows is None:
-        found.records = found.records[-latest:]
-    found.rows = len(found.records) if rows is None else rows
+    if latest is not None and step == 1:
+        found.records = found.records[-latest:]  # several may have the time of the first
     return found
 
 
@@ -110,13 +104,13 @@ def labelled(folder: Path, since: float) -> Iterator[tuple[Record, Any]]:
     paths, labels = files_since(folder, since), {}
     for line in lines_of(paths):
         begin = _BEGIN.match(line)
-        if (begin is None or begin[3] is None) and (record := _decoded(line)) is not None and not record.version:
+        if (begin is None or begin[3] is None) and (record := decoded(line)) is not None and not record.version:
             labels[record.id] = record.label
     for line in lines_of(paths) if labels else ():
         begin = _BEGIN.match(line)
         if begin is not None and (begin[3] is None or (b"\\" not in begin[1] and begin[1].decode() not in labels)):
             continue
-        record = _decoded(line)
+        record = decoded(line)
         if record is not None and record.version and record.at >= since and not record.shadow and record.id in labels:
             yield record, labels[record.id]
 
@@ -147,10 +141,3 @@ def _times(paths: list[Path], version: int | None, shadows: bool) -> np.ndarray[
         if begin is not None and begin[3] is not None and _is(begin, version) and not unseen:
             found.append(float(begin[2]))
     return np.frombuffer(found, dtype=np.float64) if found else np.empty(0)
-
-
-def _decoded(line: bytes) -> Record | None:
-    try:
-        return _decoder.decode(line)
-    except msgspec.DecodeError:  # a line cut short
-        return None

@@ -85,7 +85,7 @@ class Tried:
             yield f"{item.learner} {own}", "target" in item.parameters, self.sign * item.score
 
     def noise(self) -> float:
-        """Standard error of the best trial's score over the folds."""
+        """Standard error of the best trial's score over the folds; too small where rows were divided several times."""
         if not self.trials:
             return 0.0
         folds = self.trials[self.best(1)[0]].folds
