@@ -4,7 +4,7 @@ Every day a file of rows arrives, a client asks without pause and labels come ba
 without a column; a file that comes twice; rows dated a year ahead; the world answers otherwise; labels missing; the store out of reach;
 a file of broken bytes; all well again. Meanwhile the watcher is killed (SIGKILL) and begun again, as often as `--kills` says.
 In the end: requests that failed, answers that the log lacks or holds twice, decisions made twice or never ended.
-Run: python benchmarks/fault_days.py [--kills 100] [--day 20]
+Run: python benchmarks/fault_days.py [--kills 100] [--day 45]
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def watched(place: Path, kills: int, over: threading.Event, killed: list[float])
         while not over.is_set():
             watcher = penstock("watch", "p.py", "--every", "0.5s", cwd=place, stdout=log, stderr=log)
             if len(killed) < kills:
-                over.wait(choose.uniform(0.3, 3.5))
+                over.wait(choose.uniform(0.5, 8.0))  # a calm look takes two seconds, one that trains six
                 watcher.send_signal(signal.SIGKILL)
                 killed.append(time.time())
             else:
@@ -150,7 +150,7 @@ def main() -> None:
     """Live through the days, and print what came of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--day", type=float, default=20.0, help="seconds")
+    parser.add_argument("--day", type=float, default=45.0, help="seconds")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
