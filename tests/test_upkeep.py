@@ -25,8 +25,9 @@ from penstock.errors import PenstockError
 from penstock.monitor.decisions import answer, decide, decisions_of
 from penstock.monitor.log import PredictionLog, Record, log_folder
 from penstock.monitor.telling import send
-from penstock.monitor.window import take
+from penstock.monitor.window import labelled, take
 from penstock.store.store import open_store
+from penstock.traffic import WORSE, worse_than
 from penstock.upkeep import Watcher
 from penstock.watch import monitor
 from tests.conftest import customers
@@ -352,6 +353,24 @@ def test_a_champion_that_is_worse_by_its_labels_is_rolled_back_also_by_the_watch
     assert "v1 would have had" in made.why
     place.watcher.look()
     assert len(decisions_of(place.store, "customers", "rollback")) == 1
+
+
+def test_a_champion_that_is_surely_but_hardly_worse_stays(tmp_path):
+    place = Place(tmp_path, 'ps.monitor.retrain(on=[], cool_down=0, hold="1h")')
+    place.run()
+    whole = (tmp_path / "p.py").read_text()
+    (tmp_path / "p.py").write_text(whole.replace("max_iter=200", "C=0.1"))
+    place = Place(tmp_path)
+    place.run()
+    Registry(place.store, "customers").promote(2, "test")
+    decide(place.store, "customers", "promote:v2:test", "promote", "v2 passed the gate", version=2)
+    place.asked(4000, seed=15, labels=lambda truth: truth)
+    pairs = [(record, label) for record, label in labelled(log_folder(place.store.folder, "customers"), 0.0)]
+    chance, mine, others = worse_than(place.store, "customers", 1, pairs)
+    assert chance < 5e-5
+    assert others < mine < WORSE * others
+    place.watcher.look()
+    assert Registry(place.store, "customers").champion().version == 2
 
 
 def test_a_version_of_another_store_that_took_the_place_of_one_out_of_reach_is_not_promoted(tmp_path):

@@ -23,6 +23,8 @@ from penstock.types.labels import label_name
 
 _DAY = 86_400.0
 _SMALL = 1e-6
+WORSE = 1.05
+"""A champion is worse than the version before when its mean loss is higher by this factor; less is not worth a change."""
 
 
 def traffic_of(store: Store, name: str, seconds: float = _DAY) -> list[dict[str, Any]]:
@@ -82,6 +84,8 @@ def worse_than(
     store: Store, name: str, version: int, pairs: Sequence[tuple[Record, Any]]
 ) -> tuple[float, float, float]:
     """Ask another version for the same rows, and compare the losses by a paired t-test.
+
+    The chance alone would not do: of enough labels any two versions surely differ. So the caller asks for `WORSE` too.
 
     Returns
     -------

@@ -26,7 +26,7 @@ from penstock.monitor.window import counted, labelled
 from penstock.outcome import load
 from penstock.pipeline import Pipeline
 from penstock.store.store import Store
-from penstock.traffic import worse_than
+from penstock.traffic import WORSE, worse_than
 from penstock.watch import Monitoring, in_words, monitor
 
 _DAY = 86_400.0
@@ -380,7 +380,7 @@ class Watcher:
                 end(self.store, item.id, "done", f"{item.why}: held")
 
     def _compare(self, registry: Registry) -> None:
-        """Roll a new champion back when the one before would surely have answered better, by the labels that came."""
+        """Roll a new champion back when the one before would surely, and by enough, have answered better."""
         policy, champion = self.policy, registry.version(CHAMPION)
         done = next((item for item in decisions_of(self.store, self.name, "promote", "done")), None)
         if policy is None or done is None or done.version != champion.version or done.ended is None:
@@ -402,7 +402,7 @@ class Watcher:
             return
         self._looks[done.id] = turn
         chance, mine, others = worse_than(self.store, self.name, earlier, pairs)
-        if not chance < LEVEL / 2.0 ** (turn + 1):
+        if not (chance < LEVEL / 2.0 ** (turn + 1) and mine >= WORSE * others):
             return
         why = (
             f"on {len(pairs):,} labelled answers its mean loss is {mine:.4g}, and v{earlier} would have had "

@@ -132,7 +132,7 @@ def retrain(
         The share of requests, such as ``"10%"``, that it answers first, for as long as `hold`.
     hold : float or str
         How long a canary is tried, and a new champion compared with the one before on rows with labels; one that is
-        surely worse is rolled back.
+        surely worse, its mean loss 5 % higher or more, is rolled back.
 
     Raises
     ------
