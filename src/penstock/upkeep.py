@@ -152,6 +152,7 @@ class Watcher:
             answers=last.answers,
             together=last.together,
             skew=last.skew,
+            within=last.within,
             window=last.window,
             status="drift" if found.worse else before,
         )

@@ -35,6 +35,7 @@ from penstock.performance import (
     known_answers,
     performance_of,
 )
+from penstock.sliced import Within, moved_within, within_in_words
 from penstock.store.schema import alerts
 from penstock.store.store import Store
 from penstock.traffic import losses_of, losses_since
@@ -53,6 +54,9 @@ from penstock.unlabelled import (
 
 _CONCEPT_SECONDS, _CONCEPT_LABELS = 30 * 86_400.0, 50_000
 """Losses are watched since the version became champion, but for those longer ago than this, or before the latest so many."""
+
+_TOLD = 5
+"""Of columns that moved within groups so many are told in words."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ class Monitoring:
         Whether rows as wholes are unlike those at training, which no column may show alone.
     skew : Skew or None
         Whether the log's answers are those that the way of training gives for the same rows.
+    within : list of Within
+        Columns that moved within a group of rows, though not in all together; the most first.
     """
 
     model: str
@@ -131,13 +137,14 @@ class Monitoring:
     answers: ColumnDrift | None = None
     together: Together | None = None
     skew: Skew | None = None
+    within: list[Within] = field(default_factory=list)
 
     @property
     def moved(self) -> bool:
         """Whether what was asked or answered is unlike what was learnt from."""
         answers = self.answers is not None and self.answers.drifted
         apart = self.together is not None and self.together.apart
-        return answers or apart or any(column.drifted for column in self.columns)
+        return answers or apart or bool(self.within) or any(column.drifted for column in self.columns)
 
     def moves_in_words(self) -> list[str]:
         """Say what moved, but for single columns."""
@@ -146,6 +153,9 @@ class Monitoring:
             found.append(f"answers: {self.answers.text}, effect {self.answers.effect:.2f}")
         if self.together is not None and self.together.apart:
             found.append(together_in_words(self.together))
+        found += [within_in_words(item) for item in self.within[:_TOLD]]
+        if len(self.within) > _TOLD:
+            found.append(f"and {len(self.within) - _TOLD:,} more columns of groups")
         return found
 
     @property
@@ -221,6 +231,7 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
     bearing: dict[str, float] = {}
     columns: list[ColumnDrift] = []
     groups: list[Group] = []
+    within: list[Within] = []
     answers = together = skew = table = None
     outcomes = None if judged is None else judged["outcomes"]
     losses = {} if judged is None or "losses" not in judged else judged["losses"]
@@ -228,12 +239,15 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
     if enough:
         table = model.prepare(model.frame_of([record.row or {} for record in records]))
         carried = carried_columns(model, records, table, hidden)
-        each = replace(how, significance=how.significance / 3)  # columns, answers, rows as wholes
+        each = replace(how, significance=how.significance / 4)  # columns, answers, rows as wholes, groups
         columns = moved_since(model, carried, each)
         answers = answers_since(model, records, outcomes, each)
         together = told_apart(model, table, carried.columns, outcomes, each)
         skew = None if hidden else skew_of(model, records)
         bearing = bearing_of(model, table, [column.name for column in columns if column.drifted])
+        if judged is not None and "learnt" in judged["outcomes"]:
+            moved = [column.name for column in columns if column.drifted]
+            within = moved_within(model, carried, judged["evaluation"], judged["outcomes"], each, moved)
         if known is not None and performance is not None and judged is not None and table.height == len(records):
             slices = judged["evaluation"]["slices"]
             groups = groups_of(model, table, known, performance.metric, slices, how.significance)
@@ -247,7 +261,7 @@ def monitor(name: str, store: Store, how: Drift | None = None) -> Monitoring:
     status = "calm" if enough else "not enough data"
     found = Monitoring(
         name, version.version, window, status, columns, performance, estimate, bearing, concept, groups, calibration,
-        answers, together, skew,
+        answers, together, skew, within,
     )  # fmt: skip
     if found.worse or found.moved:
         found = replace(found, status="drift")
@@ -337,6 +351,7 @@ def _alert(store: Store, found: Monitoring) -> None:
     names = [column.name for column in found.columns if column.drifted]
     names += ["answers"] * (found.answers is not None and found.answers.drifted)
     names += ["rows as wholes"] * (found.together is not None and found.together.apart)
+    names += list(dict.fromkeys(f"{item.drift.name} where {item.by} is {item.group}" for item in found.within))
     text = json.dumps({"version": found.version, "columns": names, "decayed": found.worse}, ensure_ascii=False)
     with store.catalog.begin() as connection:
         question = (
