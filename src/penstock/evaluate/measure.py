@@ -14,6 +14,7 @@ from penstock.evaluate.dependence import Dependence
 from penstock.evaluate.division import Shared, Shift
 from penstock.evaluate.fairness import Fairness
 from penstock.evaluate.leaks import Leak
+from penstock.evaluate.resampling import Figures, resampled
 from penstock.types.metrics import METRICS, metrics_for
 
 Array = npt.NDArray[Any]
@@ -29,7 +30,7 @@ class Interval:
     Attributes
     ----------
     value, low, high : float
-        Percentile bootstrap over rows (Efron 1979), :data:`RESAMPLES` resamples.
+        Percentile bootstrap over rows, :data:`RESAMPLES` draws; see :func:`~penstock.evaluate.resampling.resampled`.
     """
 
     value: float
@@ -137,23 +138,22 @@ def intervals(
     predicted : array
         Probabilities of shape (n_rows, n_classes), or numbers.
     """
-    bound = {
-        metric.name: metric.at(threshold).bind(target, predicted)
+    metrics = [
+        metric.at(threshold)
         for metric in metrics_for(task)  # type: ignore[arg-type]
         if names is None or metric.name in names
-    }
-    n = len(target)
-    random = np.random.default_rng(seed)
-    draws: dict[str, list[float]] = {name: [] for name in bound}
-    for _ in range(RESAMPLES):
-        weights = np.bincount(random.integers(0, n, n), minlength=n).astype(np.float64)
-        for name, value in bound.items():
-            draws[name].append(value(weights))
+    ]
+
+    def bind(rows: Array | slice) -> Figures:
+        bound = [metric.bind(target[rows], predicted[rows]) for metric in metrics]
+        return lambda weights: np.array([value(weights) for value in bound])
+
+    whole, draws = resampled(bind, target, task, RESAMPLES, seed)
     found = {}
-    for name, value in bound.items():
-        known = np.array([item for item in draws[name] if item == item])
+    for metric, value, drawn in zip(metrics, whole, draws.T, strict=True):
+        known = drawn[~np.isnan(drawn)]
         low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (float("nan"), float("nan"))
-        found[name] = Interval(value(np.ones(n)), float(low), float(high))
+        found[metric.name] = Interval(float(value), float(low), float(high))
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from penstock.evaluate.resampling import Figures, resampled
 from penstock.types.metrics import METRICS
 
 Array = npt.NDArray[Any]
@@ -62,18 +63,18 @@ def paired_gain(
     (0.4, True)
     """
     measure = METRICS[metric]
-    first, second = measure.at(thresholds[0]).bind(target, one), measure.at(thresholds[1]).bind(target, other)
-    random, n = np.random.default_rng(seed), len(target)
-    draws = []
-    for _ in range(RESAMPLES):
-        weights = np.bincount(random.integers(0, n, n), minlength=n).astype(np.float64)
-        draws.append(measure.gain(first(weights), second(weights)))
-    known = np.array([item for item in draws if item == item])
+
+    def bind(rows: Array | slice) -> Figures:
+        first = measure.at(thresholds[0]).bind(target[rows], one[rows])
+        second = measure.at(thresholds[1]).bind(target[rows], other[rows])
+        return lambda weights: np.array([measure.gain(first(weights), second(weights))])
+
+    whole, draws = resampled(bind, target, "regression" if one.ndim == 1 else "classes", RESAMPLES, seed)
+    known = draws[~np.isnan(draws)]
     if not len(known):
         known = np.array([float("nan")])
     low, high = np.percentile(known, [2.5, 97.5])
-    whole = np.ones(n)
-    return Gain(measure.gain(first(whole), second(whole)), float(low), float(high), known)
+    return Gain(float(whole[0]), float(low), float(high), known)
 
 
 def slice_gains(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 import polars as pl
 
@@ -171,6 +172,8 @@ class Searched:
         What more or fewer trials together would give.
     notes : list of str
         In words, why it ended and what was left out.
+    rows : int or None
+        How many training rows the model is fitted on, evenly spaced: as many as the budget and the memory allow. None for all.
     """
 
     trials: list[Trial]
@@ -182,6 +185,7 @@ class Searched:
     failures: list[Failure] = field(default_factory=list)
     frontier: list[Option] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -231,7 +235,7 @@ def libraries(learners: Iterable[str]) -> list[str]:
 
 
 def fit_searched(problem: Problem, searched: Searched, seed: int, wishes: Wishes = Wishes()) -> tuple[Encoding, Fitted]:
-    """Fit the trials that answer together on all training rows: the same bytes each time.
+    """Fit the trials that answer together on all training rows, or as many as the search says: the same bytes each time.
 
     Raises
     ------
@@ -239,6 +243,9 @@ def fit_searched(problem: Problem, searched: Searched, seed: int, wishes: Wishes
         When one of them cannot be fitted.
     """
     members = [trial for trial in searched.trials if trial.weight] or [searched.trials[0]]
+    if searched.rows is not None:
+        some = np.linspace(0, problem.table.height - 1, searched.rows).round().astype(np.int64)
+        problem, wishes = problem.of(some), wishes.of(some)
     encoding, matrix = problem.encoded(means=any(item.parameters.get("means") for item in members))
     packages = libraries(trial.learner for trial in members)
     with workers_for(len(members), problem.task, problem.classes, packages) as workers:

@@ -10,7 +10,7 @@ import concurrent.futures
 import hashlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from penstock.train.learners import MONOTONE, WEIGHTED, Sample, installed
 from penstock.train.learners.blend import sharpened
 from penstock.train.options import Search
 from penstock.train.portfolio import Draws, Parameters, named, portfolio
+from penstock.train.refitting import COPIES, OVERHEAD, holding, lasting, refitting
 from penstock.train.searched import Failure, Problem, Searched, SearchError, Trial, Wishes, libraries
 from penstock.train.spread import fitted_spread
 from penstock.train.tried import Tried, skewness
@@ -49,11 +50,9 @@ _GAIN = 0.1
 """In standard errors of the best trial's score: what is less is luck."""
 _SHARE = 0.6
 """No trial may take more than this share of the time that is left."""
-_REFITTED, _REFITTING = 4, 1.5
-"""So many trials mostly answer together in the end; seconds that fitting them takes beside the fits: workers, encoding."""
+_REFITTED = 4
+"""So many trials mostly answer together in the end."""
 _BOOSTED = ("lightgbm", "xgboost", "catboost")
-_COPIES = {"linear": 4, "lightgbm": 3, "xgboost": 3, "catboost": 3, "extra_trees": 3, "neighbours": 3, "network": 4}
-"""Of each learner, how many times the size of its matrix a fit takes, roughly."""
 
 
 def run_trials(
@@ -102,7 +101,7 @@ def run_trials(
     means = any(parameters.get("means") for _, parameters in planned[: how.trials])
     used = libraries(learner for learner, _ in planned[: how.trials])
     with workers_for(len(divided), task, problem.classes, used) as workers:
-        search = _Search(workers, metric, how, seed, began, table.height, whole / table.height)
+        search = _Search(workers, metric, how, seed, began, table.height, whole)
         for number, (learn, judge) in enumerate(divided):
             part = problem.of(learn)
             encoding, matrix = part.encoded(means=means)
@@ -158,15 +157,16 @@ class _Search:
     """The state of one search: what runs, what is known, how long things take."""
 
     def __init__(
-        self, workers: Workers, metric: Metric, how: Search, seed: int, began: float, rows: int, larger: float
+        self, workers: Workers, metric: Metric, how: Search, seed: int, began: float, rows: int, whole: int
     ) -> None:
         self.workers, self.metric, self.how, self.seed = workers, metric, how, seed
-        self.began, self.larger = began, larger
+        self.began, self.whole = began, whole
         self.tried = Tried(metric, how, rows)
         self.seconds: dict[int, float] = {}
         self.failures: list[Failure] = []
         self.notes: list[str] = []
         self.sizes: list[int] = []
+        self.row_bytes = 8
         self.fold_seconds: dict[str, float] = {}
         self.running: dict[concurrent.futures.Future[Done], tuple[_Running, int]] = {}
         self.asked: list[tuple[Any, float | None]] = []
@@ -178,6 +178,7 @@ class _Search:
         self.workers.put(number, sample, judge, judge_target)
         self.tried.targets.append(judge_target)
         self.sizes.append(sample.matrix.nbytes)
+        self.row_bytes = max(1, sample.matrix.shape[1]) * sample.matrix.itemsize
         for part in (sample.matrix, sample.target, judge, judge_target):
             self.digest.update(np.ascontiguousarray(part).data)
         self.digest.update(repr((sample.task, sample.classes, sample.categories, sample.monotone)).encode())
@@ -193,13 +194,34 @@ class _Search:
         return self.how.seconds - (time.monotonic() - self.began) - self._reserve()
 
     def _reserve(self) -> float:
-        """What fitting the best trials on all rows will take, about: each is begun when a worker is free."""
-        share = self.folds / max(self.folds - 1, 1) * self.larger
-        busy = [0.0] * self.workers.count
-        for number in sorted(self.tried.best(_REFITTED)):
-            free = busy.index(min(busy))
-            busy[free] += self.seconds[number] / self.folds * share
-        return min(0.4 * self.how.seconds, max(busy) + _REFITTING)
+        """Seconds that are kept for the model itself."""
+        took = self._refits(self.tried.best(_REFITTED))
+        return min(0.4 * self.how.seconds, refitting(took, self.workers.count) + OVERHEAD)
+
+    def _refits(self, numbers: Iterable[int]) -> list[float]:
+        """What fitting each of these trials on all rows will take, about."""
+        share = self.whole / self.tried.rows / max(self.folds - 1, 1)
+        return [self.seconds[number] * share for number in sorted(numbers)]
+
+    def _learnt(self, numbers: Sequence[int]) -> tuple[int | None, list[str]]:
+        """Return how many rows the model is fitted on, None for all, and why not on more."""
+        members, workers = [self.tried.trials[number] for number in numbers], self.workers
+        budget, left = self.how.seconds, self.how.seconds - (time.monotonic() - self.began)
+        allow = {
+            "the memory": holding(members, self.row_bytes, workers.bytes * workers.count),
+            f"the budget of {budget:g} s": lasting(
+                members, self._refits(numbers), self.whole, self.tried.rows, workers.count, left,
+                None if self.how.trials else budget,
+            ),
+        }  # fmt: skip
+        what = min(allow, key=lambda item: allow[item])
+        if allow[what] >= self.whole:
+            return None, []
+        told = (
+            f"lets the model learn from {allow[what]:,} of {self.whole:,} rows, evenly spaced: as many as {what} allows"
+        )
+        print(f"the search {told}", flush=True)  # noqa: T201
+        return allow[what], [told]
 
     def run(self, planned: list[tuple[str, Parameters]], learners: list[str], means: bool) -> None:
         """Work through the portfolio, then through draws."""
@@ -271,7 +293,7 @@ class _Search:
                 self.notes.append(f"ended with the budget of {self.how.seconds:g} s")
                 return False
             return True  # another learner may be fast enough
-        need = max(self.sizes) * _COPIES[learner]
+        need = max(self.sizes) * COPIES[learner]
         if need > self.workers.bytes:
             self.failures.append(
                 Failure(learner, parameters, f"not begun: it needs about {need / 1e9:.1f} GB, a fit may take {self.workers.bytes / 1e9:.1f}")
@@ -366,6 +388,7 @@ class _Search:
             if self.metric.decides and answers.shape[1] == 2:
                 calibrated = answers if sharpness is None else sharpened(answers, sharpness)
                 threshold = best_threshold(calibrated, truth, self.metric)
+        rows, why = self._learnt(sorted(number for number, weight in weights.items() if weight) or self.tried.best(1))
         if len(self.tried.trials) == 1 and self.how.trials != 1:
             slowest = time.monotonic() - self.began
             notes.append(
@@ -385,5 +408,6 @@ class _Search:
             self.metric.higher,
             self.failures,
             [item for item, _ in frontier],
-            notes,
+            [*notes, *why],
+            rows,
         )

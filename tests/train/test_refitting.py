@@ -1,0 +1,61 @@
+"""The model learns from as many rows as the budget and the memory allow, and says so when these are not all."""
+
+import functools
+
+import numpy as np
+import polars as pl
+import pytest
+
+from penstock.features.encoding import fit_learning
+from penstock.train import trials
+from penstock.train.options import Search
+from penstock.train.refitting import holding, lasting
+from penstock.train.searched import Problem, Trial, fit_searched
+
+TREES, LINEAR = Trial("lightgbm", {}, "rmse", 1.0), Trial("linear", {}, "rmse", 1.0)
+
+
+def test_all_rows_while_there_is_time_else_a_share_but_never_fewer_than_were_searched():
+    assert lasting([LINEAR], [10.0], 4_000_000, 200_000, 2, left=30.0, budget=60.0) == 4_000_000
+    assert lasting([LINEAR], [114.0], 4_000_000, 200_000, 2, left=30.0, budget=60.0) == 1_000_000
+    assert lasting([LINEAR], [9000.0], 4_000_000, 200_000, 2, left=-5.0, budget=60.0) == 200_000
+    assert lasting([LINEAR], [9000.0], 4_000_000, 200_000, 2, left=-5.0, budget=None) == 4_000_000
+
+
+def test_trees_alone_have_all_cores_and_several_trials_share_them():
+    assert lasting([TREES], [57.0], 1000, 10, 2, left=30.0, budget=60.0) == 1000
+    assert lasting([TREES, LINEAR], [57.0, 57.0], 1000, 10, 2, left=30.0, budget=60.0) == 500
+
+
+def test_memory_is_counted_by_the_learner_that_copies_most():
+    assert holding([TREES], 100, 1_000_000) == 2500
+    assert holding([TREES, LINEAR], 100, 1_000_000) == 2000
+
+
+@pytest.fixture
+def problem(monkeypatch):
+    monkeypatch.setattr(trials, "_SEARCHED_ROWS", 300)
+    random = np.random.default_rng(0)
+    table = pl.DataFrame({"a": random.normal(size=3000), "b": random.normal(size=3000)})
+    target = table["a"].to_numpy() ** 2 + random.normal(size=3000)
+    return Problem(table, functools.partial(fit_learning, columns=["a", "b"]), target, "regression", 0)
+
+
+def test_a_budget_that_is_short_for_all_rows_is_kept_and_said(problem, monkeypatch, capsys):
+    monkeypatch.setattr(trials, "lasting", lambda *_: 1200)
+    found = trials.run_trials(problem, Search(budget=2.0, learners=("lightgbm",)), 0)
+    assert found.rows == 1200
+    assert "lets the model learn from 1,200 of 3,000 rows" in found.notes[-1]
+    assert "as many as the budget of 2 s allows" in capsys.readouterr().out
+    rows = np.linspace(0, 2999, 1200).round().astype(int)
+    fewer = fit_searched(problem.of(rows), found.__class__(found.trials), 0)[1]
+    assert fit_searched(problem, found, 0)[1].files == fewer.files
+
+
+def test_a_number_of_trials_learns_from_all_rows_unless_memory_is_short(problem, monkeypatch):
+    how = Search(trials=1, learners=("lightgbm",))
+    assert trials.run_trials(problem, how, 0).rows is None
+    monkeypatch.setattr(trials, "holding", lambda *_: 700)
+    found = trials.run_trials(problem, how, 0)
+    assert found.rows == 700
+    assert "as many as the memory allows" in found.notes[-1]
