@@ -32,6 +32,21 @@ def test_few_rows_and_rare_classes_accuse_nobody():
     assert find_leaks("binary", rare[:, None], [("a", slice(0, 1))], rare, ["a"], 0) == []
 
 
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_of_many_rows_some_are_looked_at_and_all_of_a_rare_class(task):
+    rows = 400_000
+    target = np.zeros(rows)
+    target[:: rows // 40] = 1.0  # forty
+    noise = np.random.default_rng(1).normal(size=rows)
+    matrix = np.column_stack([target + noise / 100, noise])
+    blocks = [("leak", slice(0, 1)), ("noise", slice(1, 2))]
+    if task == "regression":
+        target = target + noise / 1000 + np.arange(rows) % 3
+        matrix[:, 0] = target
+    found = find_leaks(task, matrix, blocks, target, ["leak", "noise"], 0)
+    assert [item.column for item in found] == ["leak"]
+
+
 def test_a_leak_stands_in_the_report_and_in_the_run(tmp_path):
     customers(800).with_columns(
         after=pl.when(pl.col("left") == "gone").then(pl.lit("closed")).otherwise(pl.lit("open"))
