@@ -96,6 +96,6 @@ def _some(target: Array, task: str, seed: int) -> Array | slice:
     chosen = np.zeros(len(target), dtype=bool)
     chosen[np.random.default_rng(seed).permutation(len(target))[:_MOST_ROWS]] = True
     if task != "regression":
-        codes, at, counts = np.unique(target, return_inverse=True, return_counts=True)
+        _, at, counts = np.unique(target, return_inverse=True, return_counts=True)
         chosen |= counts[at] < _RARE
     return np.flatnonzero(chosen)

@@ -80,8 +80,8 @@ def search(
 
     Begins with a list of configurations that complement each other, goes on with draws near the best, and ends when the
     budget is spent, with the last of `trials`, or when trials bring no gain any more. Up to five of them answer
-    together, weighted by how they did on rows that they did not learn from, and are fitted on all training rows. The
-    list of trials is an artifact: given the list, the model is the same byte for byte. A trial is kept in the store: a
+    together, weighted by how they did on rows that they did not learn from, and are fitted on all training rows, or on as
+    many, evenly spaced, as the budget and the memory last for; the report says so. The list of trials is an artifact: given the list, the model is the same byte for byte. A trial is kept in the store: a
     search that is begun again, with a larger budget or after Ctrl-C, does not fit it again.
 
     Parameters
