@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from penstock.train.learners import LEARNERS, MONOTONE, WEIGHTED, Sample, Watch, fit_learner, read_predictor
+from penstock.train.learners import LEARNERS, MONOTONE, WEIGHTED, Sample, Watch, fit_learner, linear, read_predictor
 from penstock.train.learners.blend import blend, sharpened
 from penstock.train.learners.trees import parameters_for
 
@@ -119,6 +119,16 @@ def test_boosting_ends_when_its_time_is_over(learner):
     parameters = {**PARAMETERS[learner], "rounds": 10**6}
     watch = Watch(X, TARGETS["regression"], 0.3)  # the same rows: it would never stop by itself
     assert 1 <= fit_learner(learner, sample("regression"), parameters, 0, watch).rounds < 10**6
+
+
+def test_a_linear_model_of_many_rows_and_classes_takes_few_steps_and_is_hardly_worse(monkeypatch, recwarn):
+    full = answers("linear", "multiclass")
+    monkeypatch.setattr(linear, "_WORK", 0.0)
+    short = answers("linear", "multiclass")
+    truth = TARGETS["multiclass"].astype(int)
+    losses = [-np.log(found[np.arange(len(truth)), truth]).mean() for found in (full, short)]
+    assert losses[1] < 1.02 * losses[0]
+    assert not recwarn.list
 
 
 def test_one_thread_and_two_give_lightgbm_the_same_bytes():

@@ -59,3 +59,22 @@ def test_a_number_of_trials_learns_from_all_rows_unless_memory_is_short(problem,
     found = trials.run_trials(problem, how, 0)
     assert found.rows == 700
     assert "as many as the memory allows" in found.notes[-1]
+
+
+def test_of_many_classes_fewer_rows_are_searched_and_all_are_learnt_from(monkeypatch):
+    monkeypatch.setattr(trials, "_SEARCHED_ANSWERS", 12_000)
+    random = np.random.default_rng(0)
+    table = pl.DataFrame({"a": random.normal(size=2000), "b": random.normal(size=2000)})
+    target = np.floor(random.random(2000) * 20)
+    problem = Problem(table, functools.partial(fit_learning, columns=["a", "b"]), target, "multiclass", 20)
+    seen = []
+    real = Problem.of
+
+    def of(self, rows):
+        seen.append(len(self.table[rows]))
+        return real(self, rows)
+
+    monkeypatch.setattr(Problem, "of", of)
+    found = trials.run_trials(problem, Search(trials=1, learners=("linear",)), 0)
+    assert seen[0] == 500  # each fourth: 600 rows of 20 classes are 12,000 answers
+    assert found.rows is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,10 @@ import numpy as np
 from penstock.train.learners import Fitted, Matrix, Sample, Watch
 from penstock.train.learners.design import Design
 from penstock.types.convert import convert
+
+_WORK, _STEPS = 2e10, (50, 1000)
+"""Steps of the solver are so many products of a cell and a weight, within these bounds: of many rows and classes each takes
+long, and the later ones change little."""
 
 
 def fit_linear(
@@ -40,10 +45,14 @@ def fit_linear(
         weights = np.atleast_2d(fitted.coef_) * spread
         intercept = np.atleast_1d(fitted.intercept_) * spread + centre
     else:
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        model = LogisticRegression(C=strength, max_iter=1000, random_state=seed)
-        fitted = model.fit(dense, target, sample_weight=sample.weights)
+        steps = int(np.clip(_WORK / (dense.size * (sample.classes if task == "multiclass" else 1)), *_STEPS))
+        model = LogisticRegression(C=strength, max_iter=steps, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = model.fit(dense, target, sample_weight=sample.weights)
         weights, intercept = fitted.coef_, fitted.intercept_
     buffer = io.BytesIO()
     np.save(buffer, np.column_stack([intercept, weights]), allow_pickle=False)
@@ -104,10 +113,35 @@ class LinearPredictor:
             score += np.where(missing, gap, known).sum(1)
         return np.asarray(score)
 
+    @cached_property
+    def _blocks(self) -> tuple[Any, ...]:
+        """Weights of many classes, a row each design column: of numbers with their scales, of codes, and of gaps."""
+        design, weights = self.design, self.weights[:, 1:].T
+        starts = np.cumsum([0, *design.widths()])
+        numbers = np.array([at for at, count in enumerate(design.categories) if not count], dtype=np.int64)
+        codes = np.array([at for at, count in enumerate(design.categories) if count], dtype=np.int64)
+        scales = np.array([design.fill, design.mean, design.scale]).T[numbers].T
+        gaps = np.array(design.gaps, dtype=np.int64)
+        return numbers, scales, weights[starts[numbers]], codes, starts[codes], gaps, weights[starts[-1] :], weights
+
+    def _shares(self, row: Matrix) -> list[float]:
+        """Return the probabilities of many classes for one row; as of a matrix of one, in a tenth of the time."""
+        numbers, (fill, mean, scale), own, codes, starts, gaps, of_gaps, weights = self._blocks
+        missing, values = np.isnan(row), row[numbers]
+        filled = np.where(missing[numbers], fill, values)
+        scores = self.weights[:, 0] + np.clip((filled - mean) / scale, -10.0, 10.0) @ own
+        if len(codes):
+            known = ~missing[codes]
+            scores += weights[starts[known] + row[codes][known].astype(np.int64)].sum(0)
+        if len(gaps):
+            scores += of_gaps[missing[gaps]].sum(0)
+        shares = np.exp(scores - scores.max())
+        return (shares / shares.sum()).tolist()  # type: ignore[no-any-return]
+
     def predict_row(self, row: list[float]) -> Any:
         """See :class:`~penstock.train.learners.Predictor`."""
         if self.task == "multiclass":
-            return self.predict(np.array([row]))[0].tolist()
+            return self._shares(np.array(row))
         score, plan = self._plan
         for value, (lookup, low, mean, high, slope, gap) in zip(row, plan, strict=True):
             if lookup is not None:
