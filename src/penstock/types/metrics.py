@@ -92,18 +92,24 @@ def _roc_auc(target: Array, predicted: Array) -> Weighted:
 
 def _auc(yes: Array, score: Array) -> Weighted:
     order = np.argsort(score, kind="stable")
-    yes = yes[order].astype(np.float64)
-    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
+    ranked = score[order]
+    begins = np.r_[True, np.diff(ranked) > 0]
+    bounds = np.r_[np.flatnonzero(begins), len(ranked)]
+    places = np.flatnonzero(yes[order])
+    ties = (np.cumsum(begins) - 1)[places]
+    rows, low, high = order[places], bounds[ties], bounds[ties + 1]
+    first, last = np.searchsorted(places, low), np.searchsorted(places, high)
 
     def value(weights: Array) -> float:
-        sorted_weights = weights[order]
-        positive = np.add.reduceat(sorted_weights * yes, starts)
-        negative = np.add.reduceat(sorted_weights * (1 - yes), starts)
-        total = positive.sum() * negative.sum()
+        # One pass over all rows, the rest over those that are yes: of many classes each has few.
+        every, own = np.r_[0.0, np.cumsum(weights[order])], weights[rows]
+        mine = np.r_[0.0, np.cumsum(own)]
+        total = mine[-1] * (every[-1] - mine[-1])
         if total == 0:
             return float("nan")
-        below = np.cumsum(negative) - negative
-        return float((positive * (below + negative / 2)).sum() / total)
+        below = every[low] - mine[first]
+        tied = every[high] - mine[last] - below
+        return float(own @ (below + tied / 2) / total)
 
     return value
 
