@@ -62,7 +62,7 @@ def ours(folder: Path, budget: int) -> dict[str, object]:
     found.raise_for_status()
     took = time.monotonic() - began
     steps = {step.name: round(step.seconds, 1) for step in found.steps if step.seconds > 1}
-    rows = found["trials"].rows
+    rows = found["trials"]["rows"]
     store.close()
     return {
         "seconds": round(took, 1),
