@@ -38,6 +38,8 @@ Array = npt.NDArray[Any]
 _SEARCHED_ROWS, _SEARCHED_ANSWERS = 200_000, 4_000_000
 """Cross-validation looks at so many rows at most, and so many rows times classes, each of which has trees of its own; the
 model itself is fitted on all."""
+_SEARCHED_LEAST, _SEARCHED_A_SECOND = 50_000, 1_000
+"""Where there are more rows: at so many at most, by the seconds of the budget."""
 _REPEATS, _CELLS_A_SECOND = 3, 700
 """One division of few rows judges by luck: tables of so few cells for each second of the budget are divided three times
 over. On larger ones the time is better spent on more trials (measured on titanic, attrition, credit_data, mlc_churn, ames)."""
@@ -89,6 +91,8 @@ def run_trials(
     whole = problem.table.height
     most = min(_SEARCHED_ROWS, _SEARCHED_ANSWERS // max(problem.classes, 1))
     if whole > most:
+        if how.trials is None:  # the rest of the time is better spent on more trials, and on more rows for the model
+            most = min(most, max(_SEARCHED_LEAST, int(_SEARCHED_A_SECOND * how.seconds)))
         rows = np.arange(whole)[:: -(-whole // most)]
         problem = problem.of(rows)
         groups = None if groups is None else groups[rows]
