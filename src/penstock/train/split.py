@@ -218,13 +218,13 @@ def _by_time(table: pl.DataFrame, column: str, test: float | str) -> tuple[Flags
 
 def _by_class(table: pl.DataFrame, chance: npt.NDArray[np.float64], target: str, share: float) -> Flags:
     flags = chance < share
-    labels = table[target].cast(pl.String).fill_null("").to_numpy()
-    for label in np.unique(labels.astype(str)):
-        rows = np.flatnonzero(labels == label)
-        if len(rows) < _FEW:
-            order = rows[np.argsort(chance[rows], kind="stable")]
-            flags[rows] = False
-            flags[order[: max(1, round(len(rows) * share))] if len(rows) > 1 else []] = True
+    labels = table[target].cast(pl.String).fill_null("").alias("label")
+    counted = labels.value_counts(name="rows")
+    for label in counted.filter(pl.col("rows") < _FEW)["label"]:
+        rows = np.flatnonzero((labels == label).to_numpy())
+        order = rows[np.argsort(chance[rows], kind="stable")]
+        flags[rows] = False
+        flags[order[: max(1, round(len(rows) * share))] if len(rows) > 1 else []] = True
     return flags
 
 
@@ -258,13 +258,13 @@ def _bits(values: pl.Series) -> npt.NDArray[np.uint64]:
         found[missing] = np.uint64(0x9E3779B97F4A7C15)
         return found
     text = values.cast(pl.String)
-    known = {
-        item: int.from_bytes(
-            hashlib.blake2b(repr(item).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
-        )
-        for item in text.unique().to_list()
-    }
-    return np.array([known[item] for item in text.to_list()], dtype=np.uint64)
+    each = text.unique()
+    hashed = [
+        int.from_bytes(hashlib.blake2b(repr(item).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+        for item in each.to_list()
+    ]
+    found = text.replace_strict(each, pl.Series(hashed, dtype=pl.UInt64), return_dtype=pl.UInt64)
+    return found.cast(pl.UInt64).to_numpy()  # without rows Polars leaves text
 
 
 def _mixed(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
