@@ -52,6 +52,21 @@ def test_rows_of_a_class_too_rare_for_a_sample_are_all_drawn_from():
     assert draws.std() == pytest.approx(np.sqrt(40) / n, rel=0.3)
 
 
+def test_samples_are_larger_where_a_class_is_rare():
+    n = 10 * MANY
+    truth = np.zeros(n)
+    truth[::1000] = 1.0
+    seen = []
+
+    def bind(rows):
+        seen.append(truth[rows])
+        return lambda weights: np.array([weights @ truth[rows] / weights.sum()])
+
+    draws = resampled(bind, truth, "binary", 100, 0)[1]
+    assert {len(rows) for rows in seen[1:]} == {50_000}
+    assert draws.std() == pytest.approx(np.sqrt(0.001 / n), rel=0.3)
+
+
 def test_a_gain_that_many_rows_show_is_sure_and_one_of_nothing_is_not():
     random, n = np.random.default_rng(3), 2 * MANY
     truth = random.normal(size=n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ Figures = Callable[[Array], Array]
 """From weights, shape (n_rows,), to figures, shape (n_figures,); NaN where one is not defined."""
 MANY = 50_000
 _PARTS = 5
-_LEAST, _POWER = 20_000, 0.7
+_LEAST, _POWER = 10_000, 0.7
 _RAREST = 50
 
 
@@ -22,10 +23,10 @@ def resampled(
 ) -> tuple[Array, Array]:
     """Return figures on all rows, and again on rows drawn with replacement (Efron 1979).
 
-    Of more than 50,000 rows, each of five samples, of 20,000 rows or ``n_rows ** 0.7``, stands for all in a fifth of the draws: its rows
+    Of more than 50,000 rows, each of five samples, of 10,000 rows or ``n_rows ** 0.7``, stands for all in a fifth of the draws: its rows
     are drawn as often as there are rows in all, and what comes out is moved to where the figures of all rows are (the bag of
     little bootstraps; Kleiner, Talwalkar, Sarkar and Jordan 2014, doi:10.1111/rssb.12050). The scatter is the same, and
-    500 draws of a million rows take seconds. Not where a class is so rare that a sample would hold fewer than 50 of it.
+    500 draws of a million rows take seconds. Of a rare class a sample holds 50 rows at least, or it is as large as all rows.
 
     Parameters
     ----------
@@ -53,9 +54,9 @@ def resampled(
     n, random = len(target), np.random.default_rng(seed)
     value = bind(slice(None))
     whole = value(np.ones(n))
-    size = max(_LEAST, int(n**_POWER))
     rarest = n if task == "regression" else int(np.unique(target, return_counts=True)[1].min(initial=n))
-    if n <= MANY or rarest * size < _RAREST * n:
+    size = max(_LEAST, int(n**_POWER), math.ceil(_RAREST * n / max(rarest, 1)))
+    if n <= MANY or size > n / 2:
         drawn = [value(np.bincount(random.integers(0, n, n), minlength=n).astype(np.float64)) for _ in range(count)]
         return whole, np.array(drawn)
     drawn = []

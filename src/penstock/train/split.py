@@ -263,8 +263,8 @@ def _bits(values: pl.Series) -> npt.NDArray[np.uint64]:
         int.from_bytes(hashlib.blake2b(repr(item).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
         for item in each.to_list()
     ]
-    found = text.replace_strict(each, pl.Series(hashed, dtype=pl.UInt64), return_dtype=pl.UInt64)
-    return found.cast(pl.UInt64).to_numpy()  # without rows Polars leaves text
+    hashes = text.replace_strict(each, pl.Series(hashed, dtype=pl.UInt64), return_dtype=pl.UInt64)
+    return hashes.cast(pl.UInt64).to_numpy()  # without rows Polars leaves text
 
 
 def _mixed(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
