@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import penstock as ps
+from penstock.cli.common import load_pipeline
 from penstock.deploy.registry import Registry
 from penstock.monitor.log import PredictionLog, Record, log_folder
 from penstock.monitor.options import Drift
@@ -15,6 +16,15 @@ from penstock.sliced import moved_within
 from penstock.store import open_store
 from penstock.watch import in_words, judged_by, monitor
 
+PIPELINE = """
+import penstock as ps
+pipeline = ps.Pipeline(
+    "visits",
+    ingest=ps.ingest.files("visits.csv"),
+    target=ps.regression("y"),
+    train=ps.train.search(trials=1, learners=["lightgbm"]),
+)
+"""
 CITIES = ["Oslo", "Rome", "Łódź", "São Paulo", "Paris", "Wien"]
 
 
@@ -37,14 +47,9 @@ def visits(n, seed, *, change=None):
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("visits")
     visits(6000, 1).write_csv(folder / "visits.csv")
-    pipeline = ps.Pipeline(
-        "visits",
-        ingest=ps.ingest.files(str(folder / "visits.csv")),
-        target=ps.regression("y"),
-        train=ps.train.search(trials=1, learners=["lightgbm"]),
-    )
+    (folder / "visits.py").write_text(PIPELINE)
     store = open_store(folder / "s")
-    pipeline.run(store).raise_for_status()
+    load_pipeline(str(folder / "visits.py")).run(store).raise_for_status()
     yield store
     store.close()
 

@@ -14,7 +14,7 @@ from penstock.features.encoders import Boolean, Category, Number
 from penstock.model import Model
 from penstock.monitor.compare import ColumnDrift, compare_profiles
 from penstock.monitor.options import Drift
-from penstock.monitor.profile import POINTS, ColumnProfile, Profile
+from penstock.monitor.profile import ColumnProfile, Profile, quantiles_of
 
 Array = npt.NDArray[Any]
 Plain = Number | Boolean | Category
@@ -123,10 +123,8 @@ def _profile(name: str, encoder: Plain, codes: Array) -> ColumnProfile:
     """Summarise a part of a column; as :func:`~penstock.monitor.profile.column_profile` does, but from codes."""
     missing = np.isnan(codes)
     if isinstance(encoder, Number):
-        numbers = np.sort(codes[~missing].astype(np.float64))
-        if len(numbers) > POINTS:
-            numbers = numbers[np.linspace(0, len(numbers) - 1, POINTS).round().astype(np.int64)]
-        return ColumnProfile(name, "number", len(codes), int(missing.sum()), quantiles=numbers.tolist())
+        numbers = quantiles_of(codes[~missing].astype(np.float64))
+        return ColumnProfile(name, "number", len(codes), int(missing.sum()), quantiles=numbers)
     words = ["false", "true"] if isinstance(encoder, Boolean) else [*encoder.levels, _OTHERS]
     counts = np.bincount(codes[~missing].astype(np.int64), minlength=len(words))
     order = np.argsort(-counts, kind="stable")

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from tests.conftest import customers, make_pipeline
 
+from penstock.evaluate import leaks
 from penstock.evaluate.leaks import find_leaks
 from penstock.store.store import open_store
 
@@ -43,6 +44,10 @@ def test_of_many_rows_some_are_looked_at_and_all_of_a_rare_class(task):
     if task == "regression":
         target = target + noise / 1000 + np.arange(rows) % 3
         matrix[:, 0] = target
+    some = leaks._some(target, task, 0)
+    assert len(some) <= 50_040
+    if task == "binary":
+        assert target[some].sum() == 40
     found = find_leaks(task, matrix, blocks, target, ["leak", "noise"], 0)
     assert [item.column for item in found] == ["leak"]
 

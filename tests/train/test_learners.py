@@ -128,6 +128,8 @@ def test_a_linear_model_of_many_rows_and_classes_takes_few_steps_and_is_hardly_w
     truth = TARGETS["multiclass"].astype(int)
     losses = [-np.log(found[np.arange(len(truth)), truth]).mean() for found in (full, short)]
     assert losses[1] < 1.02 * losses[0]
+    monkeypatch.setattr(linear, "_STEPS", (2, 1000))
+    assert np.abs(answers("linear", "multiclass") - full).max() > 0.01
     assert not recwarn.list
 
 

@@ -27,9 +27,10 @@ def test_trees_alone_have_all_cores_and_several_trials_share_them():
     assert lasting([TREES, LINEAR], [57.0, 57.0], 1000, 10, 2, left=30.0, budget=60.0) == 500
 
 
-def test_memory_is_counted_by_the_learner_that_copies_most():
-    assert holding([TREES], 100, 1_000_000) == 2500
-    assert holding([TREES, LINEAR], 100, 1_000_000) == 2000
+def test_memory_is_counted_by_the_learner_that_copies_most_and_shared_by_those_fitted_at_once():
+    assert holding([TREES], 100, 2, 1_000_000) == 2500
+    assert holding([TREES, LINEAR], 100, 2, 1_000_000) == 1000
+    assert holding([TREES, LINEAR], 100, 1, 1_000_000) == 2000
 
 
 @pytest.fixture

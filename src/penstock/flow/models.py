@@ -67,7 +67,7 @@ def selected(
             columns = usable(table, target, found)
             encoding, matrix = learning_of(features, columns, target, labels, seed, clock_of(divided))(table, codes)
             blocks = encoding.blocks()
-            leaks = find_leaks(target.task, matrix[:_LEAKS], blocks, codes[:_LEAKS], [name for name, _ in blocks], seed)
+            leaks = find_leaks(target.task, matrix, blocks, codes, [name for name, _ in blocks], seed)
             found += [(leak.column, f"knows the answer: alone it has {leak.metric} {leak.score:.3f}") for leak in leaks]
         if item.useless:
             # Beside a column that knows the answer no other one helps.
@@ -76,9 +76,6 @@ def selected(
             useless = useless_columns(matrix, encoding.blocks(), codes, target.task, len(labels.values), seed)
             found += [(name, "helps no more than noise") for name in useless]
     return found
-
-
-_LEAKS = 20_000
 
 
 def windowed(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from penstock.types.table import Table
@@ -70,13 +71,18 @@ def column_profile(values: pl.Series, kind: str | None = None) -> ColumnProfile:
         plain = filled.to_physical().cast(pl.Float64, strict=False).drop_nulls().drop_nans().to_numpy()
         if len(plain) > _SORTED:
             plain = plain[:: -(-len(plain) // _SORTED)]
-        plain = np.sort(plain)
-        if len(plain) > POINTS:
-            plain = plain[np.linspace(0, len(plain) - 1, POINTS).round().astype(np.int64)]
-        return ColumnProfile(values.name, "number", values.len(), missing, quantiles=plain.tolist())
+        return ColumnProfile(values.name, "number", values.len(), missing, quantiles=quantiles_of(plain))
     counted = filled.cast(pl.String).value_counts(name="penstock count").rename({values.name: "value"})
     counted = counted.sort(["penstock count", "value"], descending=[True, False])
     return ColumnProfile(values.name, "category", values.len(), missing, counts=list(counted.head(VALUES).rows()))
+
+
+def quantiles_of(numbers: npt.NDArray[np.float64]) -> list[float]:
+    """Return the numbers in order, or of more than :data:`POINTS` so many evenly spaced in that order."""
+    ordered = np.sort(numbers)
+    if len(ordered) > POINTS:
+        ordered = ordered[np.linspace(0, len(ordered) - 1, POINTS).round().astype(np.int64)]
+    return ordered.tolist()  # type: ignore[no-any-return]
 
 
 def sample(table: Table, step: int) -> pl.DataFrame:

@@ -62,13 +62,13 @@ def lasting(
     return whole if once <= left else max(int(whole * left / once), searched)
 
 
-def holding(members: Sequence[Trial], row_bytes: int, memory: int) -> int:
-    """Return for how many rows of so many bytes the memory lasts.
+def holding(members: Sequence[Trial], row_bytes: int, workers: int, memory: int) -> int:
+    """Return for how many rows of so many bytes the memory lasts, divided among those that are fitted at once.
 
     Examples
     --------
-    >>> holding([Trial("lightgbm", {}, "rmse", 1.0)], row_bytes=100, memory=400_000_000)
+    >>> holding([Trial("lightgbm", {}, "rmse", 1.0)], row_bytes=100, workers=2, memory=400_000_000)
     1000000
     """
     copies = max(COPIES[item.learner] for item in members)
-    return memory // (row_bytes * (1 + copies))
+    return memory // min(len(members), workers) // (row_bytes * (1 + copies))

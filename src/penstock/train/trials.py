@@ -37,7 +37,7 @@ from penstock.version import __version__
 Array = npt.NDArray[Any]
 _SEARCHED_ROWS, _SEARCHED_ANSWERS = 200_000, 4_000_000
 """Cross-validation looks at so many rows at most, and so many rows times classes, each of which has trees of its own; the
-model itself is fitted on all."""
+model itself learns from all, or as many as there is time and memory for."""
 _SEARCHED_LEAST, _SEARCHED_A_SECOND = 50_000, 1_000
 """Where there are more rows: at so many at most, by the seconds of the budget."""
 _REPEATS, _CELLS_A_SECOND = 3, 700
@@ -214,7 +214,7 @@ class _Search:
         members, workers = [self.tried.trials[number] for number in numbers], self.workers
         budget, left = self.how.seconds, self.how.seconds - (time.monotonic() - self.began)
         allow = {
-            "the memory": holding(members, self.row_bytes, workers.bytes * workers.count),
+            "the memory": holding(members, self.row_bytes, workers.count, workers.bytes * workers.count),
             f"the budget of {budget:g} s": lasting(
                 members, self._refits(numbers), self.whole, self.tried.rows, workers.count, left,
                 None if self.how.trials else budget,
