@@ -38,7 +38,7 @@ Array = npt.NDArray[Any]
 _SEARCHED_ROWS, _SEARCHED_ANSWERS = 200_000, 4_000_000
 """Cross-validation looks at so many rows at most, and so many rows times classes, each of which has trees of its own; the
 model itself learns from all, or as many as there is time and memory for."""
-_SEARCHED_LEAST, _SEARCHED_A_SECOND = 50_000, 1_000
+_SEARCHED_LEAST, _SEARCHED_A_SECOND = 20_000, 1_000
 """Where there are more rows: at so many at most, by the seconds of the budget."""
 _REPEATS, _CELLS_A_SECOND = 3, 700
 """One division of few rows judges by luck: tables of so few cells for each second of the budget are divided three times
