@@ -22,6 +22,7 @@ from penstock.engine.graph import Graph
 from penstock.engine.run import run_graph
 from penstock.engine.step import LazyPartitions
 from penstock.errors import InputError
+from penstock.evaluate.paired import paired_gain
 from penstock.features import relations
 from penstock.features.definitions import Derive, Feature, apply_features, expressions_of
 from penstock.features.encoding import fit_learning
@@ -43,7 +44,7 @@ from penstock.types.table import Table
 
 _SPANS = {"1h": 3600, "6h": 21_600, "1d": 86_400, "7d": 604_800, "30d": 2_592_000, "90d": 7_776_000, "365d": 31_536_000}
 _ROWS = 50_000
-_CONFIRMED, _RESAMPLES = 0.3, 300
+_CONFIRMED = 0.3
 _KEYS, _VALUES, _KEPT = 4, 6, 12
 
 
@@ -182,21 +183,14 @@ def _confirm(
     labels = fit_labels(explored[target.column], target)
     codes = labels.codes(confirmed[target.column])
     known = ~np.isnan(codes)
-    values = []
+    predicted = []
     for columns in ([*own], [*own, *kept]):
         trial = _trial(pipeline, explored, how, columns)
         encoding, fitted = fit_searched(_problem(pipeline, explored, how, columns), trial, pipeline.seed)
-        predicted = read_predictor(fitted.written, fitted.files).predict(encoding.matrix(confirmed))
-        values.append(METRICS[metric].bind(codes[known], predicted[known]))
-    random, n = np.random.default_rng(pipeline.seed), int(known.sum())
-    sign = 1 if METRICS[metric].higher else -1
-    gains = []
-    for _ in range(_RESAMPLES):
-        weights = np.bincount(random.integers(0, n, n), minlength=n).astype(np.float64)
-        gains.append(sign * (values[1](weights) - values[0](weights)))
-    low, high = np.nanpercentile(gains, [2.5, 97.5])
-    once = np.ones(n)
-    return float(values[0](once)), float(values[1](once)), (float(low), float(high))
+        predicted.append(read_predictor(fitted.written, fitted.files).predict(encoding.matrix(confirmed))[known])
+    before, after = (METRICS[metric].bind(codes[known], each)(np.ones(int(known.sum()))) for each in predicted)
+    gain = paired_gain(metric, codes[known], predicted[1], predicted[0], pipeline.seed)
+    return float(before), float(after), (gain.low, gain.high)
 
 
 def _prepared(pipeline: Pipeline, store: Store) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from penstock.types.labels import fit_labels, text_of
 from penstock.types.target import Target
 
 _MANY = 20
+_SELDOM = 5
 
 
 def write_starter(data: str, target: str, output: Path, name: str | None = None) -> dict[str, Any]:
@@ -84,11 +85,16 @@ def guess_task(column: pl.Series) -> str:
     --------
     >>> guess_task(pl.Series(["Yes", "No"])), guess_task(pl.Series([1.5, 2.5, 3.5]))
     ('binary', 'regression')
+    >>> guess_task(pl.Series([3, 4, 5] * 9)), guess_task(pl.Series([3, 4, 5] * 9 + [17]))
+    ('multiclass', 'regression')
     """
-    different = text_of(column).drop_nulls().n_unique()
-    if different <= 2:
+    counts = text_of(column).drop_nulls().value_counts()["count"]
+    if len(counts) <= 2:
         return "binary"
-    if column.dtype.is_float() or (column.dtype.is_integer() and different > _MANY):
+    if column.dtype.is_float():
+        return "regression"
+    # Whole numbers may name classes; of one that is seldom seen nothing can be learnt but its place among the others.
+    if column.dtype.is_integer() and (len(counts) > _MANY or counts.min() < _SELDOM):  # type: ignore[operator]
         return "regression"
     return "multiclass"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,13 +13,13 @@ import polars as pl
 from penstock.evaluate.dependence import Dependence
 from penstock.evaluate.division import Shared, Shift
 from penstock.evaluate.fairness import Fairness
+from penstock.evaluate.importance import Importance
 from penstock.evaluate.leaks import Leak
 from penstock.evaluate.resampling import Figures, resampled
 from penstock.types.metrics import METRICS, metrics_for
 
 Array = npt.NDArray[Any]
 RESAMPLES = 500
-_PERMUTED_ROWS, _PERMUTATIONS, _PERMUTED_COLUMNS = 1000, 5, 100
 _SLICE_ROWS = 30
 
 
@@ -46,15 +46,6 @@ class Slice:
     value: str
     rows: int
     metric: Interval
-
-
-@dataclass(frozen=True)
-class Importance:
-    """By how much a metric worsens when a column is shuffled (Breiman 2001): mean and deviation."""
-
-    column: str
-    mean: float
-    deviation: float
 
 
 @dataclass(frozen=True)
@@ -266,42 +257,3 @@ def sliceable(table: pl.DataFrame, columns: Sequence[str], most: int = 6) -> lis
         if (values.dtype in (pl.String, pl.Boolean)) and 2 <= values.drop_nulls().n_unique() <= 12:
             found.append(name)
     return found[:most]
-
-
-def importances(
-    predict: Callable[[Array], Array],
-    matrix: Array,
-    blocks: Sequence[tuple[str, slice]],
-    metric: str,
-    target: Array,
-    seed: int,
-    threshold: float = 0.5,
-) -> list[Importance]:
-    """Shuffle one column at a time and see by how much the metric worsens.
-
-    Parameters
-    ----------
-    predict : callable
-        From encoded rows to predictions.
-    matrix : array, shape (n_rows, n_matrix_columns)
-        Encoded rows; at most 1,000 are looked at. Shuffling these is shuffling the column, because each row is
-        encoded by itself.
-    blocks : sequence of (str, slice)
-        Columns of the table, at most a hundred, and where each stands in the matrix.
-    """
-    random = np.random.default_rng(seed)
-    if len(matrix) > _PERMUTED_ROWS:
-        rows = np.sort(random.choice(len(matrix), _PERMUTED_ROWS, replace=False))
-        matrix, target = matrix[rows], target[rows]
-    measure = METRICS[metric].at(threshold)
-    whole = measure.value(target, predict(matrix))
-    found = []
-    shuffled = matrix.copy()
-    for name, block in list(blocks)[:_PERMUTED_COLUMNS]:
-        losses = []
-        for _ in range(_PERMUTATIONS):
-            shuffled[:, block] = matrix[random.permutation(len(matrix)), block]
-            losses.append(measure.gain(whole, measure.value(target, predict(shuffled))))
-        shuffled[:, block] = matrix[:, block]
-        found.append(Importance(name, float(np.mean(losses)), float(np.std(losses))))
-    return sorted(found, key=lambda item: (-item.mean, item.column))

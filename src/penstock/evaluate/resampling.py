@@ -12,9 +12,10 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Figures = Callable[[Array], Array]
 """From weights, shape (n_rows,), to figures, shape (n_figures,); NaN where one is not defined."""
-MANY = 50_000
+MANY, MANY_NUMBERS = 10_000, 50_000
+"""Rows up to which all are drawn from: of classes, and of numbers, whose few largest errors may decide."""
 _PARTS = 5
-_LEAST, _POWER = 10_000, 0.7
+_SHARE, _POWER = 5, 0.7
 _RAREST = 50
 
 
@@ -23,7 +24,7 @@ def resampled(
 ) -> tuple[Array, Array]:
     """Return figures on all rows, and again on rows drawn with replacement (Efron 1979).
 
-    Of more than 50,000 rows, each of five samples, of 10,000 rows or ``n_rows ** 0.7``, stands for all in a fifth of the draws: its rows
+    Of more than 10,000 rows of classes, or 50,000 of numbers, each of five samples, of a fifth of that many or ``n_rows ** 0.7``, stands for all in a fifth of the draws: its rows
     are drawn as often as there are rows in all, and what comes out is moved to where the figures of all rows are (the bag of
     little bootstraps; Kleiner, Talwalkar, Sarkar and Jordan 2014, doi:10.1111/rssb.12050). The scatter is the same, and
     500 draws of a million rows take seconds. Of a rare class a sample holds 50 rows at least, or it is as large as all rows.
@@ -55,8 +56,9 @@ def resampled(
     value = bind(slice(None))
     whole = value(np.ones(n))
     rarest = n if task == "regression" else int(np.unique(target, return_counts=True)[1].min(initial=n))
-    size = max(_LEAST, int(n**_POWER), math.ceil(_RAREST * n / max(rarest, 1)))
-    if n <= MANY or size > n / 2:
+    many = MANY_NUMBERS if task == "regression" else MANY
+    size = max(many // _SHARE, int(n**_POWER), math.ceil(_RAREST * n / max(rarest, 1)))
+    if n <= many or size > n / 2:
         drawn = [value(np.bincount(random.integers(0, n, n), minlength=n).astype(np.float64)) for _ in range(count)]
         return whole, np.array(drawn)
     drawn = []

@@ -17,6 +17,7 @@ from penstock.evaluate.dependence import dependence_of
 from penstock.evaluate.division import Shared, shared_rows, shift_between
 from penstock.evaluate.fairness import fairness_of
 from penstock.evaluate.gates import Gate, Verdict, baseline_check, cost_checks, fairness_checks, judge, slice_checks
+from penstock.evaluate.importance import importances
 from penstock.evaluate.leaks import find_leaks
 from penstock.evaluate.measure import (
     Coverage,
@@ -24,7 +25,6 @@ from penstock.evaluate.measure import (
     baseline_predictions,
     decision_of,
     groups_of,
-    importances,
     intervals,
     point_metrics,
     sliceable,

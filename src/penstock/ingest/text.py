@@ -17,7 +17,7 @@ from penstock.errors import DataError
 
 BLOCK = 24 << 20
 """Bytes of text that are one part of a table."""
-_INFERRED_ROWS = 10_000
+_INFERRED_ROWS, _INFERRED_LEAST, _INFERRED_CELLS = 10_000, 1_000, 2_000_000
 _SEPARATORS = ",;\t|"
 Schema = Mapping[str, pl.DataType]
 
@@ -255,9 +255,10 @@ def _without_blank_lines(data: bytes) -> bytes:
 def _first_frame(data: bytes, separator: str, names: list[str], widened: Schema) -> pl.DataFrame:
     options: dict[str, Any] = {"separator": separator, "has_header": False, "new_columns": names}
     infer: dict[str, Any] = {"try_parse_dates": True, "schema_overrides": widened, **options}
+    rows = min(_INFERRED_ROWS, max(_INFERRED_LEAST, _INFERRED_CELLS // len(names)))
     try:
         # The types of the first rows, found apart: reading all with them is twice as fast as finding them on the way.
-        schema = pl.read_csv(data, n_rows=_INFERRED_ROWS, infer_schema_length=_INFERRED_ROWS, **infer).schema
+        schema = pl.read_csv(data, n_rows=rows, infer_schema_length=rows, **infer).schema
         frame = pl.read_csv(data, separator=separator, has_header=False, schema=schema)
     except pl.exceptions.PolarsError:  # they mislead: all rows are looked at
         frame = pl.read_csv(data, infer_schema_length=None, **infer)

@@ -17,6 +17,7 @@ _NEAR = 20_000
 # "TD": the tuned defaults of Holzmueller, Grinsztajn and Steinwart 2024 (arXiv:2407.04491, tables B.1 and B.2).
 # "TabRepo": configurations of its portfolio. The others were chosen on the data sets of benchmarks/models.py.
 _SMALL_TREES: Parameters = {"learning_rate": 0.05, "num_leaves": 15, "min_data_in_leaf": 20, "feature_fraction": 0.8}
+_FEW_ROUNDS: Parameters = {"learning_rate": 0.15, "num_leaves": 31, "min_data_in_leaf": 20, "feature_fraction": 0.8}
 _TD_LIGHTGBM: dict[bool, Parameters] = {
     True: {
         "learning_rate": 0.04, "num_leaves": 50, "bagging_fraction": 0.75, "bagging_freq": 1, "min_data_in_leaf": 40,
@@ -52,7 +53,7 @@ _TABREPO_SLOW: Parameters = {
 }  # fmt: skip
 
 
-def portfolio(task: str, rows: int, skewed: bool, learners: Sequence[str]) -> list[Proposal]:
+def portfolio(task: str, rows: int, skewed: bool, learners: Sequence[str], hurried: bool = False) -> list[Proposal]:
     """Return the fixed list for a task.
 
     Parameters
@@ -61,6 +62,8 @@ def portfolio(task: str, rows: int, skewed: bool, learners: Sequence[str]) -> li
         To learn from.
     skewed : bool
         Whether the target is above zero with a long tail, so that its logarithm may be easier to learn.
+    hurried : bool
+        Whether the budget is short for the rows: begin with trees that few rounds make good.
 
     Returns
     -------
@@ -76,6 +79,7 @@ def portfolio(task: str, rows: int, skewed: bool, learners: Sequence[str]) -> li
     log: Parameters = {"target": "log"}
     of_means: Parameters = {"means": True}
     found: list[Proposal | None] = [
+        ("lightgbm", _FEW_ROUNDS) if hurried else None,
         ("linear", {"C": 1.0}),
         ("lightgbm", _SMALL_TREES),
         ("xgboost", _TD_XGBOOST[classes]),

@@ -40,6 +40,8 @@ _SEARCHED_ROWS, _SEARCHED_ANSWERS = 200_000, 4_000_000
 model itself learns from all, or as many as there is time and memory for."""
 _SEARCHED_LEAST, _SEARCHED_A_SECOND = 20_000, 1_000
 """Where there are more rows: at so many at most, by the seconds of the budget."""
+_HURRIED = 10_000
+"""Rows to learn from for each second of the budget, above which the list begins with the fastest."""
 _REPEATS, _CELLS_A_SECOND = 3, 700
 """One division of few rows judges by luck: tables of so few cells for each second of the budget are divided three times
 over. On larger ones the time is better spent on more trials (measured on titanic, attrition, credit_data, mlc_churn, ames)."""
@@ -103,7 +105,8 @@ def run_trials(
     there, notes = _usable(how, task)
     few = how.trials is None and table.height * table.width <= _CELLS_A_SECOND * how.seconds
     divided = folds_of(target, task, how.folds, seed, groups, times, gap, _REPEATS if few else 1)
-    planned = portfolio(task, table.height, skewed, there)
+    hurried = how.trials is None and whole > _HURRIED * how.seconds
+    planned = portfolio(task, table.height, skewed, there, hurried)
     means = any(parameters.get("means") for _, parameters in planned[: how.trials])
     used = libraries(learner for learner, _ in planned[: how.trials])
     with workers_for(len(divided), task, problem.classes, used) as workers:

@@ -81,8 +81,13 @@ def moved(predicted: Array, threshold: float) -> Array:
     return np.column_stack([1 - share, share])
 
 
+def _dot(one: Array, other: Array) -> float:
+    """Sum the products without BLAS, whose threads wait for each other where steps run side by side (4 times as slow)."""
+    return float(np.einsum("i,i", one, other))
+
+
 def _mean(losses: Array) -> Weighted:
-    return lambda weights: float(weights @ losses / weights.sum())
+    return lambda weights: _dot(weights, losses) / float(weights.sum())
 
 
 def _roc_auc(target: Array, predicted: Array) -> Weighted:
@@ -109,7 +114,7 @@ def _auc(yes: Array, score: Array) -> Weighted:
             return float("nan")
         below = every[low] - mine[first]
         tied = every[high] - mine[last] - below
-        return float(own @ (below + tied / 2) / total)
+        return _dot(own, below + tied / 2) / float(total)
 
     return value
 
@@ -166,7 +171,7 @@ def _counts(target: Array, predicted: Array, code: int) -> Callable[[Array], tup
     said, is_ = predicted.argmax(1) == code, target == code
     both = (said & is_).astype(np.float64)
     said_, is__ = said.astype(np.float64), is_.astype(np.float64)
-    return lambda weights: (float(weights @ both), float(weights @ said_), float(weights @ is__))
+    return lambda weights: (_dot(weights, both), _dot(weights, said_), _dot(weights, is__))
 
 
 def _precision(target: Array, predicted: Array) -> Weighted:
@@ -241,9 +246,9 @@ def _r2(target: Array, predicted: Array) -> Weighted:
     errors = (target - predicted) ** 2
 
     def value(weights: Array) -> float:
-        mean = weights @ target / weights.sum()
-        spread = float(weights @ (target - mean) ** 2)
-        return 1.0 - float(weights @ errors) / spread if spread > 0 else float("nan")
+        mean = _dot(weights, target) / weights.sum()
+        spread = _dot(weights, (target - mean) ** 2)
+        return 1.0 - _dot(weights, errors) / spread if spread > 0 else float("nan")
 
     return value
 

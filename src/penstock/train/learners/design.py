@@ -50,17 +50,19 @@ class Design(msgspec.Struct, frozen=True):
 
     def apply(self, matrix: Matrix) -> Matrix:
         """Return the design matrix: shape (n_rows, sum(widths) + len(gaps)), no NaN."""
-        parts: list[Matrix] = []
-        for index, count in enumerate(self.categories):
-            column = matrix[:, index]
-            if count:
-                block = np.zeros((len(column), count))
-                known = np.flatnonzero(~np.isnan(column))
-                block[known, column[known].astype(np.int64)] = 1.0
-                parts.append(block)
-            else:
-                filled = np.where(np.isnan(column), self.fill[index], column)
-                # Far outside what was learnt, a straight line is a guess: it is held at ten deviations.
-                parts.append(np.clip((filled - self.mean[index]) / self.scale[index], -10.0, 10.0)[:, None])
-        parts.append(np.isnan(matrix[:, self.gaps]).astype(np.float64))
-        return np.hstack(parts) if parts else np.zeros((len(matrix), 0))
+        widths, count = self.widths(), len(matrix)
+        starts = np.cumsum([0, *widths])
+        numbers = [index for index, codes in enumerate(self.categories) if not codes]
+        design = np.zeros((count, int(starts[-1]) + len(self.gaps)))
+        if numbers:
+            fill, mean, scale = np.array([self.fill, self.mean, self.scale], dtype=matrix.dtype)[:, numbers]
+            values = matrix[:, numbers]
+            filled = np.where(np.isnan(values), fill, values)
+            # Far outside what was learnt, a straight line is a guess: it is held at ten deviations.
+            design[:, starts[numbers]] = np.clip((filled - mean) / scale, -10.0, 10.0)
+        for index, codes in enumerate(self.categories):
+            if codes:
+                known = np.flatnonzero(~np.isnan(matrix[:, index]))
+                design[known, starts[index] + matrix[known, index].astype(np.int64)] = 1.0
+        design[:, starts[-1] :] = np.isnan(matrix[:, self.gaps])
+        return design

@@ -16,7 +16,7 @@ from penstock.train.learners import Fitted, Matrix, Sample, Watch
 from penstock.train.learners.design import Design
 from penstock.types.convert import convert
 
-_WORK, _STEPS = 2e10, (50, 1000)
+_WORK, _STEPS = 5e9, (50, 1000)
 """Steps of the solver are so many products of a cell and a weight, within these bounds: of many rows and classes each takes
 long, and the later ones change little."""
 
