@@ -60,6 +60,17 @@ SETS = {
     "mlc_churn": Data("binary", "churn", "modeldata"),
     "cells": Data("binary", "class", "modeldata", drop=("rownames", "case")),
     "diamonds": Data("regression", "price", "ggplot2"),
+    # Of many columns for their rows.
+    "pd_speech": Data("binary", "class", "modeldata"),
+    "ad_data": Data("binary", "Class", "modeldata"),
+    "grants_other": Data("binary", "class", "modeldata"),
+    "Caravan": Data("binary", "Purchase", "ISLR"),
+    "tissue_gene_expression": Data("multiclass", "y", "dslabs"),
+    "hepatic_injury_qsar": Data("multiclass", "class", "modeldata"),
+    "leaf_id_flavia": Data("multiclass", "species", "modeldata"),
+    "permeability_qsar": Data("regression", "permeability", "modeldata"),
+    "meats": Data("regression", "fat", "modeldata", drop=("rownames", "water", "protein")),
+    "Chicago": Data("regression", "ridership", "modeldata", order=("date",)),
 }  # fmt: skip
 
 

@@ -161,8 +161,8 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     add("deploy", "verdicts.compared", ["trained", "snapshot", "featured", "divided"], {})
     told = ("trained", "evaluated", "gated", "checked", *(["curve"] if tried else []))
     everything = {**ready, **facts, **known, **{name: name for name in told}, **looked}
-    add("evaluate", "verdicts.report", everything, {})
-    add("evaluate", "verdicts.card", everything, {})
+    add("evaluate", "reports.report", everything, {})
+    add("evaluate", "reports.card", everything, {})
     place = f"pipeline {pipeline.name}"
     sources = [
         *(

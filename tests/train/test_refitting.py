@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from penstock.features.encoding import fit_learning
-from penstock.train import trials
+from penstock.train import searching, trials
 from penstock.train.options import Search
 from penstock.train.refitting import holding, lasting
 from penstock.train.searched import Problem, Trial, fit_searched
@@ -43,7 +43,7 @@ def problem(monkeypatch):
 
 
 def test_a_budget_that_is_short_for_all_rows_is_kept_and_said(problem, monkeypatch, capsys):
-    monkeypatch.setattr(trials, "lasting", lambda *_: 1200)
+    monkeypatch.setattr(searching, "lasting", lambda *_: 1200)
     found = trials.run_trials(problem, Search(budget=2.0, learners=("lightgbm",)), 0)
     assert found.rows == 1200
     assert "lets the model learn from 1,200 of 3,000 rows" in found.notes[-1]
@@ -56,7 +56,7 @@ def test_a_budget_that_is_short_for_all_rows_is_kept_and_said(problem, monkeypat
 def test_a_number_of_trials_learns_from_all_rows_unless_memory_is_short(problem, monkeypatch):
     how = Search(trials=1, learners=("lightgbm",))
     assert trials.run_trials(problem, how, 0).rows is None
-    monkeypatch.setattr(trials, "holding", lambda *_: 700)
+    monkeypatch.setattr(searching, "holding", lambda *_: 700)
     found = trials.run_trials(problem, how, 0)
     assert found.rows == 700
     assert "as many as the memory allows" in found.notes[-1]

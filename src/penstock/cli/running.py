@@ -219,7 +219,9 @@ def summary(done: Any, may_deploy: bool = True) -> None:
         some = ", ".join(unlike[:5]) + (" and more" if len(unlike) > 5 else "")
         click.echo(f"data unlike the schema file, within its tolerance: {some}; the report says how")
     if any(item.name == "trials" for item in done.steps) and (rows := done["trials"]["rows"]):
-        click.echo(f"learnt from {rows:,} of the training rows, evenly spaced: a larger budget or memory lets it see more")
+        click.echo(
+            f"learnt from {rows:,} of the training rows, evenly spaced: a larger budget or memory lets it see more"
+        )
     aliases = ", ".join(done.model.aliases) or "no alias"
     click.echo(f"model {done.model.name} v{done.model.version} ({aliases})")
     if not done.model.aliases and not may_deploy:

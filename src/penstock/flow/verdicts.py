@@ -1,4 +1,4 @@
-"""From a model to its verdict: evaluated, gated, report."""
+"""From a model to its verdict: evaluated, compared, curve, gated."""
 
 from __future__ import annotations
 
@@ -31,15 +31,12 @@ from penstock.evaluate.measure import (
     slices_of,
 )
 from penstock.evaluate.paired import paired_gain, slice_gains
-from penstock.evaluate.report import ReportData
 from penstock.features.definitions import Feature
 from penstock.flow.models import Left, clock_of, division_of, learning_of, training_rows, usable, weights_of
-from penstock.flow.tables import facts_of, other_facts, snapshots
+from penstock.flow.tables import snapshots
 from penstock.model import Model
 from penstock.monitor.estimate import learn_losses
-from penstock.prepare.operations import Note
 from penstock.prepare.tables import ROW
-from penstock.prepare.validation import Finding
 from penstock.store.formats import Bundle
 from penstock.train.learners import TIMED, read_predictor, row_latency
 from penstock.train.searched import Problem, Searched, fit_small, small_trial
@@ -179,7 +176,6 @@ def _rows_at(snapshot: Parts, wanted: Array) -> pl.DataFrame:
 
 _COMPARED = 20_000
 _SHOWN = 6
-_RARE = 0.1
 _CURVED = 20_000
 
 
@@ -315,96 +311,6 @@ def gated(
         more += slice_checks(gate, metric, slice_gains(metric, codes, mine, answers, groups, seed, both))
     gain = paired_gain(metric, codes, mine, answers, seed, both)
     return judge(gate, metric, found, point_metrics(labels.task, codes, answers, both[1]), gain, more)
-
-
-def report(**inputs: Any) -> bytes:
-    """Write the report: one HTML file that needs nothing else."""
-    from penstock.evaluate.report import write_report
-
-    return write_report(_told(**inputs))
-
-
-def card(**inputs: Any) -> bytes:
-    """Write the model card: Markdown, to keep beside the code."""
-    from penstock.evaluate.card import write_card
-
-    return write_card(_told(**inputs))
-
-
-def _rare(model: Model, featured: pl.DataFrame, divided: Partitions[Any]) -> list[Note]:
-    """Tell of a class with few training rows what was done about it."""
-    if model.task == "regression":
-        return []
-    column = featured.filter(pl.Series(divided["kept"] & ~divided["test"]))[model.labels.column]
-    counts = np.bincount(model.labels.codes(column).astype(np.int64), minlength=len(model.labels.names))
-    rarest = int(counts.argmin())
-    if counts[rarest] > _RARE * counts.sum():
-        return []
-    text = (
-        f"{model.labels.names[rarest]} is rare: {counts[rarest] / counts.sum():.2%} of the training rows; rows are not "
-        "reweighted, so that probabilities mean what they say; where yes is answered, costs or a threshold decide"
-    )
-    return [Note("train", model.labels.column, int(counts[rarest]), text)]
-
-
-def _told(
-    prepared: Parts,
-    inferred: Parts,
-    featured: pl.DataFrame,
-    divided: Partitions[Any],
-    trained: Bundle,
-    evaluated: Partitions[Any],
-    gated: Any,
-    checked: list[Any],
-    trials: Any = None,
-    curve: Any = None,
-    **others: Parts,
-) -> ReportData:
-    """Gather what report and card tell."""
-    model = Model(trained)
-    verdict = convert(gated, Verdict)
-    facts = facts_of(inferred, prepared)
-    outcomes = evaluated["outcomes"]
-    raw = {name for name, _ in facts.raw}
-    notes = [
-        *(
-            Note("ingest", f"{item.table}: {item.column or 'rows'}", item.count, f"unlike the schema: {item.text}")
-            for item in (convert(entry, Finding) for entry in checked)
-        ),
-        *facts.notes,
-        *(
-            Note(note.stage, f"{name}: {note.column or 'rows'}", note.count, note.text)
-            for name in (item.removeprefix("prepared_") for item in others if item.startswith("prepared_"))
-            for note in other_facts(name, others).notes
-        ),
-        *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored),
-        *_rare(model, featured, divided),
-    ]
-    return ReportData(
-        pipeline=model.manifest.pipeline,
-        task=model.task,
-        target=model.labels.column,
-        classes=model.labels.names,
-        rows_in=facts.rows_in,
-        rows_out=facts.rows_out,
-        without_target=int((~divided["kept"]).sum()) - division_of(divided).left_out,
-        columns=[*facts.raw, *((item, "made") for item in model.manifest.encoding.columns() if item not in raw)],
-        kinds=model.manifest.encoding.kinds(),
-        notes=[(note.stage, note.column or "", note.count, note.text) for note in notes],
-        division=division_of(divided).text,
-        n_train=division_of(divided).train,
-        n_test=division_of(divided).test,
-        learner=model.manifest.learner["kind"],
-        search=trials,
-        evaluation=msgspec.to_builtins(convert(evaluated["evaluation"], Evaluation)),
-        passed=verdict.passed,
-        reasons=list(verdict.reasons),
-        champion=verdict.champion,
-        codes=outcomes["target"],
-        predicted=outcomes["predicted"],
-        threshold=model.labels.threshold,
-        curve=None if curve is None else convert(curve, Curve),
-    )
 
 
 def _judging(featured: pl.DataFrame, divided: Partitions[Any], labels: Labels) -> tuple[pl.DataFrame, Array]:
