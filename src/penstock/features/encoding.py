@@ -243,12 +243,11 @@ def _fit(values: pl.Series, name: str, clock: bool) -> Encoder | str:
     filled = values.drop_nulls()
     if filled.len() == 0:
         return "is empty"
-    different = filled.n_unique()
-    if different == 1 and filled.len() == values.len():
+    if filled.len() == values.len() and (filled == filled[0]).all():
         return "is constant"
     kind = values.dtype
     if kind.is_numeric():
-        return "is an identifier" if _numbers_rows(filled, name, different) else Number(name)
+        return "is an identifier" if _numbers_rows(filled, name) else Number(name)
     if kind == pl.Boolean:
         return Boolean(name)
     if kind.is_temporal() and clock:
@@ -256,17 +255,19 @@ def _fit(values: pl.Series, name: str, clock: bool) -> Encoder | str:
         return Date(name, parts) if parts else "says when, and test rows are later: nothing of it comes round"
     if kind.is_temporal():
         return Date(name)
-    return _fit_text(filled.cast(pl.String), name, different)
+    return _fit_text(filled.cast(pl.String), name)
 
 
-def _numbers_rows(filled: pl.Series, name: str, different: int) -> bool:
-    if not filled.dtype.is_integer() or different < filled.len() or filled.len() < 20:
+def _numbers_rows(filled: pl.Series, name: str) -> bool:
+    if not filled.dtype.is_integer() or filled.len() < 20:
         return False
     span = int(filled.max()) - int(filled.min()) + 1  # type: ignore[arg-type]
-    return bool(_IDENTIFIERS.match(name)) or (bool(filled.is_sorted()) and span == filled.len())
+    named = bool(_IDENTIFIERS.match(name))
+    return (named or (span == filled.len() and filled.is_sorted())) and filled.n_unique() == filled.len()
 
 
-def _fit_text(filled: pl.Series, name: str, different: int) -> Encoder | str:
+def _fit_text(filled: pl.Series, name: str) -> Encoder | str:
+    different = filled.n_unique()
     many = filled.len() >= 20 and different > 0.3 * filled.len()
     if many:
         sample = filled.gather_every(max(1, filled.len() // 1000))
