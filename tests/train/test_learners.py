@@ -190,3 +190,25 @@ def test_a_direction_is_kept_on_every_row(learner, task):
             answers = predictor.predict(moved)
             steps = np.diff(answers if task == "regression" else answers[:, 1]) * direction
             assert steps.min() >= -1e-12
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+@pytest.mark.parametrize(("columns", "noise", "strong"), [(300, 2.0, True), (3, 0.01, False)])
+def test_a_linear_model_is_held_as_strongly_as_the_watched_rows_ask_for(task, columns, noise, strong):
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(300, columns))
+    signal = 2 * matrix[:, 0] + matrix[:, 1] + noise * random.normal(size=300)
+    target = signal if task == "regression" else (signal > 0).astype(float)
+    learnt = Sample(matrix[:150], target[:150], task, 2 if task == "binary" else 0, [0] * columns)
+    made = fit_learner("linear", learnt, {}, 0, Watch(matrix[150:], target[150:]))
+    assert (linear.STRENGTHS[made.rounds - 1] < 0.1) == strong
+    again = fit_learner("linear", learnt, {"C": linear.STRENGTHS[made.rounds - 1]}, 0)
+    one, other = (read_predictor(each.written, each.files).predict(matrix[150:]) for each in (made, again))
+    np.testing.assert_allclose(one, other, atol=5e-3)  # the one began where a stronger penalty ended
+
+
+def test_a_linear_model_that_has_no_time_takes_what_it_has():
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(100, 3))
+    learnt = Sample(matrix, matrix[:, 0], "regression", 0, [0, 0, 0])
+    assert fit_learner("linear", learnt, {}, 0, Watch(matrix, matrix[:, 0], seconds=0.0)).rounds == 1

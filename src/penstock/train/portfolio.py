@@ -80,7 +80,7 @@ def portfolio(task: str, rows: int, skewed: bool, learners: Sequence[str], hurri
     of_means: Parameters = {"means": True}
     found: list[Proposal | None] = [
         ("lightgbm", _FEW_ROUNDS) if hurried else None,
-        ("linear", {"C": 1.0}),
+        ("linear", {}),
         ("lightgbm", _SMALL_TREES),
         ("xgboost", _TD_XGBOOST[classes]),
         ("catboost", _catboost_for(rows)),
@@ -99,14 +99,12 @@ def portfolio(task: str, rows: int, skewed: bool, learners: Sequence[str], hurri
         ("catboost", _TD_CATBOOST[classes]),
         ("catboost", {**_catboost_for(rows), **log}) if skewed else None,
         ("lightgbm", {**_SMALL_TREES, **of_means}),
-        ("linear", {"C": 0.03}),
         ("lightgbm", _TABREPO_EXTRA),
-        ("linear", {"C": 1.0, **log}) if skewed else None,
+        ("linear", log) if skewed else None,
         ("catboost", {"learning_rate": 0.05, "depth": 4, "l2_leaf_reg": 4.56}),
         ("neighbours", {"k": 15}) if rows <= _NEAR else None,
         ("lightgbm", _TABREPO_SLOW),
         ("xgboost", {"learning_rate": 0.018, "max_depth": 10, "min_child_weight": 0.6, "colsample_bytree": 0.69}),
-        ("linear", {"C": 30.0}),
     ]  # fmt: skip
     return [item for item in found if item is not None and item[0] in learners]
 

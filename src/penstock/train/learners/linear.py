@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +16,16 @@ import numpy as np
 from penstock.train.learners import Fitted, Matrix, Sample, Watch
 from penstock.train.learners.design import Design
 from penstock.types.convert import convert
+from penstock.types.metrics import METRICS
 
 _WORK, _STEPS = 5e9, (50, 1000)
 """Steps of the solver are so many products of a cell and a weight, within these bounds: of many rows and classes each takes
 long, and the later ones change little."""
+
+
+STRENGTHS = (0.0003, 0.003, 0.03, 0.3, 3.0, 30.0)
+"""Inverse strengths of the penalty that are tried in turn where none is given: of many columns the strongest may be best, of few the weakest."""
+_PATIENCE = 2
 
 
 def fit_linear(
@@ -29,35 +36,79 @@ def fit_linear(
     Parameters
     ----------
     parameters : mapping
-        ``{"C": float}``, the inverse strength of the penalty.
+        ``{"C": float}``, the inverse strength of the penalty. Without it the penalty is weakened from one of :data:`STRENGTHS` to the next
+        while that helps the watched rows; ``rounds`` says how many were passed until the best.
     """
-    matrix, target, task, _, categories = sample[:5]
-    design = Design.fit(matrix, categories)
-    dense = design.apply(matrix)
-    strength = float(parameters.get("C", 1.0))
+    task, design = sample.task, Design.fit(sample.matrix, sample.categories)
+    dense = design.apply(sample.matrix)
+    if "C" in parameters or watch is None:
+        best, rounds = next(_fits(sample, dense, [float(parameters.get("C", 1.0))], seed)), 0
+    else:
+        best, rounds = _best(_fits(sample, dense, STRENGTHS, seed), task, design.apply(watch.matrix), watch)
+    buffer = io.BytesIO()
+    np.save(buffer, best, allow_pickle=False)
+    written = {"kind": "linear", "task": task, "design": msgspec.to_builtins(design)}
+    return Fitted(written, {"weights.npy": buffer.getvalue()}, rounds)
+
+
+def strength(rounds: Sequence[int]) -> float:
+    """Return the strength in the middle of those that the folds found best.
+
+    Examples
+    --------
+    >>> strength([3, 3]), strength([1, 2])
+    (0.03, 0.00095)
+    """
+    return float(f"{np.exp(np.mean([np.log(STRENGTHS[each - 1]) for each in rounds])):.2g}")
+
+
+def _fits(sample: Sample, dense: Matrix, strengths: Sequence[float], seed: int) -> Iterator[Matrix]:
+    """Yield the weights of each strength, the intercept first: shape (n_scores, 1 + n_design_columns)."""
+    target, task = sample.target, sample.task
     if task == "regression":
         from sklearn.linear_model import Ridge
 
         centre, spread = float(target.mean()), float(target.std()) or 1.0
-        fitted = Ridge(alpha=1.0 / strength, random_state=seed).fit(
-            dense, (target - centre) / spread, sample_weight=sample.weights
-        )
-        weights = np.atleast_2d(fitted.coef_) * spread
-        intercept = np.atleast_1d(fitted.intercept_) * spread + centre
-    else:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
+        for each in strengths:
+            model = Ridge(alpha=1.0 / each, random_state=seed)
+            fitted = model.fit(dense, (target - centre) / spread, sample_weight=sample.weights)
+            yield np.atleast_2d(np.r_[fitted.intercept_ * spread + centre, fitted.coef_ * spread])
+        return
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
 
-        steps = int(np.clip(_WORK / (dense.size * (sample.classes if task == "multiclass" else 1)), *_STEPS))
-        model = LogisticRegression(C=strength, max_iter=steps, random_state=seed)
+    steps = int(np.clip(_WORK / (dense.size * (sample.classes if task == "multiclass" else 1)), *_STEPS))
+    model = LogisticRegression(max_iter=steps, random_state=seed, warm_start=True)
+    for each in strengths:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            fitted = model.fit(dense, target, sample_weight=sample.weights)
-        weights, intercept = fitted.coef_, fitted.intercept_
-    buffer = io.BytesIO()
-    np.save(buffer, np.column_stack([intercept, weights]), allow_pickle=False)
-    written = {"kind": "linear", "task": task, "design": msgspec.to_builtins(design)}
-    return Fitted(written, {"weights.npy": buffer.getvalue()})
+            fitted = model.set_params(C=each).fit(dense, target, sample_weight=sample.weights)
+        yield np.column_stack([fitted.intercept_, fitted.coef_])
+
+
+def _best(fits: Iterator[Matrix], task: str, watched: Matrix, watch: Watch) -> tuple[Matrix, int]:
+    """Return the weights that answer the watched rows best, and their place; ends when two in a row were no better."""
+    measure = METRICS["rmse" if task == "regression" else "log_loss"]
+    end = np.inf if watch.seconds is None else time.monotonic() + watch.seconds
+    best, place, least = np.empty(0), 0, np.inf
+    for at, weights in enumerate(fits, 1):
+        loss = measure.value(watch.target, _answers(watched @ weights[:, 1:].T + weights[:, 0], task))
+        if loss < least or not place:
+            best, place, least = weights, at, loss
+        if at - place >= _PATIENCE or time.monotonic() > end:
+            break
+    return best, place
+
+
+def _answers(scores: Matrix, task: str) -> Matrix:
+    """Return numbers, or probabilities of shape (n_rows, n_classes)."""
+    if task == "regression":
+        return np.asarray(scores[:, 0])
+    if task == "binary":
+        yes = 1.0 / (1.0 + np.exp(-np.clip(scores[:, 0], -700, 700)))
+        return np.column_stack([1.0 - yes, yes])
+    scores = np.exp(scores - scores.max(1, keepdims=True))
+    return np.asarray(scores / scores.sum(1, keepdims=True))
 
 
 _Step = tuple[dict[float, float] | None, float, float, float, float, float]
@@ -75,14 +126,9 @@ class LinearPredictor:
 
     def predict(self, matrix: Matrix) -> Matrix:
         """See :class:`~penstock.train.learners.Predictor`."""
-        if self.task == "regression":
-            return self._sums(matrix)
-        if self.task == "binary":
-            yes = 1.0 / (1.0 + np.exp(-np.clip(self._sums(matrix), -700, 700)))
-            return np.column_stack([1.0 - yes, yes])
-        scores = self.design.apply(matrix) @ self.weights[:, 1:].T + self.weights[:, 0]
-        scores = np.exp(scores - scores.max(1, keepdims=True))
-        return np.asarray(scores / scores.sum(1, keepdims=True))
+        if self.task == "multiclass":
+            return _answers(self.design.apply(matrix) @ self.weights[:, 1:].T + self.weights[:, 0], self.task)
+        return _answers(self._sums(matrix)[:, None], self.task)
 
     @cached_property
     def _arrays(self) -> tuple[float, tuple[Any, ...] | None, tuple[Any, ...] | None]:
