@@ -48,7 +48,7 @@ class Sample(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """Rows on which boosting is stopped early, and the seconds after which it is stopped in any case."""
+    """Rows on which boosting is stopped early and a penalty chosen, and the seconds after which that ends in any case."""
 
     matrix: Matrix
     target: npt.NDArray[Any]
@@ -56,7 +56,7 @@ class Watch(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A fitted learner: its part of a model's manifest, its files, and how many rounds of boosting it took."""
+    """A fitted learner: its part of a model's manifest, its files, and how many rounds of boosting, or penalties, it took."""
 
     written: dict[str, Any]
     files: dict[str, bytes]
@@ -101,7 +101,7 @@ def fit_learner(
         The learner's own; ``rounds`` is the number of rounds of boosting, ``target: "log"`` fits logarithms, and
         ``means: True`` learns from the means of the target too.
     watch : Watch, optional
-        For early stopping; learners that do not boost leave it alone.
+        For early stopping of boosting, and the penalty of a linear model; other learners leave it alone.
     threads : int
         Of the learner; it does not change the bytes.
     """
