@@ -21,6 +21,7 @@ from penstock.types.target import Target
 
 _MANY = 20
 _SELDOM = 5
+_ALONE = 20
 
 
 def write_starter(data: str, target: str, output: Path, name: str | None = None) -> dict[str, Any]:
@@ -53,17 +54,21 @@ def write_starter(data: str, target: str, output: Path, name: str | None = None)
     raw = concatenate({path.name: read_table(path) for path in files})
     need(raw, [target], f"--target {target}")
     task = guess_task(raw[target])
-    labels = fit_labels(raw[target], Target(target, task))  # type: ignore[arg-type]
+    alone = _alone(raw[target]) if task == "multiclass" else []
+    labels = fit_labels(raw[target].filter(~raw[target].is_in(alone)), Target(target, task))  # type: ignore[arg-type]
     table, facts = prepare(raw, [], target)
     encoding = fit_encoding(table, [column for column in table.columns if column not in (target, ROW)])
     time = _time_column(table, target)
     name = name or re.sub(r"[^a-z0-9]+", "-", files[0].name.lower().split(".")[0]).strip("-") or "pipeline"
     notes = [f"{note.column or 'rows'}: {note.text}" for note in facts.notes]
     notes += [f"{column}: left out, {reason}" for column, reason in encoding.ignored]
+    notes += [
+        f"{target}: {value} has a single row, which cannot be both learnt and judged: left out" for value in alone
+    ]
     missing = {column: raw[column].null_count() for column in raw.columns if raw[column].null_count()}
     notes += [f"{column}: {count} cells are missing" for column, count in list(missing.items())[:20]]
     place = os.path.relpath(files[0] if len(files) == 1 else Path.cwd() / data, output.resolve().parent)
-    text = _text(name, place, target, task, labels.values, time, raw, notes)
+    text = _text(name, place, target, task, labels.values, alone, time, raw, notes)
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -99,12 +104,20 @@ def guess_task(column: pl.Series) -> str:
     return "multiclass"
 
 
+def _alone(column: pl.Series) -> list[Any]:
+    """Return the classes of a single row; none where they are so many, or so few others, that the column is hardly one of classes."""
+    counts = column.drop_nulls().value_counts(name="penstock count")
+    found = counts.filter(pl.col("penstock count") == 1)[column.name].sort().to_list()
+    return found if len(found) <= _ALONE and len(counts) - len(found) >= 2 else []
+
+
 def _text(
     name: str,
     place: str,
     target: str,
     task: str,
     values: list[Any],
+    alone: list[Any],
     time: str | None,
     raw: pl.DataFrame,
     notes: list[str],
@@ -119,12 +132,15 @@ def _text(
         *(f"  {note}" for note in notes[:25]),
         '"""',
         "",
+        *(["import polars as pl", ""] if alone else []),
         "import penstock as ps",
         "",
         "pipeline = ps.Pipeline(",
         f"    name={json_text(name)},",
         f"    ingest=ps.ingest.files({json_text(place)}),",
-        "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, fill, clip, normalise, rename, drop, filter, map",
+        f"    prepare=[ps.prepare.filter(~pl.col({quoted}).is_in([{', '.join(map(json_text, alone))}]))],  # or join classes"
+        if alone
+        else "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, fill, clip, normalise, rename, drop, filter, map",
         "    # features=[ps.features.derive(ratio=pl.col(\"a\") / pl.col(\"b\"))],  # after: import polars as pl",
         f"    target={what},",
         f"    split=ps.split.time({json_text(time)}, test=0.2),  # judged on the latest rows" if time
