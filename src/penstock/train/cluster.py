@@ -11,7 +11,7 @@ from typing import Any
 from penstock.engine.executors.shipping import unlike, versions_here
 from penstock.errors import InputError
 from penstock.train.learners import Matrix, Sample, trees
-from penstock.train.workers import SPARE, Done, Fit, Processes, Workers, done
+from penstock.train.workers import SPARE, Done, Fit, Processes, Workers, done, warm
 from penstock.types.cores import cores
 
 _RETRIES = 2
@@ -32,13 +32,25 @@ def workers_for(most: int, task: str, classes: int, packages: Sequence[str] = ()
     packages : sequence of str
         Libraries that processes of this machine import once for all.
     """
+    nodes = _nodes()
+    if len(nodes) > 1:
+        return Cluster(sys.modules["ray"], nodes, most)
+    return Processes(min(most, cores()), task, classes, packages)
+
+
+def warm_workers(packages: Sequence[str]) -> None:
+    """Begin to import what the fits of this machine will need, while something else is done here."""
+    if len(_nodes()) < 2:
+        warm(packages)
+
+
+def _nodes() -> list[dict[str, float]]:
+    """Return what each node has of the cluster that this step runs on; nothing at home."""
     ray: Any = sys.modules.get("ray")
     # A driver that has joined a cluster for ends of its own, such as a notebook, runs the step at home.
-    if ray is not None and ray.is_initialized() and ray.get_runtime_context().get_task_id() is not None:
-        nodes = [item["Resources"] for item in ray.nodes() if item["Alive"]]
-        if len(nodes) > 1:
-            return Cluster(ray, nodes, most)
-    return Processes(min(most, cores()), task, classes, packages)
+    if ray is None or not ray.is_initialized() or ray.get_runtime_context().get_task_id() is None:
+        return []
+    return [item["Resources"] for item in ray.nodes() if item["Alive"]]
 
 
 class Cluster:

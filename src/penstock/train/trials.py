@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from penstock.train.cluster import workers_for
+from penstock.train.cluster import warm_workers, workers_for
 from penstock.train.folds import folds_of
 from penstock.train.learners import MONOTONE, WEIGHTED, installed
 from penstock.train.options import Search
@@ -80,12 +80,13 @@ def run_trials(
     table, target, task = problem.table, problem.target, problem.task
     skewed = task == "regression" and bool(target.min() >= 0) and skewness(target) > _SKEWED
     there, notes = _usable(how, task)
-    few = how.trials is None and table.height * table.width <= _CELLS_A_SECOND * how.seconds
-    divided = folds_of(target, task, how.folds, seed, groups, times, gap, _REPEATS if few else 1)
     hurried = how.trials is None and whole > max(_SEARCHED_ROWS, _HURRIED * how.seconds)
     planned = portfolio(task, table.height, skewed, there, hurried)
-    means = any(parameters.get("means") for _, parameters in planned[: how.trials])
     used = libraries(learner for learner, _ in planned[: how.trials])
+    warm_workers(used)
+    few = how.trials is None and table.height * table.width <= _CELLS_A_SECOND * how.seconds
+    divided = folds_of(target, task, how.folds, seed, groups, times, gap, _REPEATS if few else 1)
+    means = any(parameters.get("means") for _, parameters in planned[: how.trials])
     with workers_for(len(divided), task, problem.classes, used) as workers:
         search = Running(workers, metric, how, seed, began, table.height, whole)
         for number, (learn, judge) in enumerate(divided):

@@ -6,6 +6,7 @@ read from files, whose pages all of them share.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -135,11 +136,10 @@ class Processes:
         self.bytes = int(total_memory() * SPARE / self.count)
         self.threads = max(1, cores() // self.count)
         self.where = f"{self.count} cores"
-        context = _Context()
-        context.set_forkserver_preload(["penstock.train.workers", *(item for item in packages if item != "neighbours")])
+        warm(packages)
         self._pool = ProcessPool(
             max_workers=self.count,
-            context=context,
+            context=_Context(),
             initializer=_prepare,
             initargs=(list(sys.path), self.bytes),
         )
@@ -238,7 +238,27 @@ def done(fit: Fit, sample: Sample, judge: Matrix | None = None, judge_target: Ma
     return Done(predicted, fitted.rounds, seconds, row_latency(predictor, asked[:TIMED].tolist()), size)
 
 
+def warm(packages: Sequence[str] = ()) -> None:
+    """Let a process that does nothing else import libraries, which takes a second or two: fits will be forked from it."""
+    from multiprocessing import forkserver
+
+    _Context().set_forkserver_preload(["penstock.train.workers", *(item for item in packages if item != "neighbours")])
+    with _without_main():
+        forkserver.ensure_running()
+
+
 _starting = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    with _starting:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = type(sys)("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 class _Process(ForkServerProcess):
@@ -248,13 +268,8 @@ class _Process(ForkServerProcess):
     def _Popen(process: Any) -> Any:  # noqa: N802 - multiprocessing's own name
         from multiprocessing.popen_forkserver import Popen
 
-        with _starting:
-            main = sys.modules["__main__"]
-            sys.modules["__main__"] = type(sys)("__main__")
-            try:
-                return Popen(process)
-            finally:
-                sys.modules["__main__"] = main
+        with _without_main():
+            return Popen(process)
 
 
 class _Context(ForkServerContext):
