@@ -23,7 +23,7 @@ _WORK, _STEPS = 5e9, (50, 1000)
 long, and the later ones change little."""
 
 
-STRENGTHS = (0.0003, 0.003, 0.03, 0.3, 3.0, 30.0)
+STRENGTHS = (0.0003, 0.003, 0.03, 0.3, 3.0, 30.0, 300.0, 3000.0)
 """Inverse strengths of the penalty that are tried in turn where none is given: of many columns the strongest may be best, of few the weakest."""
 _PATIENCE = 2
 
