@@ -283,3 +283,15 @@ def test_a_learner_that_is_not_to_use_means_does_not_heed_them(learner):
     other[:, encoding.means()] = np.random.default_rng(0).normal(size=(300, 1)) * 100
     np.testing.assert_array_equal(predictor.predict(matrix), predictor.predict(other))
     assert predictor.predict_row(matrix[0].tolist()) == predictor.predict_row(other[0].tolist())
+
+
+@pytest.mark.parametrize("learner", ["lightgbm", "xgboost", "catboost"])
+def test_trees_look_at_some_of_many_columns_at_a_time(learner):
+    few, many = (dict(portfolio("binary", 300, False, [learner], columns))[learner] for columns in (100, 101))
+    assert few != many
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(200, 120))
+    sample = Sample(matrix, (matrix[:, 0] > 0).astype(float), "binary", 2, [0] * 120)
+    made = fit_learner(learner, sample, {**many, "rounds": 60}, 0)
+    yes = read_predictor(made.written, made.files).predict(matrix)[:, 1]
+    assert np.mean((yes > 0.5) == (matrix[:, 0] > 0)) > 0.9

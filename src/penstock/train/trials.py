@@ -81,7 +81,7 @@ def run_trials(
     skewed = task == "regression" and bool(target.min() >= 0) and skewness(target) > _SKEWED
     there, notes = _usable(how, task)
     hurried = how.trials is None and whole > max(_SEARCHED_ROWS, _HURRIED * how.seconds)
-    planned = portfolio(task, table.height, skewed, there, hurried)
+    planned = portfolio(task, table.height, skewed, there, table.width, hurried)
     used = libraries(learner for learner, _ in planned[: how.trials])
     warm_workers(used)
     few = how.trials is None and table.height * table.width <= _CELLS_A_SECOND * how.seconds
