@@ -213,7 +213,7 @@ class Running:
         soft = max(1.0, left * _SHARE / waves)
         hard = max(60.0, 3 * self.how.seconds) if first else soft * (1.5 if learner in _BOOSTED else 1.0) + 5.0
         for fold in range(self.folds):
-            fit = Fit(fold, learner, parameters, self.seed, None if first else soft)
+            fit = Fit(fold, learner, parameters, self.seed, None if first and self.how.trials else soft)
             self.running[self.workers.start(fit, hard)] = trial, fold
         return True
 

@@ -77,7 +77,8 @@ def _fits(sample: Sample, dense: Matrix, strengths: Sequence[float], seed: int) 
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    steps = int(np.clip(_WORK / (dense.size * (sample.classes if task == "multiclass" else 1)), *_STEPS))
+    work = dense.size * (sample.classes if task == "multiclass" else 1) * len(strengths)
+    steps = int(np.clip(_WORK / work, *_STEPS))
     model = LogisticRegression(max_iter=steps, random_state=seed, warm_start=True)
     for each in strengths:
         with warnings.catch_warnings():
