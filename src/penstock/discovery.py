@@ -188,9 +188,9 @@ def _confirm(
         trial = _trial(pipeline, explored, how, columns)
         encoding, fitted = fit_searched(_problem(pipeline, explored, how, columns), trial, pipeline.seed)
         predicted.append(read_predictor(fitted.written, fitted.files).predict(encoding.matrix(confirmed))[known])
-    before, after = (METRICS[metric].bind(codes[known], each)(np.ones(int(known.sum()))) for each in predicted)
+    before, after = (METRICS[metric].value(codes[known], each) for each in predicted)
     gain = paired_gain(metric, codes[known], predicted[1], predicted[0], pipeline.seed)
-    return float(before), float(after), (gain.low, gain.high)
+    return before, after, (gain.low, gain.high)
 
 
 def _prepared(pipeline: Pipeline, store: Store) -> Mapping[str, Any]:

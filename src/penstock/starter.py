@@ -21,7 +21,9 @@ from penstock.types.target import Target
 
 _MANY = 20
 _SELDOM = 5
+"""Rows of a whole number, below which it is hardly a class."""
 _ALONE = 20
+"""So many classes of a single row are left out at most."""
 
 
 def write_starter(data: str, target: str, output: Path, name: str | None = None) -> dict[str, Any]:
