@@ -16,15 +16,38 @@ TREES, LINEAR = Trial("lightgbm", {}, "rmse", 1.0), Trial("linear", {}, "rmse", 
 
 
 def test_all_rows_while_there_is_time_else_a_share_but_never_fewer_than_were_searched():
-    assert lasting([LINEAR], [10.0], 4_000_000, 200_000, 2, left=30.0, budget=60.0) == 4_000_000
-    assert lasting([LINEAR], [114.0], 4_000_000, 200_000, 2, left=30.0, budget=60.0) == 1_000_000
-    assert lasting([LINEAR], [9000.0], 4_000_000, 200_000, 2, left=-5.0, budget=60.0) == 200_000
-    assert lasting([LINEAR], [9000.0], 4_000_000, 200_000, 2, left=-5.0, budget=None) == 4_000_000
+    assert lasting([LINEAR], [10.0], 4_000_000, 4_000_000, 2, left=30.0, budget=60.0) == (4_000_000, 1.0)
+    assert lasting([LINEAR], [114.0], 4_000_000, 200_000, 2, left=30.0, budget=60.0) == (1_000_000, 1.0)
+    assert lasting([LINEAR], [9000.0], 4_000_000, 200_000, 2, left=-5.0, budget=60.0) == (200_000, 1.0)
+    assert lasting([LINEAR], [9000.0], 4_000_000, 1_000_000, 2, left=-5.0, budget=None) == (4_000_000, 2.0)
 
 
 def test_trees_alone_have_all_cores_and_several_trials_share_them():
-    assert lasting([TREES], [57.0], 1000, 10, 2, left=30.0, budget=60.0) == 1000
-    assert lasting([TREES, LINEAR], [57.0, 57.0], 1000, 10, 2, left=30.0, budget=60.0) == 500
+    assert lasting([TREES], [57.0], 1000, 10, 2, left=30.0, budget=60.0) == (1000, 1.0)
+    assert lasting([TREES, LINEAR], [57.0, 57.0], 1000, 10, 2, left=30.0, budget=60.0) == (500, 1.0)
+
+
+def test_trees_are_given_more_rounds_for_more_rows_when_there_is_time_for_all_rows():
+    assert lasting([TREES], [5.0], 1600, 100, 2, left=30.0, budget=60.0) == (1600, 4.0)
+    assert lasting([TREES], [28.5], 1600, 100, 2, left=30.0, budget=60.0) == (1600, 2.0)
+    assert lasting([TREES, LINEAR], [19.0, 9.0], 1600, 100, 2, left=30.0, budget=60.0) == (1600, 1.5)
+
+
+def test_the_model_has_more_rounds_than_the_trials_of_fewer_rows_and_as_many_as_those_of_all(problem):
+    how = Search(trials=1, learners=("lightgbm",))
+    found = trials.run_trials(problem, how, 0)
+    assert found.growth == pytest.approx(10**0.5, rel=1e-5)
+    rounds = found.trials[0].parameters["rounds"]
+    assert fit_searched(problem, found, 0)[1].rounds == round(rounds * found.growth)
+    few = problem.of(slice(0, 300))
+    assert trials.run_trials(few, how, 0).growth == 1.0
+
+
+def test_fewer_trials_together_where_they_learn_from_many_more_rows(problem, monkeypatch, capsys):
+    monkeypatch.setattr(searching, "lasting", lambda members, *_: (3000 if len(members) == 1 else 1000, 1.0))
+    found = trials.run_trials(problem, Search(budget=3.0, learners=("lightgbm", "linear")), 0)
+    assert [trial.weight for trial in found.trials if trial.weight] == [1.0]
+    assert found.rows is None
 
 
 def test_memory_is_counted_by_the_learner_that_copies_most_and_shared_by_those_fitted_at_once():
@@ -43,13 +66,14 @@ def problem(monkeypatch):
 
 
 def test_a_budget_that_is_short_for_all_rows_is_kept_and_said(problem, monkeypatch, capsys):
-    monkeypatch.setattr(searching, "lasting", lambda *_: 1200)
+    monkeypatch.setattr(searching, "lasting", lambda *_: (1200, 1.5))
     found = trials.run_trials(problem, Search(budget=2.0, learners=("lightgbm",)), 0)
     assert found.rows == 1200
+    assert found.growth == 1.5
     assert "lets the model learn from 1,200 of 3,000 rows" in found.notes[-1]
     assert "as many as the budget of 2 s allows" in capsys.readouterr().out
     rows = np.linspace(0, 2999, 1200).round().astype(int)
-    fewer = fit_searched(problem.of(rows), found.__class__(found.trials), 0)[1]
+    fewer = fit_searched(problem.of(rows), found.__class__(found.trials, growth=found.growth), 0)[1]
     assert fit_searched(problem, found, 0)[1].files == fewer.files
 
 

@@ -10,6 +10,10 @@ OVERHEAD = 1.5
 """Seconds that fitting the model takes beside the fits: workers, encoding."""
 COPIES = {"linear": 4, "lightgbm": 3, "xgboost": 3, "catboost": 3, "extra_trees": 3, "neighbours": 3, "network": 4}
 """Of each learner, how many times the size of its matrix a fit takes, roughly."""
+BOOSTED = ("lightgbm", "xgboost", "catboost")
+_ROUNDS, _ROUND = 0.5, 0.8
+"""Of boosting, the rounds that are best grow with the rows to about this power, and the time of a round to that (from 20,000 to
+300,000 rows of five tables: 0.4 to 0.9, and 0.4 to 0.7; benchmarks/README.md)."""
 _LEAST_SHARE = 0.2
 """Of a budget that the trials have spent, the model itself is still given this share."""
 
@@ -29,6 +33,28 @@ def refitting(seconds: Iterable[float], workers: int) -> float:
     return max(busy)
 
 
+def growth(rows: int, searched: int) -> float:
+    """Return how many times the rounds of boosting that are best for some rows are best for more rows.
+
+    Examples
+    --------
+    >>> growth(80_000, 20_000), growth(10_000, 10_000)
+    (2.0, 1.0)
+    """
+    return float(max(1.0, rows / searched) ** _ROUNDS)
+
+
+def lengthened(learner: str, seconds: float, times: float) -> float:
+    """Return how long a fit takes on so many times the rows, with as many rounds.
+
+    Examples
+    --------
+    >>> lengthened("linear", 1.0, 4.0)
+    4.0
+    """
+    return float(seconds * times ** (_ROUND if learner in BOOSTED else 1.0))
+
+
 def lasting(
     members: Sequence[Trial],
     seconds: Sequence[float],
@@ -37,15 +63,17 @@ def lasting(
     workers: int,
     left: float,
     budget: float | None,
-) -> int:
-    """Return for how many rows the time lasts, all or at least as many as were searched.
+) -> tuple[int, float]:
+    """Return for how many rows the time lasts, all or at least as many as were searched, and for how many times the rounds.
+
+    More rows with as many rounds are worth more than more rounds, so rows come first.
 
     Parameters
     ----------
     members : sequence of Trial
         Those that answer together.
     seconds : sequence of float
-        What each takes on all rows, with one thread.
+        What each takes on all rows, with one thread and as many rounds as were found best on fewer rows.
     whole, searched : int
         Rows to learn from, and those that the trials looked at.
     left : float
@@ -54,12 +82,19 @@ def lasting(
         Seconds; None where a number of trials was asked for, whatever they take.
     """
     if budget is None:
-        return whole
+        return whole, growth(whole, searched)
+    boosted = [item.learner in BOOSTED for item in members]
     # A single one is given all cores, if it gives the same bytes with any number of them.
-    alone = len(members) == 1 and members[0].learner == "lightgbm"
-    once = refitting(seconds, workers) / (workers if alone else 1)
+    cores = workers if len(members) == 1 and members[0].learner == "lightgbm" else 1
+    once = refitting(seconds, workers) / cores
     left = max(left - OVERHEAD, _LEAST_SHARE * budget)
-    return whole if once <= left else max(int(whole * left / once), searched)
+    if once > left:
+        return max(int(whole * (left / once) ** (1 / _ROUND if all(boosted) else 1.0)), searched), 1.0
+    best = growth(whole, searched)
+    grown = (
+        refitting((each * (best if more else 1) for each, more in zip(seconds, boosted, strict=True)), workers) / cores
+    )
+    return whole, best if grown <= left else 1 + (best - 1) * (left - once) / (grown - once)
 
 
 def holding(members: Sequence[Trial], row_bytes: int, workers: int, memory: int) -> int:

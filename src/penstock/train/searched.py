@@ -119,6 +119,18 @@ class Trial:
     weight: float = 0.0
     size: int = 0
 
+    def grown(self, growth: float) -> Parameters:
+        """Return the parameters with so many times the rounds of boosting.
+
+        Examples
+        --------
+        >>> Trial("lightgbm", {"num_leaves": 31, "rounds": 100}, "rmse", 1.0).grown(1.5)
+        {'num_leaves': 31, 'rounds': 150}
+        """
+        if "rounds" not in self.parameters:
+            return self.parameters
+        return {**self.parameters, "rounds": max(1, round(self.parameters["rounds"] * growth))}
+
 
 @dataclass(frozen=True)
 class Option:
@@ -174,6 +186,8 @@ class Searched:
         In words, why it ended and what was left out.
     rows : int or None
         How many training rows the model is fitted on, evenly spaced: as many as the budget and the memory allow. None for all.
+    growth : float
+        How many times the rounds of boosting that early stopping found the model is fitted with, since it learns from more rows.
     """
 
     trials: list[Trial]
@@ -186,6 +200,7 @@ class Searched:
     frontier: list[Option] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows: int | None = None
+    growth: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -254,7 +269,14 @@ def fit_searched(problem: Problem, searched: Searched, seed: int, wishes: Wishes
         threads = workers.threads if len(matrix) > LARGE else 1
         started = [
             workers.start(
-                Fit(0, item.learner, item.parameters, seed, None, threads if item.learner == "lightgbm" else 1)
+                Fit(
+                    0,
+                    item.learner,
+                    item.grown(searched.growth),
+                    seed,
+                    None,
+                    threads if item.learner == "lightgbm" else 1,
+                )
             )
             for item in members
         ]

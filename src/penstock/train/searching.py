@@ -6,7 +6,7 @@ import concurrent.futures
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,8 @@ from penstock.train.learners.blend import sharpened
 from penstock.train.learners.linear import strength
 from penstock.train.options import Search
 from penstock.train.portfolio import Draws, Parameters, named
-from penstock.train.refitting import COPIES, OVERHEAD, holding, lasting, refitting
-from penstock.train.searched import Failure, Searched, SearchError, Trial
+from penstock.train.refitting import BOOSTED, COPIES, OVERHEAD, growth, holding, lasting, lengthened, refitting
+from penstock.train.searched import Failure, Option, Searched, SearchError, Trial
 from penstock.train.spread import fitted_spread
 from penstock.train.tried import Tried
 from penstock.train.workers import Done, Fit, Workers
@@ -40,7 +40,8 @@ _SHARE = 0.6
 """No trial may take more than this share of the time that is left."""
 _REFITTED = 4
 """So many trials mostly answer together in the end."""
-_BOOSTED = ("lightgbm", "xgboost", "catboost")
+_MORE_ROWS = 2.0
+"""Fewer trials together are better where they learn from so many times the rows: of few rows each doubling is worth more than a second trial."""
 
 
 @dataclass
@@ -63,6 +64,9 @@ class Running:
         self.began, self.whole = began, whole
         self.tried = Tried(metric, how, rows)
         self.seconds: dict[int, float] = {}
+        self.again: dict[int, float] = {}
+        self.lengths: list[int] = []
+        self.encoded: list[float] = []
         self.failures: list[Failure] = []
         self.notes: list[str] = []
         self.sizes: list[int] = []
@@ -70,7 +74,7 @@ class Running:
         self.fold_seconds: dict[str, float] = {}
         self.running: dict[concurrent.futures.Future[Done], tuple[_Begun, int]] = {}
         self.asked: list[tuple[Any, float | None]] = []
-        self.digest = hashlib.sha256(f"{__version__} {seed}".encode())
+        self.digest = hashlib.sha256(f"{__version__} costs 5 {seed}".encode())
         self.numbers = 0
 
     def put(self, number: int, sample: Sample, judge: Array, judge_target: Array) -> None:
@@ -78,6 +82,7 @@ class Running:
         self.workers.put(number, sample, judge, judge_target)
         self.tried.targets.append(judge_target)
         self.sizes.append(sample.matrix.nbytes)
+        self.lengths.append(len(sample.matrix))
         self.row_bytes = max(1, sample.matrix.shape[1]) * sample.matrix.itemsize
         for part in (sample.matrix, sample.target, judge, judge_target):
             self.digest.update(np.ascontiguousarray(part).data)
@@ -96,33 +101,40 @@ class Running:
 
     def _reserve(self) -> float:
         """Seconds that are kept for the model itself."""
-        took = self._refits(self.tried.best(_REFITTED))
-        return min(0.4 * self.how.seconds, refitting(took, self.workers.count) + OVERHEAD)
+        numbers = self.tried.best(_REFITTED)
+        took = refitting(self._refits(numbers), self.workers.count) * growth(self.whole, self.tried.rows)
+        return min(0.4 * self.how.seconds, took + OVERHEAD + self._encoding())
+
+    def _encoding(self) -> float:
+        """What encoding all rows will take, about; the first fold may have waited for imports."""
+        return min(self.encoded, default=0.0) * self.whole
 
     def _refits(self, numbers: Iterable[int]) -> list[float]:
         """What fitting each of these trials on all rows will take, about."""
-        share = self.whole / self.tried.rows / max(self.folds - 1, 1)
-        return [self.seconds[number] * share for number in sorted(numbers)]
+        times = self.whole * self.folds / max(sum(self.lengths), 1)
+        return [lengthened(self.tried.trials[number].learner, self.again[number], times) for number in sorted(numbers)]
 
-    def _learnt(self, numbers: Sequence[int]) -> tuple[int | None, list[str]]:
-        """Return how many rows the model is fitted on, None for all, and why not on more."""
+    def _learnt(self, weights: Mapping[int, float]) -> tuple[int, float, str]:
+        """Return from how many rows trials can learn together, with how many times the rounds, and what allows no more."""
+        numbers = sorted(number for number, weight in weights.items() if weight) or self.tried.best(1)
         members, workers = [self.tried.trials[number] for number in numbers], self.workers
-        budget, left = self.how.seconds, self.how.seconds - (time.monotonic() - self.began)
-        allow = {
-            "the memory": holding(members, self.row_bytes, workers.count, workers.bytes * workers.count),
-            f"the budget of {budget:g} s": lasting(
-                members, self._refits(numbers), self.whole, self.tried.rows, workers.count, left,
-                None if self.how.trials else budget,
-            ),
-        }  # fmt: skip
-        what = min(allow, key=lambda item: allow[item])
-        if allow[what] >= self.whole:
-            return None, []
-        told = (
-            f"lets the model learn from {allow[what]:,} of {self.whole:,} rows, evenly spaced: as many as {what} allows"
-        )
-        print(f"the search {told}", flush=True)  # noqa: T201
-        return allow[what], [told]
+        budget = self.how.seconds
+        left = budget - (time.monotonic() - self.began) - self._encoding()
+        held = holding(members, self.row_bytes, workers.count, workers.bytes * workers.count)
+        rows, times = lasting(
+            members, self._refits(numbers), self.whole, self.tried.rows, workers.count, left,
+            None if self.how.trials else budget,
+        )  # fmt: skip
+        if held < rows:
+            return held, growth(held, self.tried.rows), "the memory"
+        return rows, times, f"the budget of {budget:g} s"
+
+    def _chosen(self, frontier: list[tuple[Option, dict[int, float]]]) -> tuple[Option, dict[int, float]]:
+        """Return the trials that answer together: fewer than would be best, where these learn from many more rows."""
+        best = self.tried.enough(frontier)
+        rows = self._learnt(best[1])[0]
+        most = max(frontier, key=lambda item: self._learnt(item[1])[0])
+        return most if self._learnt(most[1])[0] >= _MORE_ROWS * rows else best
 
     def run(self, planned: list[tuple[str, Parameters]], learners: list[str], means: bool) -> None:
         """Work through the portfolio, then through draws."""
@@ -153,7 +165,7 @@ class Running:
                 if self.tried.logarithms_lose():
                     continue
             yield learner, parameters, None
-        if not set(learners) & set(_BOOSTED):
+        if not set(learners) & set(BOOSTED):
             self.notes.append("ended with the last configuration of the list")
             return
         draws = Draws(learners, self.seed, self.metric.higher, means)
@@ -206,12 +218,12 @@ class Running:
         kept = recalled(trial.key)
         if kept is not None:
             for fold in range(self.folds):
-                rounds, seconds, latency, size = kept["costs"][fold].tolist()
-                done = Done(kept[f"predicted {fold}"], int(rounds), seconds, latency, int(size))
+                rounds, seconds, again, latency, size = kept["costs"][fold].tolist()
+                done = Done(kept[f"predicted {fold}"], int(rounds), seconds, again, latency, int(size))
                 self._take(trial, fold, done)
             return True
         soft = max(1.0, left * _SHARE / waves)
-        hard = max(60.0, 3 * self.how.seconds) if first else soft * (1.5 if learner in _BOOSTED else 1.0) + 5.0
+        hard = max(60.0, 3 * self.how.seconds) if first else soft * (1.5 if learner in BOOSTED else 1.0) + 5.0
         for fold in range(self.folds):
             fit = Fit(fold, learner, parameters, self.seed, None if first and self.how.trials else soft)
             self.running[self.workers.start(fit, hard)] = trial, fold
@@ -239,7 +251,7 @@ class Running:
             trial.key,
             f"trial of {trial.learner}",
             {
-                "costs": np.array([[item.rounds, item.seconds, item.latency, item.size] for item in parts]),
+                "costs": np.array([[item.rounds, item.seconds, item.again, item.latency, item.size] for item in parts]),
                 **{f"predicted {number}": item for number, item in enumerate(predicted)},
             },
         )
@@ -254,6 +266,7 @@ class Running:
         size = int(np.mean([item.size for item in parts]))
         self.tried.trials[trial.number] = Trial(trial.learner, parameters, self.metric.name, score, scores, 0.0, size)
         self.seconds[trial.number] = sum(seconds)
+        self.again[trial.number] = float(np.mean([item.again for item in parts]))
         self.tried.latency[trial.number] = float(np.mean([item.latency for item in parts]))
         self.asked += [(trial.asked, score)] if trial.asked else []
         print(  # noqa: T201
@@ -279,7 +292,7 @@ class Running:
             told = "; ".join(f"{item.learner}: {item.error}" for item in self.failures[:5])
             raise SearchError(f"no learner could be fitted ({told})")
         frontier = self.tried.frontier()
-        option, weights = self.tried.enough(frontier)
+        option, weights = self._chosen(frontier)
         # Each row once: what is fitted on one half of the rows and judged on the other must not meet them again.
         truth = np.concatenate(self.tried.targets)[: self.tried.rows]
         answers = mixed([self.tried.predicted[at] for at in weights], list(weights.values()))[: self.tried.rows]
@@ -291,12 +304,16 @@ class Running:
             if self.metric.decides and answers.shape[1] == 2:
                 calibrated = answers if sharpness is None else sharpened(answers, sharpness)
                 threshold = best_threshold(calibrated, truth, self.metric)
-        rows, why = self._learnt(sorted(number for number, weight in weights.items() if weight) or self.tried.best(1))
+        rows, times, what = self._learnt(weights)
         if len(self.tried.trials) == 1 and self.how.trials != 1:
             slowest = time.monotonic() - self.began
             notes.append(
                 f"the budget of {self.how.seconds:g} s allowed one trial; give at least {max(2 * slowest, 10):.0f}s"
             )
+        if rows < self.whole:
+            told = f"lets the model learn from {rows:,} of {self.whole:,} rows, evenly spaced: as many as {what} allows"
+            print(f"the search {told}", flush=True)  # noqa: T201
+            notes.append(told)
         ordered = sorted(self.tried.trials)
         trials = [
             Trial(**{**vars(self.tried.trials[number]), "weight": round(weights.get(number, 0.0), 6)})
@@ -311,6 +328,7 @@ class Running:
             self.metric.higher,
             self.failures,
             [item for item, _ in frontier],
-            [*notes, *why],
-            rows,
+            notes,
+            rows if rows < self.whole else None,
+            round(times, 6),
         )

@@ -91,7 +91,9 @@ def run_trials(
         search = Running(workers, metric, how, seed, began, table.height, whole)
         for number, (learn, judge) in enumerate(divided):
             part = problem.of(learn)
+            begun = time.monotonic()
             encoding, matrix = part.encoded(means=means)
+            search.encoded.append((time.monotonic() - begun) / max(len(matrix), 1))
             search.put(
                 number, wishes.of(learn).sample(part, encoding, matrix), encoding.matrix(table[judge]), target[judge]
             )

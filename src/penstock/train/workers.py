@@ -62,8 +62,8 @@ class Done:
     ----------
     predicted : array or None
         Answers to the rows that judge.
-    seconds, latency : float
-        Wall time of the fit, and of answering one row.
+    seconds, again, latency : float
+        Wall time of the fit, of fitting the same once more, and of answering one row.
     size : int
         Bytes of the fitted learner.
     fitted : Fitted or None
@@ -75,6 +75,7 @@ class Done:
     predicted: Matrix | None = None
     rounds: int = 0
     seconds: float = 0.0
+    again: float = 0.0
     latency: float = 0.0
     size: int = 0
     fitted: Fitted | None = None
@@ -229,13 +230,14 @@ def done(fit: Fit, sample: Sample, judge: Matrix | None = None, judge_target: Ma
         asked = np.array(judge)
         watch = Watch(asked, judge_target, fit.seconds)
         fitted = fit_learner(fit.learner, sample, fit.parameters, fit.seed, watch, fit.threads)
+        again = (time.monotonic() - began) * fitted.share
         predictor = read_predictor(fitted.written, fitted.files)
         predicted = predictor.predict(asked)
     if not np.isfinite(predicted).all():
         return Done(error="gave answers that are no numbers")
     seconds = time.monotonic() - began
     size = sum(map(len, fitted.files.values()))
-    return Done(predicted, fitted.rounds, seconds, row_latency(predictor, asked[:TIMED].tolist()), size)
+    return Done(predicted, fitted.rounds, seconds, again, row_latency(predictor, asked[:TIMED].tolist()), size)
 
 
 def warm(packages: Sequence[str] = ()) -> None:

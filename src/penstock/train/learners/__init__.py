@@ -56,11 +56,24 @@ class Watch(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A fitted learner: its part of a model's manifest, its files, and how many rounds of boosting, or penalties, it took."""
+    """A fitted learner.
+
+    Attributes
+    ----------
+    written : dict
+        Its part of a model's manifest.
+    files : dict of str to bytes
+        What it answers from.
+    rounds : int
+        How many rounds of boosting, or penalties, it took.
+    share : float
+        Which part of the work has to be done again for the same: early stopping looks further than it goes.
+    """
 
     written: dict[str, Any]
     files: dict[str, bytes]
     rounds: int = 0
+    share: float = 1.0
 
 
 _FITS = {

@@ -51,7 +51,9 @@ def fit_catboost(
         "kind": "lightgbm", "library": "catboost", "task": sample.task, "columns": sample.matrix.shape[1],
         "classes": sample.classes, "single": True,
     }  # fmt: skip
-    return Fitted(written, {"trees.txt": text}, int(model.tree_count_))
+    rounds = int(model.tree_count_)
+    passed = max((len(item) for of in model.get_evals_result().values() for item in of.values()), default=rounds)
+    return Fitted(written, {"trees.txt": text}, rounds, rounds / max(passed, rounds, 1))
 
 
 class _Until:

@@ -42,13 +42,14 @@ def fit_linear(
     task, design = sample.task, Design.fit(sample.matrix, sample.categories)
     dense = design.apply(sample.matrix)
     if "C" in parameters or watch is None:
-        best, rounds = next(_fits(sample, dense, [float(parameters.get("C", 1.0))], seed)), 0
+        best, rounds, tried = next(_fits(sample, dense, [float(parameters.get("C", 1.0))], seed)), 0, 1
     else:
-        best, rounds = _best(_fits(sample, dense, STRENGTHS, seed), task, design.apply(watch.matrix), watch)
+        best, rounds, tried = _best(_fits(sample, dense, STRENGTHS, seed), task, design.apply(watch.matrix), watch)
     buffer = io.BytesIO()
     np.save(buffer, best, allow_pickle=False)
     written = {"kind": "linear", "task": task, "design": msgspec.to_builtins(design)}
-    return Fitted(written, {"weights.npy": buffer.getvalue()}, rounds)
+    # Each penalty begins where the one before it ended: one alone takes longer.
+    return Fitted(written, {"weights.npy": buffer.getvalue()}, rounds, min(1.0, 2 / tried))
 
 
 def strength(rounds: Sequence[int]) -> float:
@@ -77,7 +78,7 @@ def _fits(sample: Sample, dense: Matrix, strengths: Sequence[float], seed: int) 
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    work = dense.size * (sample.classes if task == "multiclass" else 1) * len(strengths)
+    work = dense.size * (sample.classes if task == "multiclass" else 1) * len(STRENGTHS)
     steps = int(np.clip(_WORK / work, *_STEPS))
     model = LogisticRegression(max_iter=steps, random_state=seed, warm_start=True)
     for each in strengths:
@@ -87,8 +88,8 @@ def _fits(sample: Sample, dense: Matrix, strengths: Sequence[float], seed: int) 
         yield np.column_stack([fitted.intercept_, fitted.coef_])
 
 
-def _best(fits: Iterator[Matrix], task: str, watched: Matrix, watch: Watch) -> tuple[Matrix, int]:
-    """Return the weights that answer the watched rows best, and their place; ends when two in a row were no better."""
+def _best(fits: Iterator[Matrix], task: str, watched: Matrix, watch: Watch) -> tuple[Matrix, int, int]:
+    """Return the weights that answer the watched rows best, their place, and how many were tried; ends when two in a row were no better."""
     measure = METRICS["rmse" if task == "regression" else "log_loss"]
     end = np.inf if watch.seconds is None else time.monotonic() + watch.seconds
     best, place, least = np.empty(0), 0, np.inf
@@ -98,7 +99,7 @@ def _best(fits: Iterator[Matrix], task: str, watched: Matrix, watch: Watch) -> t
             best, place, least = weights, at, loss
         if at - place >= _PATIENCE or time.monotonic() > end:
             break
-    return best, place
+    return best, place, at
 
 
 def _answers(scores: Matrix, task: str) -> Matrix:

@@ -84,7 +84,7 @@ def fit_trees(
     # What follows the trees are the parameters, threads among them: they would make equal models differ.
     text = text.split("\nparameters:", 1)[0] + "\n"
     written = {"kind": "lightgbm", "task": task, "columns": matrix.shape[1], "classes": classes}
-    return Fitted(written, {"trees.txt": text.encode()}, int(best))
+    return Fitted(written, {"trees.txt": text.encode()}, int(best), best / max(booster.current_iteration(), 1))
 
 
 def _until(end: float) -> Any:

@@ -43,7 +43,7 @@ def fit_xgboost(
         "kind": "lightgbm", "library": "xgboost", "task": sample.task, "columns": sample.matrix.shape[1],
         "classes": sample.classes, "single": True,
     }  # fmt: skip
-    return Fitted(written, {"trees.txt": _written(booster, sample, best)}, best)
+    return Fitted(written, {"trees.txt": _written(booster, sample, best)}, best, best / booster.num_boosted_rounds())
 
 
 def _until(end: float) -> Any:
