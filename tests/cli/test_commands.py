@@ -9,9 +9,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from tests.conftest import customers
 
-from penstock.cli import COMMANDS
+from penstock.cli import COMMANDS, cli
+from penstock.cli.common import load_pipeline
+from penstock.outcome import run_pipeline
+from penstock.store import open_store
+from penstock.train import searching
 
 PIPELINE = """
 import polars as pl
@@ -277,3 +282,14 @@ def test_an_option_is_changed_for_one_run(place):
 )
 def test_an_option_that_is_none_is_refused(place, setting, says):
     assert says in call("run", "pipeline.py", "--set", setting, folder=place, code=2).stderr
+
+
+def test_a_model_that_learnt_from_some_rows_only_says_so_in_the_run_and_on_its_card(tmp_path, monkeypatch):
+    customers(500).write_csv(tmp_path / "customers.csv")
+    (tmp_path / "pipeline.py").write_text(PIPELINE.format(gate=""))
+    monkeypatch.setattr(searching, "holding", lambda *_: 240)
+    words = ["run", str(tmp_path / "pipeline.py"), "--store", str(tmp_path / "store")]
+    told = CliRunner().invoke(cli, words, catch_exceptions=False).output
+    assert "learnt from 240 of the training rows, evenly spaced" in told
+    cached = run_pipeline(load_pipeline(words[1]), open_store(tmp_path / "store"))
+    assert b"Learnt from 240 of 3" in cached["card"]
