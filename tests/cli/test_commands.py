@@ -292,4 +292,4 @@ def test_a_model_that_learnt_from_some_rows_only_says_so_in_the_run_and_on_its_c
     told = CliRunner().invoke(cli, words, catch_exceptions=False).output
     assert "learnt from 240 of the training rows, evenly spaced" in told
     cached = run_pipeline(load_pipeline(words[1]), open_store(tmp_path / "store"))
-    assert b"Learnt from 240 of 3" in cached["card"]
+    assert b"Learnt from 240 of 405 rows, evenly spaced" in cached["card"]
