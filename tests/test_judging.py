@@ -153,3 +153,23 @@ def test_a_metric_of_ones_own_picks_the_trials_and_the_gate_keeps_its_own(run):
     assert {trial["metric"] for trial in result["trials"]["trials"]} == {"profit"}
     assert result.metric == "roc_auc"
     assert "profit" in Path(result.report).read_text()
+
+
+def test_of_a_series_that_its_own_past_tells_best_the_gate_asks_for_its_lags_and_passes_with_them(run, tmp_path):
+    random = np.random.default_rng(0)
+    level = np.cumsum(random.normal(size=900))
+    day = pl.date_range(pl.date(2022, 1, 1), pl.date(2022, 1, 1) + pl.duration(days=899), eager=True)
+    table = pl.DataFrame({"day": day, "noise": random.normal(size=900), "level": level})
+    series = {
+        "ingest": ps.ingest.files(str(tmp_path / "customers.csv"), time="day"),
+        "target": ps.regression("level"),
+        "split": ps.split.time("day"),
+        "train": ps.train.search(trials=1, learners=["linear"]),
+    }
+    result, _ = run(table, features=[], **series)
+    assert not result.gate.passed
+    assert "let the model see it with ps.features.lag('level', 1)" in result.gate.reasons[0]
+    lags = [ps.features.lag("level", 1, 2)]
+    result, _ = run(table, features=lags, **series)
+    assert "ps.features.lag" not in result.gate.reasons[0]
+    assert result.metrics["rmse"].value < 1.3

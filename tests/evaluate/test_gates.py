@@ -93,3 +93,11 @@ def test_baselines():
     assert baseline_predictions("last value", "regression", learnt, judged, 0).tolist() == [1.0, 1.0]
     assert baseline_predictions("last value", "binary", learnt, judged, 2).tolist() == [[0, 1], [0, 1]]
     assert point_metrics("regression", judged, np.full(2, 0.5))["mae"] == 0.5
+
+
+def test_the_last_value_is_one_of_an_earlier_time_whatever_the_order_of_the_rows():
+    times = np.array([3.0, 1.0]), np.array([5.0, 4.0, 5.0])
+    found = baseline_predictions(
+        "last value", "regression", np.array([30.0, 10.0]), np.array([50.0, 40.0, 51.0]), 0, times
+    )
+    assert found.tolist() == [40.0, 30.0, 40.0]

@@ -148,16 +148,26 @@ def intervals(
     return found
 
 
-def baseline_predictions(kind: str, task: str, learnt: Array, judged: Array, n_classes: int) -> Array:
-    """Predict without looking at any column: class frequencies, the mean, or the value of the row before.
+def baseline_predictions(
+    kind: str, task: str, learnt: Array, judged: Array, n_classes: int, times: tuple[Array, Array] | None = None
+) -> Array:
+    """Predict without looking at any column: class frequencies, the mean, or the last value that was known.
 
     Parameters
     ----------
+    kind : {"prior", "last value"}
+        What to predict.
     learnt, judged : array
-        Targets of the training rows, and of the test rows in time order where `kind` is ``"last value"``.
+        Targets of the training rows, and of the test rows.
+    times : tuple of array, optional
+        Of the same rows. Known is what came strictly before a row: not what happens at the same time elsewhere. Without
+        them, the rows are in order of time.
     """
     if kind == "last value":
-        before = np.r_[learnt[-1:], judged[:-1]]
+        when = np.arange(len(learnt) + len(judged)) if times is None else np.concatenate(times)
+        order = np.argsort(when, kind="stable")
+        before = np.searchsorted(when[order], when[len(learnt) :]) - 1
+        before = np.concatenate([learnt, judged])[order][np.maximum(before, 0)]
         return before if task == "regression" else np.asarray(np.eye(n_classes)[before.astype(np.int64)])
     if task == "regression":
         return np.full(len(judged), float(learnt.mean()))

@@ -63,12 +63,11 @@ def evaluated(
     if kind == "auto":
         kind = "last value" if division.kind == "time" else "prior"
     metric, threshold = gate.metric or model.manifest.metric, model.labels.threshold
-    order = np.arange(test.height)
+    times = None
     if division.kind == "time":
-        order = np.argsort(test[str(division.column)].to_physical().cast(pl.Float64).to_numpy(), kind="stable")
-    classes = len(model.labels.values)
-    simple = np.empty_like(predicted)
-    simple[order] = baseline_predictions(kind, target.task, learnt, codes[order], classes)
+        when = [rows[str(division.column)].to_physical().cast(pl.Float64).to_numpy() for rows in (train, test)]
+        times = when[0], when[1]
+    simple = baseline_predictions(kind, target.task, learnt, codes, len(model.labels.values), times)
     columns = _learnt_from(model, test)
     groups = _sliced(gate, model, test)
     blocks = model.manifest.encoding.blocks()
@@ -286,9 +285,12 @@ def gated(
     more = fairness_checks(evaluation.fairness)
     if gate.beat_baseline:
         over = paired_gain(metric, codes, mine, evaluated["outcomes"]["simple"], seed, (labels.threshold, 0.5))
-        more.insert(
-            0, baseline_check(gate, metric, evaluation.metrics[metric].value, evaluation.baseline[metric], over)
-        )
+        values = evaluation.metrics[metric].value, evaluation.baseline[metric]
+        good, why = baseline_check(gate, metric, *values, over)
+        seen = any(name.startswith(f"{labels.column}_lag_") for name in model.manifest.encoding.columns())
+        if not good and evaluation.baseline_name == "last value" and not seen:
+            why += f"; what came last tells more: let the model see it with ps.features.lag({labels.column!r}, 1)"
+        more.insert(0, (good, why))
     if gate.max_latency is not None or gate.max_size is not None:
         asked = model.manifest.encoding.matrix(test[:TIMED]).tolist()
         size = sum(len(data) for name, data in trained.files.items() if not name.startswith("past/"))
