@@ -1,5 +1,6 @@
 """What an author may ask of a model's answers: costs, intervals, fairness, a sure gain; through whole runs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import polars as pl
 import pytest
 
 import penstock as ps
+from penstock.batch import answered
+from penstock.deploy.bodies import Answered, answer_table, write_json
 from penstock.errors import InputError
 from penstock.outcome import load
 from penstock.store.store import open_store
@@ -63,6 +66,23 @@ def test_numbers_come_with_intervals_that_hold_what_they_say(run):
     assert model.answer(customers(5, seed=8).drop("age"))[0].interval is None
 
 
+def test_quantiles_are_asked_for_hold_what_they_say_and_come_one_by_one_as_in_a_table(run):
+    result, model = run(customers(1500), target=ps.regression("age", quantiles=[0.9, 0.1, 0.5]))
+    below = result["evaluated"]["evaluation"]["below"]
+    assert list(below) == ["0.1", "0.5", "0.9"]
+    assert all(found == pytest.approx(float(share), abs=0.06) for share, found in below.items())
+    assert "should lie below" in Path(result.report).read_text()
+    rows = customers(50, seed=8).drop("age")
+    one = model.answer(rows.with_columns(pl.col("birthday").cast(pl.String)).to_dicts()[:1])[0]
+    assert one.quantiles["0.1"] < one.quantiles["0.5"] < one.quantiles["0.9"]
+    table = answered(model, rows)
+    assert table["quantile_0.9"][0] == pytest.approx(one.quantiles["0.9"], rel=1e-12)
+    said = Answered("customers", 1, ["a"], [one])
+    assert json.loads(write_json(said)[0])["predictions"][0]["quantiles"] == one.quantiles
+    assert answer_table(said)["quantile_0.5"].to_list() == [one.quantiles["0.5"]]
+    assert table.columns[-5:] == ["prediction_low", "prediction_high", "quantile_0.1", "quantile_0.5", "quantile_0.9"]
+
+
 def test_a_gate_on_fairness_refuses_a_model_that_treats_groups_unlike(run):
     result, _ = run(evaluate=ps.evaluate.gate(fairness={"city": 0.01}))
     assert not result.gate.passed
@@ -107,6 +127,8 @@ def test_rows_on_both_sides_are_reported(run):
         (lambda: ps.binary("x", costs={"missed": 1, "false_alarm": -1}), "above 0"),
         (lambda: ps.binary("x", threshold=0.2, costs={"missed": 1, "false_alarm": 1}), "not both"),
         (lambda: ps.regression("x", interval=0.3), "interval"),
+        (lambda: ps.regression("x", quantiles=[0.5, 1.0]), "1.0 is none"),
+        (lambda: ps.regression("x", quantiles=[0.512]), "steps of 0.005"),
     ],
 )
 def test_what_makes_no_sense_is_refused(make, says):

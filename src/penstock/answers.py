@@ -19,11 +19,14 @@ class Prediction(msgspec.Struct, frozen=True):
         Class to probability; None for a regression.
     interval : tuple of float, optional
         Of a number, between which the truth lies as often as ``ps.regression(interval=...)`` says.
+    quantiles : dict of str to float, optional
+        Of a number, by share, such as ``"0.9"``: what so many truths lie below; those of ``ps.regression(quantiles=...)``.
     """
 
     prediction: Any
     probabilities: dict[str, float] | None
     interval: tuple[float, float] | None = None
+    quantiles: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class Output:
 
 
 def answered(model: Model, raw: pl.DataFrame) -> pl.DataFrame:
-    """Return a raw table with its answers: prediction, and a probability a class or the ends of the interval.
+    """Return a raw table with its answers: prediction, and a probability a class, or the ends of the interval and quantiles.
 
     A column of the table that has such a name already is called ``..._in``.
     """
@@ -133,10 +133,11 @@ def answered(model: Model, raw: pl.DataFrame) -> pl.DataFrame:
     columns: dict[str, Any] = {}
     if model.task == "regression":
         columns["prediction"] = numbers
-        if model.interval is not None:
-            around = [answer.interval for answer in model.answers(numbers)]
-            columns["prediction_low"] = [low for low, _ in filter(None, around)]
-            columns["prediction_high"] = [high for _, high in filter(None, around)]
+        spread = model.manifest.spread
+        if spread is not None:
+            if model.interval is not None:
+                columns["prediction_low"], columns["prediction_high"] = spread.around(numbers, model.interval)
+            columns |= {f"quantile_{share}": spread.quantile(numbers, share) for share in model.quantiles}
     else:
         values = model.labels.values
         columns["prediction"] = [values[at] for at in model.labels.decided(numbers).tolist()]

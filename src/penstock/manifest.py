@@ -41,3 +41,4 @@ class Manifest(msgspec.Struct, frozen=True):
     metric: str
     spread: Spread | None = None
     level: str | None = None
+    quantiles: list[float] = []

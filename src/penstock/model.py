@@ -105,6 +105,11 @@ class Model:
         """The share of truths that the intervals of numbers are to hold, such as ``"0.9"``; None without intervals."""
         return None if self.manifest.spread is None else self.manifest.level
 
+    @property
+    def quantiles(self) -> list[float]:
+        """The shares of truths that lie below the quantiles of numbers; empty without quantiles."""
+        return [] if self.manifest.spread is None else self.manifest.quantiles
+
     def typical_row(self) -> dict[str, Any]:
         """Return a row as a request may carry it, of typical values."""
         return typical_row(self.inputs, self.manifest.changes, self.manifest.profile)
@@ -234,7 +239,7 @@ class Model:
     def answers(self, raw: Array) -> list[Prediction]:
         """Turn a learner's numbers into answers."""
         if self.task == "regression":
-            return [Prediction(value, None, self._around(value)) for value in raw.tolist()]
+            return [self._number(value) for value in raw.tolist()]
         names, values = self.labels.names, self.labels.values
         best = self.labels.decided(raw).tolist()
         return [
@@ -284,8 +289,7 @@ class Model:
             return self.answers(self.predictor.predict(np.array(encoded, dtype=np.float64)))
         one = self.predictor.predict_row
         if self.task == "regression":
-            numbers = [float(one(row)) for row in encoded]
-            return [Prediction(number, None, self._around(number)) for number in numbers]
+            return [self._number(float(one(row))) for row in encoded]
         names, values, found = self.labels.names, self.labels.values, []
         threshold = self.labels.threshold if self.task == "binary" else None
         for row in encoded:
@@ -294,9 +298,14 @@ class Model:
             found.append(Prediction(values[at], dict(zip(names, shares, strict=True))))
         return found
 
-    def _around(self, number: float) -> tuple[float, float] | None:
-        spread, level = self.manifest.spread, self.interval
-        return None if spread is None or level is None else spread.around(number, level)
+    def _number(self, number: float) -> Prediction:
+        spread, level, shares = self.manifest.spread, self.manifest.level, self.manifest.quantiles
+        if spread is None:
+            return Prediction(number, None)
+        around = None if level is None else spread.around(number, level)
+        return Prediction(
+            number, None, around, {str(at): spread.quantile(number, at) for at in shares} if shares else None
+        )
 
     def frame_of(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         """Make a raw table of rows as requests carry them; fields that a row lacks are null."""

@@ -62,6 +62,7 @@ def write_json(answered: Answered) -> tuple[bytes, list[Header]]:
             answer.prediction,
             UNSET if answer.probabilities is None else answer.probabilities,
             UNSET if answer.interval is None else answer.interval,
+            UNSET if answer.quantiles is None else answer.quantiles,
             why,
         )
         for id_, answer, why in zip(answered.ids, answered.answers, whys, strict=True)
@@ -160,7 +161,7 @@ def _read_arrow(body: bytes) -> pl.DataFrame:
 
 
 def answer_table(answered: Answered) -> pl.DataFrame:
-    """Return answers as a table: id, prediction, and a column for each probability or end of the interval."""
+    """Return answers as a table: id, prediction, and a column for each probability, end of the interval or quantile."""
     import polars as pl
 
     columns: dict[str, Any] = {
@@ -176,6 +177,8 @@ def answer_table(answered: Answered) -> pl.DataFrame:
         columns["prediction_low"], columns["prediction_high"] = zip(
             *(item.interval for item in answered.answers), strict=True
         )
+    for share in (first.quantiles if first is not None else None) or ():
+        columns[f"quantile_{share}"] = [item.quantiles[share] for item in answered.answers]
     return pl.DataFrame(columns)
 
 

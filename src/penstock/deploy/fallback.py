@@ -12,6 +12,7 @@ class ConstantAnswer(NamedTuple):
     prediction: Any
     probabilities: dict[str, float] | None = None
     interval: tuple[float, float] | None = None
+    quantiles: dict[str, float] | None = None
 
 
 class Constant:

@@ -66,6 +66,7 @@ class Prediction(msgspec.Struct):
     prediction: Any
     probabilities: dict[str, float] | UnsetType = UNSET
     interval: tuple[float, float] | UnsetType = UNSET
+    quantiles: dict[str, float] | UnsetType = UNSET
     explanation: Why | UnsetType = UNSET
 
 

@@ -41,6 +41,12 @@ def describe(model: Any) -> dict[str, Any]:
             "description": f"holds the truth in {100 * float(model.interval):g} % of cases",
             "type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}], "minItems": 2, "maxItems": 2,
         }  # fmt: skip
+    if model.quantiles:
+        answer["quantiles"] = {
+            "description": "by share: what so many truths lie below",
+            "type": "object",
+            "properties": {str(share): {"type": "number"} for share in model.quantiles},
+        }
     answer["explanation"] = {
         "description": "where it was asked for: base and all effects sum to the probability, or number, that is answered",
         "type": "object",

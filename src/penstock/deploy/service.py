@@ -54,6 +54,11 @@ class Answer(Protocol):
         """Of a number, between which the truth is expected."""
         ...
 
+    @property
+    def quantiles(self) -> dict[str, float] | None:
+        """Of a number, what shares of truths are expected to lie below."""
+        ...
+
 
 class Served(Protocol):
     """A model that answers."""

@@ -89,6 +89,8 @@ class Evaluation:
         Columns that predict the target too well by themselves.
     decision : Decision or None
         Of a binary target, what its answers cost where mistakes have costs.
+    below : dict of str to float
+        By quantile, the share of truths that lay below it.
     coverage : list of Coverage
         Of a number, what its intervals held.
     shared : Shared or None
@@ -111,6 +113,7 @@ class Evaluation:
     leaks: list[Leak] = field(default_factory=list)
     decision: Decision | None = None
     coverage: list[Coverage] = field(default_factory=list)
+    below: dict[str, float] = field(default_factory=dict)
     shared: Shared | None = None
     shift: Shift | None = None
     fairness: list[Fairness] = field(default_factory=list)

@@ -211,8 +211,9 @@ def trained(
         "learner": learner.written,
         "profile": profile_of(table, watched),
         "metric": metric or PRIMARY[target.task],
-        "spread": None if target.interval is None or given is not None else searched.spread,
+        "spread": None if given is not None else searched.spread,
         "level": None if target.interval is None else str(target.interval),
+        "quantiles": list(target.quantiles),
     }
     some = np.sort(np.random.default_rng(seed).permutation(table.height)[:BACKGROUND])
     files = {**learner.files, BACKGROUND_FILE: _written(fitted.matrix(table[some]))}

@@ -95,6 +95,7 @@ def evaluated(
         if target.costs is None
         else decision_of(target.costs, threshold, codes == 1, _said(model, predicted) == 1),
         coverage=_coverage(model, codes, predicted),
+        below=_below(model, codes, predicted),
         shared=_shared(twice, METRICS[metric].at(threshold), codes, predicted),
         shift=shift_between(some, matrix, blocks, seed),
         dependence=[item for item in moves if item is not None],
@@ -226,12 +227,19 @@ def _encoded_sample(model: Model, train: pl.DataFrame) -> Array:
 
 def _coverage(model: Model, codes: Array, predicted: Array) -> list[Coverage]:
     spread = model.manifest.spread
-    if spread is None:
+    if spread is None or model.interval is None:
         return []
     widths = {level: spread.around(float(np.median(predicted)), level) for level in spread.radius}
     return [
         Coverage(level, spread.covered(codes, predicted, level), high - low) for level, (low, high) in widths.items()
     ]
+
+
+def _below(model: Model, codes: Array, predicted: Array) -> dict[str, float]:
+    spread = model.manifest.spread
+    if spread is None:
+        return {}
+    return {str(share): float(np.mean(codes <= spread.quantile(predicted, share))) for share in model.quantiles}
 
 
 def _shared(twice: Array, metric: Metric, codes: Array, predicted: Array) -> Shared | None:

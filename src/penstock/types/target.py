@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,8 @@ from penstock.errors import InputError
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Shares of truths that intervals may be asked to hold."""
+STEP = 0.005
+"""Quantiles that may be asked for are so far apart."""
 Task = Literal["binary", "multiclass", "regression"]
 
 
@@ -32,6 +34,8 @@ class Target:
         Of a binary target, what a yes that was missed costs, and what a false alarm.
     interval : float or None
         Of a number, the share of truths that the intervals of the answers are to hold.
+    quantiles : tuple of float
+        Of a number, the shares of truths that are to lie below the quantiles of the answers.
     """
 
     column: str
@@ -40,6 +44,7 @@ class Target:
     threshold: float | None = None
     costs: tuple[float, float] | None = None
     interval: float | None = None
+    quantiles: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.column, str) or not self.column:
@@ -107,7 +112,7 @@ def multiclass(column: str) -> Target:
     return Target(column, "multiclass")
 
 
-def regression(column: str, interval: float | None = 0.9) -> Target:
+def regression(column: str, interval: float | None = 0.9, quantiles: Sequence[float] = ()) -> Target:
     """Predict a number.
 
     Parameters
@@ -117,6 +122,10 @@ def regression(column: str, interval: float | None = 0.9) -> Target:
     interval : {0.9, 0.5, 0.8, 0.95, None}
         The share of truths that the interval of an answer is to hold; the report says what share it held on the test
         rows. None for answers without one.
+    quantiles : sequence of float, optional
+        Shares of truths that are to lie below numbers which come with an answer: with ``[0.1, 0.5, 0.9]``, one that is
+        too low in nine cases of ten, one in the middle, and one that is too high in nine of ten. From 0.005 to 0.995, in
+        steps of 0.005.
 
     Raises
     ------
@@ -130,4 +139,9 @@ def regression(column: str, interval: float | None = 0.9) -> Target:
     """
     if interval not in (None, *LEVELS):
         raise InputError(f"ps.regression(interval={interval!r}): one of {', '.join(map(str, LEVELS))}, or None")
-    return Target(column, "regression", interval=interval)
+    for each in quantiles:
+        if not (_positive(each) and STEP <= each <= 1 - STEP and math.isclose(round(each / STEP) * STEP, each)):
+            raise InputError(
+                f"ps.regression(quantiles=...): {each!r} is none; from {STEP} to {1 - STEP} in steps of {STEP}, such as 0.9"
+            )
+    return Target(column, "regression", interval=interval, quantiles=tuple(sorted({float(each) for each in quantiles})))
