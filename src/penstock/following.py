@@ -13,7 +13,8 @@ from penstock.deploy.judging import LEVEL, Looks, Traffic, worse, worse_losses
 from penstock.deploy.keys import scopes_by_digest
 from penstock.deploy.notices import tell
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
-from penstock.deploy.service import Served, Service
+from penstock.deploy.served import Served
+from penstock.deploy.service import Service
 from penstock.deploy.shadow import Shadow
 from penstock.errors import InputError, PenstockError
 from penstock.feed import EventFeed, event_log

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from penstock.deploy.service import Answer
+from penstock.deploy.served import Answer
 from penstock.errors import InputError
 from penstock.monitor.log import WAITING_BYTES, PredictionLog, Record
 

@@ -6,14 +6,12 @@ was. What follows from a decision is written before the decision's end: between 
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from penstock.challenger import train_challenger
 from penstock.deploy import rollout
 from penstock.deploy.judging import FIRST_LOOK, LEVEL
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
@@ -261,55 +259,13 @@ class Watcher:
             self._train(made, claims)
 
     def _train(self, decision: Decision, claims: Claims) -> None:
-        """Train in a process of its own; steps that are finished are not done again, also after a kill."""
         self.say(f"trains a challenger: {decision.why}")
-        command = [
-            sys.executable, "-m", "penstock", "run", self.file, "--store", self.store.location, "--json", "--set",
-            "deploy.promote=by hand",
-        ]  # fmt: skip
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            out, errors = "", ""
-            while True:
-                try:
-                    out, errors = process.communicate(timeout=20)
-                    break
-                except subprocess.TimeoutExpired:
-                    claims.renew()
-        if process.returncode not in (0, 3):
-            lines = errors.strip().splitlines()
-            told = next((line for line in lines if line.startswith("error")), lines[-1] if lines else "it said nothing")
-            ended = f"signal {-process.returncode}" if process.returncode < 0 else f"exit code {process.returncode}"
-            self._end(decision, "failed", f"the run ended with {ended}: {told}")
-            return
-        found = json.loads(out)
-        version, reasons = int(found["model"]["version"]), "; ".join(found["gate"]["reasons"])
-        made = next(item["digest"] for item in found["steps"] if item["name"] == "trained")
-        if not any(
-            item.version == version and item.digest == made for item in Registry(self.store, self.name).versions()
-        ):
-            # Where a store is a folder that was away for a while, the run has begun another one in its place.
-            self._end(
-                decision, "failed", f"the run kept its model as v{version} of another store: was this one out of reach?"
-            )
-            return
-        if process.returncode == 3:
-            self._end(
-                decision, "done", f"v{version} was trained, and the gate said no: {reasons}", version, found["run"]
-            )
-            return
-        if CHAMPION in found["model"]["aliases"]:
-            self._end(decision, "done", f"what comes of it is v{version}, which answers already", version, found["run"])
-            return
-        why = f"v{version} was trained and passed the gate: {reasons}"
-        self.say(why)
-        self._passed(version, decision)
-        end(self.store, decision.id, "done", f"{decision.why}: {why}", version, found["run"])
-
-    def _end(
-        self, decision: Decision, status: str, why: str, version: int | None = None, run: str | None = None
-    ) -> None:
-        end(self.store, decision.id, status, f"{decision.why}: {why}", version, run)
-        self.say(why)
+        made = train_challenger(self.store, self.name, self.file, claims.renew)
+        self.say(made.why)
+        if made.status == "passed" and made.version is not None:
+            self._passed(made.version, decision)
+        status = "failed" if made.status == "failed" else "done"
+        end(self.store, decision.id, status, f"{decision.why}: {made.why}", made.version, made.run)
 
     def _passed(self, version: int, by: Decision) -> None:
         policy = self.policy or Retrain()
