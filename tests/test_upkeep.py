@@ -48,6 +48,20 @@ pipeline = ps.Pipeline(
 """
 
 
+_FIRST = []
+"""The store of a first run."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _first_run(tmp_path_factory):
+    place = Place(tmp_path_factory.mktemp("first") / "place")
+    place.run()
+    place.store.close()
+    _FIRST.append(place.folder / "s")
+    yield
+    _FIRST.clear()
+
+
 class Place:
     """A pipeline file with its data and store."""
 
@@ -68,6 +82,13 @@ class Place:
         return Watcher(self.store, self.pipeline, str(self.folder / "p.py"), self.heard.append)
 
     def run(self):
+        """Run; the first run of all tests is taken over by those that begin alike."""
+        alike = "gate(min_gain=-1)" in (self.folder / "p.py").read_text()
+        if _FIRST and alike and Registry(self.store, "customers").champion() is None:
+            self.store.close()
+            shutil.copytree(_FIRST[0], self.folder / "s", dirs_exist_ok=True)
+            self.store = open_store(self.folder / "s")
+            self.watcher = self.another()
         self.pipeline.run(self.store).raise_for_status()
 
     def asked(self, n=200, seed=5, drifted=False, labels=None):

@@ -455,3 +455,22 @@ def test_a_generator_that_fails_midway_is_an_ordinary_failure(module, store):
     done = run(module, store, body)
     assert done.status == "failed"
     assert "the source vanished" in done.step("rows").error
+
+
+def test_a_step_that_fails_by_the_interpreters_fault_is_called_again_and_not_for_ever(module, store, tmp_path):
+    body = """
+    from pathlib import Path
+
+    @ps.step
+    def parsed(place: str = {place!r}, fails: int = {fails}) -> int:
+        times = len(Path(place).read_text()) + 1
+        Path(place).write_text("x" * times)
+        if times <= fails:
+            raise SystemError("AST constructor recursion depth mismatch (before=54, after=51)")
+        return times
+    """
+    for fails, ends in ((2, "ran"), (100, "failed")):
+        (tmp_path / "times").write_text("")
+        result = run(module, store, body.format(place=str(tmp_path / "times"), fails=fails))
+        assert statuses(result) == {"parsed": ends}
+    assert len((tmp_path / "times").read_text()) == 5

@@ -34,6 +34,9 @@ from penstock.store.formats import decode, encode, parquet_shape, read_columns
 from penstock.store.schema import artifacts
 from penstock.store.store import INLINE_BYTES, Store
 
+_PARSED_AT_ONCE, _PARSINGS = "AST constructor recursion depth mismatch", 5
+"""Python 3.11 fails so, by chance, where two threads parse at once, as reading an array does (python/cpython#106905): the step is not at
+fault, and is called again, so many times in all."""
 LOG_BYTES = 100_000
 """Of a step's output so much is kept: the beginning and the end."""
 
@@ -108,9 +111,7 @@ def execute(store: Store, task: Task) -> Outcome:
     with _captured(log), recalling(store):
         for attempt in range(task.retries + 1):
             try:
-                arguments = {name: load(store, item, task.types.get(name)) for name, item in task.inputs.items()}
-                ref = save(store, task.function(**arguments, **task.parameters))
-                error = None
+                ref, error = _called(store, task), None
                 break
             except PenstockError as problem:
                 error, trace, exit_code = str(problem), "", problem.exit_code
@@ -133,6 +134,18 @@ def execute(store: Store, task: Task) -> Outcome:
         exit_code=exit_code,
         started=began,
     )
+
+
+def _called(store: Store, task: Task) -> Ref:
+    """Load the inputs, call the step and save what it returns."""
+    for left in reversed(range(_PARSINGS)):
+        try:
+            arguments = {name: load(store, item, task.types.get(name)) for name, item in task.inputs.items()}
+            return save(store, task.function(**arguments, **task.parameters))
+        except SystemError as problem:
+            if _PARSED_AT_ONCE not in str(problem) or not left:
+                raise
+    raise AssertionError("unreachable")
 
 
 def save(store: Store, value: Any) -> Ref:
