@@ -12,8 +12,8 @@ COPIES = {"linear": 4, "lightgbm": 3, "xgboost": 3, "catboost": 3, "extra_trees"
 """Of each learner, how many times the size of its matrix a fit takes, roughly."""
 BOOSTED = ("lightgbm", "xgboost", "catboost")
 _ROUNDS, _ROUND = 0.5, 0.8
-"""Of boosting, the rounds that are best grow with the rows to about this power, and the time of a round to that (from 20,000 to
-300,000 rows of five tables: 0.4 to 0.9, and 0.4 to 0.7; benchmarks/README.md)."""
+"""Of boosting, the rounds that are best grow with the rows to about this power, and the time of a round to that (measured on five tables of
+43,000 to 287,000 rows by benchmarks/rounds.py)."""
 _LEAST_SHARE = 0.2
 """Of a budget that the trials have spent, the model itself is still given this share."""
 
