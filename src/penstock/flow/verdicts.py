@@ -39,6 +39,7 @@ from penstock.monitor.estimate import learn_losses
 from penstock.prepare.tables import ROW
 from penstock.store.formats import Bundle
 from penstock.train.learners import TIMED, read_predictor, row_latency
+from penstock.train.refitting import growth
 from penstock.train.searched import Problem, Searched, fit_small, small_trial
 from penstock.types.convert import convert
 from penstock.types.labels import Labels
@@ -203,7 +204,7 @@ def curve(
     def fit(rows: Array) -> Array | None:
         if target.task != "regression" and len(np.unique(learnt[rows])) < len(labels.values):
             return None
-        small = fit_small(problem.of(rows), searched, seed)
+        small = fit_small(problem.of(rows), searched, seed, growth(len(rows), train.height))
         if small is None:
             return None
         encoding, fitted = small

@@ -34,14 +34,14 @@ def refitting(seconds: Iterable[float], workers: int) -> float:
 
 
 def growth(rows: int, searched: int) -> float:
-    """Return how many times the rounds of boosting that are best for some rows are best for more rows.
+    """Return how many times the rounds of boosting that are best for some rows are best for more, or fewer.
 
     Examples
     --------
-    >>> growth(80_000, 20_000), growth(10_000, 10_000)
-    (2.0, 1.0)
+    >>> growth(80_000, 20_000), growth(5_000, 20_000)
+    (2.0, 0.5)
     """
-    return float(max(1.0, rows / searched) ** _ROUNDS)
+    return float((rows / searched) ** _ROUNDS)
 
 
 def lengthened(learner: str, seconds: float, times: float) -> float:

@@ -299,8 +299,14 @@ def small_trial(searched: Searched) -> Trial:
     return min(searched.trials, key=lambda item: (item.learner != "lightgbm", item.size))
 
 
-def fit_small(problem: Problem, searched: Searched, seed: int) -> tuple[Encoding, Fitted] | None:
-    """Fit the smallest trial here and now, for questions about the data; None where no column can be learnt from."""
+def fit_small(problem: Problem, searched: Searched, seed: int, growth: float = 1.0) -> tuple[Encoding, Fitted] | None:
+    """Fit the smallest trial here and now, for questions about the data, with so many times its rounds of boosting.
+
+    Returns
+    -------
+    tuple of Encoding and Fitted, or None
+        None where no column can be learnt from.
+    """
     from threadpoolctl import threadpool_limits
 
     trial = small_trial(searched)
@@ -309,7 +315,7 @@ def fit_small(problem: Problem, searched: Searched, seed: int) -> tuple[Encoding
         return None
     sample = Wishes().sample(problem, encoding, matrix)
     with threadpool_limits(1, user_api="blas"):
-        fitted = fit_learner(trial.learner, sample, trial.parameters, seed, None, 1)
+        fitted = fit_learner(trial.learner, sample, trial.grown(growth), seed, None, 1)
     return encoding, fitted
 
 
