@@ -267,19 +267,10 @@ def fit_searched(problem: Problem, searched: Searched, seed: int, wishes: Wishes
         workers.put(0, wishes.sample(problem, encoding, matrix))
         # Only LightGBM gives the same bytes with any number of threads.
         threads = workers.threads if len(matrix) > LARGE else 1
-        started = [
-            workers.start(
-                Fit(
-                    0,
-                    item.learner,
-                    item.grown(searched.growth),
-                    seed,
-                    None,
-                    threads if item.learner == "lightgbm" else 1,
-                )
-            )
-            for item in members
-        ]
+        started = []
+        for item in members:
+            own = threads if item.learner == "lightgbm" else 1
+            started.append(workers.start(Fit(0, item.learner, item.grown(searched.growth), seed, None, own)))
         fitted: list[Fitted] = []
         for item, future in zip(members, started, strict=True):
             workers.wait([future])

@@ -126,7 +126,7 @@ class Running:
             None if self.how.trials else budget,
         )  # fmt: skip
         if held < rows:
-            return held, growth(held, self.tried.rows), "the memory"
+            return held, min(times, growth(held, self.tried.rows)), "the memory"
         return rows, times, f"the budget of {budget:g} s"
 
     def _chosen(self, frontier: list[tuple[Option, dict[int, float]]]) -> tuple[Option, dict[int, float]]:
