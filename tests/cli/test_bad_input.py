@@ -86,9 +86,9 @@ def test_nan_infinite_ten_thousand_categories_and_five_thousand_columns(tmp_path
 
 
 def test_ten_thousand_categories(tmp_path):
-    wide = pl.concat([customers(10_000, seed=1)]).with_columns(pl.Series("many", [f"c{i}" for i in range(10_000)]))
-    twice = pl.concat([wide, wide.with_columns(pl.col("key") + "b", pl.col("age") + 0.1)])
-    twice.write_csv(tmp_path / "customers.csv")
+    many = pl.Series("many", [f"c{i}" for i in range(10_000)])
+    once, again = (customers(10_000, seed=seed).with_columns(many) for seed in (1, 2))
+    pl.concat([once, again.with_columns(pl.col("key") + "b")]).write_csv(tmp_path / "customers.csv")
     (tmp_path / "pipeline.py").write_text(GOOD)
     assert call_json("run", "pipeline.py", folder=tmp_path)["status"] == "succeeded"
 
