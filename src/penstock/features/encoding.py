@@ -205,16 +205,20 @@ def fit_encoding(
     """
     texts = {item.column: item for item in asked if isinstance(item, TextAsked)}
     _need(frame, list(texts), "ps.features.text")
+    fitted = {
+        name: _fit_components(frame[name], texts[name], seed)
+        if name in texts
+        else _fit(frame[name], name, name == clock)
+        for name in columns
+    }
+    marks = _marks(frame[[name for name, made in fitted.items() if not isinstance(made, str)]])
     encoders: list[Encoder] = []
     ignored: list[tuple[str, str]] = []
     seen: dict[tuple[str, int], str] = {}
-    for name in columns:
-        made = (
-            _fit_components(frame[name], texts[name], seed) if name in texts else _fit(frame[name], name, name == clock)
-        )
+    for name, made in fitted.items():
         if not isinstance(made, str):
             values = frame[name]
-            first = seen.setdefault((str(values.dtype), _mark(values)), name)
+            first = seen.setdefault((str(values.dtype), marks[name]), name)
             if first != name and values.equals(frame[first]):
                 made = f"is a copy of {first}"
         if isinstance(made, str):
@@ -234,9 +238,9 @@ def _fit_components(values: pl.Series, asked: TextAsked, seed: int) -> Component
     return fit_components(values, asked.size, seed)
 
 
-def _mark(values: pl.Series) -> int:
-    """A number that equal columns share."""
-    return int(values.hash(seed=0).reinterpret(signed=True).sum())
+def _marks(frame: pl.DataFrame) -> dict[str, int]:
+    """Of each column a number that equal columns share."""
+    return frame.select(pl.all().hash(seed=0).reinterpret(signed=True).sum()).row(0, named=True) if frame.width else {}
 
 
 def _fit(values: pl.Series, name: str, clock: bool) -> Encoder | str:
