@@ -10,7 +10,10 @@ from penstock.features.encoding import fit_learning
 from penstock.train import searching, trials
 from penstock.train.options import Search
 from penstock.train.refitting import holding, lasting
-from penstock.train.searched import Problem, Trial, fit_searched
+from penstock.train.searched import Option, Problem, Trial, fit_searched
+from penstock.train.searching import Running
+from penstock.train.tried import Tried
+from penstock.types.metrics import metric_named
 
 TREES, LINEAR = Trial("lightgbm", {}, "rmse", 1.0), Trial("linear", {}, "rmse", 1.0)
 
@@ -43,11 +46,14 @@ def test_the_model_has_more_rounds_than_the_trials_of_fewer_rows_and_as_many_as_
     assert trials.run_trials(few, how, 0).growth == 1.0
 
 
-def test_fewer_trials_together_where_they_learn_from_many_more_rows(problem, monkeypatch, capsys):
-    monkeypatch.setattr(searching, "lasting", lambda members, *_: (3000 if len(members) == 1 else 1000, 1.0))
-    found = trials.run_trials(problem, Search(budget=3.0, learners=("lightgbm", "linear")), 0)
-    assert [trial.weight for trial in found.trials if trial.weight] == [1.0]
-    assert found.rows is None
+def test_fewer_trials_together_where_they_learn_from_many_more_rows(monkeypatch):
+    one, two = (Option(1, 1.0, 10), {0: 1.0}), (Option(2, 0.9, 20), {0: 0.5, 1: 0.5})
+    monkeypatch.setattr(Tried, "enough", lambda *_: two)
+    for alone, together, chosen in ((3000, 1000, one), (3000, 1600, two), (3000, 3000, two)):
+        rows = {1: alone, 2: together}
+        monkeypatch.setattr(Running, "_learnt", lambda _, weights, rows=rows: (rows[len(weights)], 1.0, ""))
+        running = Running(None, metric_named("rmse", "regression", ""), Search(), 0, 0.0, 300, 3000)
+        assert running._chosen([one, two]) == chosen
 
 
 def test_memory_is_counted_by_the_learner_that_copies_most_and_shared_by_those_fitted_at_once():

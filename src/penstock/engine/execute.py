@@ -138,14 +138,15 @@ def execute(store: Store, task: Task) -> Outcome:
 
 def _called(store: Store, task: Task) -> Ref:
     """Load the inputs, call the step and save what it returns."""
-    for left in reversed(range(_PARSINGS)):
+    called = 0
+    while True:
+        called += 1
         try:
             arguments = {name: load(store, item, task.types.get(name)) for name, item in task.inputs.items()}
             return save(store, task.function(**arguments, **task.parameters))
         except SystemError as problem:
-            if _PARSED_AT_ONCE not in str(problem) or not left:
+            if _PARSED_AT_ONCE not in str(problem) or called == _PARSINGS:
                 raise
-    raise AssertionError("unreachable")
 
 
 def save(store: Store, value: Any) -> Ref:

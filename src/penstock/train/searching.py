@@ -74,7 +74,8 @@ class Running:
         self.fold_seconds: dict[str, float] = {}
         self.running: dict[concurrent.futures.Future[Done], tuple[_Begun, int]] = {}
         self.asked: list[tuple[Any, float | None]] = []
-        self.digest = hashlib.sha256(f"{__version__} costs 5 {seed}".encode())
+        # "5": of a trial that is recalled, so many costs are kept; those of before have one less.
+        self.digest = hashlib.sha256(f"{__version__} 5 {seed}".encode())
         self.numbers = 0
 
     def put(self, number: int, sample: Sample, judge: Array, judge_target: Array) -> None:
