@@ -13,6 +13,7 @@ from penstock.evaluate import plots
 from penstock.evaluate.curve import Curve, drawn
 from penstock.evaluate.division import TELLING
 from penstock.types.metrics import METRICS, moved
+from penstock.types.writing import figure
 
 if TYPE_CHECKING:
     import jinja2
@@ -71,7 +72,7 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["share"] = lambda value: f"{100 * value:.3g} %"
-    environment.filters["figure"] = lambda value: "–" if value is None or value != value else f"{value:.4g}"
+    environment.filters["figure"] = figure
     return environment
 
 

@@ -35,3 +35,17 @@ def size(count: int | None) -> str:
         if count >= least:
             return f"{count / (1e6 if unit == 'MB' else least):.1f} {unit}"
     return f"{count} B"
+
+
+def figure(value: float | None) -> str:
+    """Write a number for a page: four digits that count, in full below 10^15.
+
+    Examples
+    --------
+    >>> figure(200801.7), figure(0.84472), figure(None)
+    ('200,800', '0.8447', '–')
+    """
+    if value is None or value != value:
+        return "–"
+    rounded = float(f"{value:.4g}")
+    return f"{rounded:,.0f}" if 1e4 <= abs(rounded) < 1e15 else f"{value:.4g}"

@@ -32,7 +32,7 @@ from penstock.monitor.decisions import answer, decisions_of
 from penstock.store.schema import alerts, runs
 from penstock.store.store import Store
 from penstock.traffic import traffic_of
-from penstock.types.writing import moment, seconds, size
+from penstock.types.writing import figure, moment, seconds, size
 from penstock.ui import drawings, questions, trying
 from penstock.ui.access import COOKIE, Access
 from penstock.ui.previews import preview
@@ -327,7 +327,7 @@ def _templates() -> jinja2.Environment:
     )  # fmt: skip
     made.filters |= {
         "moment": moment, "took": seconds, "quoted": lambda text: urllib.parse.quote(str(text), safe=""),
-        "unjson": json.loads, "figure": lambda value: "–" if value is None or value != value else f"{value:.4g}", "size": size,
+        "unjson": json.loads, "figure": figure, "size": size,
         "data_url": lambda data: "data:image/png;base64," + base64.b64encode(data).decode(),
     }  # fmt: skip
     made.globals |= {
