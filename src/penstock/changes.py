@@ -20,6 +20,7 @@ from penstock.prepare.tables import normalised
 from penstock.store.schema import runs
 from penstock.store.store import Store
 from penstock.types.table import Table
+from penstock.types.writing import figure
 
 _COMMITS = 500
 _ROWS = 200_000
@@ -114,8 +115,10 @@ def _metrics(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     for name, now in after["metrics"].items():
         shown = f"**{_plain(name)}**" if name == after["metric"] else _plain(name)
         was = before[name]["value"] if name in before else None
-        old, change = ("–", "–") if was is None else (f"{was:.4g}", f"{now['value'] - was:+.4g}")
-        lines.append(f"| {shown} | {old} | {now['value']:.4g} | {now['low']:.4g} to {now['high']:.4g} | {change} |")
+        old, change = ("–", "–") if was is None else (figure(was), f"{figure(now['value'] - was, signed=True)}")
+        lines.append(
+            f"| {shown} | {old} | {figure(now['value'])} | {figure(now['low'])} to {figure(now['high'])} | {change} |"
+        )
     gate = after["gate"]
     return [*lines, "", f"Gate {'passed' if gate['passed'] else 'said no'}: {_plain('; '.join(gate['reasons']))}", ""]
 

@@ -17,6 +17,7 @@ from penstock.evaluate.measure import Evaluation, Interval
 from penstock.store.store import Store, open_store
 from penstock.types.convert import convert
 from penstock.types.showing import shown_page, shown_table
+from penstock.types.writing import figure
 
 if TYPE_CHECKING:
     from penstock.model import Model
@@ -77,7 +78,7 @@ class PipelineRun:
         if self.gate is not None:
             lines.append(f"gate {'passed' if self.gate.passed else 'said no'}: " + "; ".join(self.gate.reasons))
         rows = [
-            [name, f"{item.value:.4g}", f"{item.low:.4g} to {item.high:.4g}", f"{self.baseline[name]:.4g}" if name in self.baseline else ""]
+            [name, figure(item.value), f"{figure(item.low)} to {figure(item.high)}", figure(self.baseline[name]) if name in self.baseline else ""]
             for name, item in self.metrics.items()
         ]  # fmt: skip
         shown = shown_table(title, lines, ["metric on test rows", "value", "95 % interval", "baseline"], rows)

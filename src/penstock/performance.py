@@ -16,6 +16,7 @@ from penstock.model import Model
 from penstock.monitor.log import Record
 from penstock.types.labels import label_name
 from penstock.types.metrics import METRICS
+from penstock.types.writing import figure
 
 Array = npt.NDArray[Any]
 LEAST_LABELS = 30
@@ -247,8 +248,8 @@ def group_in_words(group: Group) -> str:
     'city Rome: roc_auc 0.61 on 80 rows with labels, at training 0.83'
     """
     return (
-        f"{group.column} {group.group}: {group.metric} {group.value:.3g} on {group.labels:,} rows with labels, "
-        f"at training {group.reference:.3g}"
+        f"{group.column} {group.group}: {group.metric} {figure(group.value)} on {group.labels:,} rows with labels, "
+        f"at training {figure(group.reference)}"
     )
 
 

@@ -17,6 +17,7 @@ from penstock.monitor.window import take
 from penstock.outcome import load
 from penstock.performance import known_answers, performance_of
 from penstock.store.store import Store
+from penstock.types.writing import figure
 from penstock.unlabelled import estimate_of, moved_since, skew_in_words
 from penstock.watch import Monitoring, carried_columns, judged_by, moment, monitor, taken_of
 
@@ -136,7 +137,7 @@ def report(name: str, store: Store, how: Drift | None = None, found: Monitoring 
     if found.performance is not None and not found.performance.decayed:
         seen = found.performance
         reasons.append(
-            f"{seen.metric} {seen.value:.4g} ({seen.low:.4g} to {seen.high:.4g}) on {seen.labels:,} labels, at training {seen.reference:.4g}: holds"
+            f"{seen.metric} {figure(seen.value)} ({figure(seen.low)} to {figure(seen.high)}) on {seen.labels:,} labels, at training {figure(seen.reference)}: holds"
         )
     lead = f"v{found.version}, {found.window.text}, {found.window.first or '–'} to {found.window.last or '–'}."
     told = [(moment(item.at)[:16], item.what, item.status, item.why) for item in decided]

@@ -20,6 +20,7 @@ from penstock.monitor.window import labelled, take
 from penstock.outcome import load
 from penstock.store.store import Store
 from penstock.types.labels import label_name
+from penstock.types.writing import figure
 
 _DAY = 86_400.0
 _SMALL = 1e-6
@@ -136,6 +137,6 @@ def _at(seconds: Sequence[float], percent: int) -> float:
 def _in_words(records: Sequence[Record]) -> str:
     if records[0].probabilities is None:
         numbers = [float(record.prediction) for record in records]
-        return f"mean {np.mean(numbers):.4g}, from {min(numbers):.4g} to {max(numbers):.4g}"
+        return f"mean {figure(float(np.mean(numbers)))}, from {figure(min(numbers))} to {figure(max(numbers))}"
     counted = collections.Counter(label_name(record.prediction) for record in records).most_common(3)
     return ", ".join(f"{label} {count / len(records):.1%}" for label, count in counted)

@@ -25,6 +25,7 @@ from penstock.outcome import load
 from penstock.pipeline import Pipeline
 from penstock.store.store import Store
 from penstock.traffic import WORSE, worse_than
+from penstock.types.writing import figure
 from penstock.watch import Monitoring, in_words, monitor
 
 _DAY = 86_400.0
@@ -362,8 +363,8 @@ class Watcher:
         if not (chance < LEVEL / 2.0 ** (turn + 1) and mine >= WORSE * others):
             return
         why = (
-            f"on {len(pairs):,} labelled answers its mean loss is {mine:.4g}, and v{earlier} would have had "
-            f"{others:.4g} (paired t-test, p = {chance:.2g})"
+            f"on {len(pairs):,} labelled answers its mean loss is {figure(mine)}, and v{earlier} would have had "
+            f"{figure(others)} (paired t-test, p = {chance:.2g})"
         )
         made = decide(self.store, self.name, f"rollback:{done.id}", "rollback", why, "begun", earlier)
         if made is not None:

@@ -40,6 +40,7 @@ from penstock.store.schema import alerts
 from penstock.store.store import Store
 from penstock.traffic import losses_of, losses_since
 from penstock.types.showing import shown_table
+from penstock.types.writing import figure
 from penstock.unlabelled import (
     Skew,
     Together,
@@ -172,7 +173,7 @@ class Monitoring:
         if self.performance is not None and self.performance.decayed:
             seen = self.performance
             found.append(
-                f"{seen.metric} is {seen.value:.3g} ({seen.low:.3g} to {seen.high:.3g}), at training {seen.reference:.3g}"
+                f"{seen.metric} is {figure(seen.value)} ({figure(seen.low)} to {figure(seen.high)}), at training {figure(seen.reference)}"
             )
         if self.concept is not None and self.concept.drifted:
             found.append(concept_in_words(self.concept))
@@ -185,7 +186,9 @@ class Monitoring:
         lines = [f"{self.window.text}, {self.window.first or '–'} to {self.window.last or '–'}"]
         if self.performance is not None:
             p = self.performance
-            lines.append(f"{p.metric} {p.value:.4g} ({p.low:.4g} to {p.high:.4g}), at training {p.reference:.4g}")
+            lines.append(
+                f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}), at training {figure(p.reference)}"
+            )
         rows = [
             [c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", f"{c.p_value:.2g}", c.text] for c in self.columns
         ]

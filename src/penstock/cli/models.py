@@ -6,7 +6,7 @@ import click
 
 from penstock.cli.common import echo_json, existing_store, json_option, named_model, store_option, table
 from penstock.errors import InputError
-from penstock.types.writing import moment
+from penstock.types.writing import figure, moment
 
 
 @click.command()
@@ -49,7 +49,7 @@ def models(name: str | None, store: str | None, as_json: bool) -> None:
                 [
                     f"v{version.version}",
                     ", ".join(version.aliases),
-                    f"{metric} {value:.4g}",
+                    f"{metric} {figure(value)}",
                     moment(version.created),
                     version.user,
                     version.run,

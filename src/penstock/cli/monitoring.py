@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from penstock.cli.common import echo_json, json_option, named_model, store_option, table
+from penstock.types.writing import figure
 
 
 @click.command()
@@ -76,8 +77,8 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
         p = found.performance
         verdict = click.style("decayed", fg="red") if p.decayed else "holds"
         click.echo(
-            f"{p.metric} {p.value:.4g} ({p.low:.4g} to {p.high:.4g}) on {p.labels} rows with labels; "
-            f"at training {p.reference:.4g} ({p.reference_low:.4g} to {p.reference_high:.4g}): {verdict}"
+            f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}) on {p.labels} rows with labels; "
+            f"at training {figure(p.reference)} ({figure(p.reference_low)} to {figure(p.reference_high)}): {verdict}"
         )
     else:
         click.echo("no metric yet: send labels by POST /feedback")
@@ -92,10 +93,12 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
         verdict = click.style("no longer", fg="red") if found.calibration.off else "as at training"
         click.echo(f"{calibration_in_words(found.calibration)}: {verdict}")
     for column, moved in found.bearing.items():
-        click.echo(f"the move of {column} moves an answer by {moved:.3g} on average")
+        click.echo(f"the move of {column} moves an answer by {figure(moved)} on average")
     moments, metric = history(name, opened, how)
     if found.estimate is not None:
-        click.echo(f"without labels {metric} is expected to be {found.estimate:.4g}, if the world answers as it did")
+        click.echo(
+            f"without labels {metric} is expected to be {figure(found.estimate)}, if the world answers as it did"
+        )
     if len(moments) > 1:
         click.echo(f"largest effect  {sparkline([moment.effect for moment in moments])}  since {moments[0].at}")
         if any(moment.value is not None for moment in moments):

@@ -7,7 +7,7 @@ import msgspec
 
 from penstock.cli.common import echo_json, existing_store, json_option, store_option, table
 from penstock.errors import InputError
-from penstock.types.writing import moment, seconds, size
+from penstock.types.writing import figure, moment, seconds, size
 
 
 @click.command()
@@ -36,7 +36,7 @@ def runs(pipeline: str | None, limit: int, tag: str | None, store: str | None, a
     rows = []
     for item in found:
         metric = item.summary.get("metric")
-        value = f"{metric} {item.summary['metrics'][metric]['value']:.4g}" if metric else ""
+        value = f"{metric} {figure(item.summary['metrics'][metric]['value'])}" if metric else ""
         model = item.summary.get("model")
         took = seconds(item.finished - item.started) if item.finished else "–"
         rows.append(
@@ -111,7 +111,7 @@ def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
     if metric:
         value = found.summary["metrics"][metric]
         click.echo(
-            f"{metric} {value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g}); report {found.summary['report']}"
+            f"{metric} {figure(value['value'])} ({figure(value['low'])} to {figure(value['high'])}); report {found.summary['report']}"
         )
 
 

@@ -14,7 +14,7 @@ from penstock.cli.settings import set_option, with_settings
 from penstock.engine.telling import listening
 from penstock.errors import InputError, PenstockError
 from penstock.store.store import Store, open_store
-from penstock.types.writing import seconds
+from penstock.types.writing import figure, seconds
 
 until_option = click.option(
     "--until", metavar="NAME", multiple=True, help="No further than this step or stage; no model is made then."
@@ -203,8 +203,8 @@ def summary(done: Any, may_deploy: bool = True) -> None:
     click.echo(f"{done.pipeline}: {ran} steps ran, {len(done.steps) - ran} cached; run {done.run}")
     item = done.metrics[done.metric]
     click.echo(
-        f"{done.metric} {item.value:.4g} (95 % interval {item.low:.4g} to {item.high:.4g}); "
-        f"baseline ({done.baseline_name}) {done.baseline[done.metric]:.4g}"
+        f"{done.metric} {figure(item.value)} (95 % interval {figure(item.low)} to {figure(item.high)}); "
+        f"baseline ({done.baseline_name}) {figure(done.baseline[done.metric])}"
     )
     verdict = click.style("passed", fg="green") if done.gate.passed else click.style("said no", fg="red")
     click.echo(f"gate {verdict}: {'; '.join(done.gate.reasons)}")

@@ -9,6 +9,7 @@ import click
 
 from penstock.cli.common import echo_json, existing_store, json_option, store_option
 from penstock.errors import InputError
+from penstock.types.writing import figure
 
 
 @click.command()
@@ -68,12 +69,12 @@ def discover(pipeline: str, label_delay: str | None, store: str | None, as_json:
         echo_json({**vars(found), "proposals": [vars(item) for item in found.proposals]})
         return
     if not found.proposals:
-        click.echo(f"{found.tried} candidates tried; none is surely better than {found.metric} {found.before:.4g}")
+        click.echo(f"{found.tried} candidates tried; none is surely better than {found.metric} {figure(found.before)}")
         return
     low, high = found.gain
     click.echo(
-        f"{found.tried} candidates tried: {found.metric} {found.before:.4g} -> {found.after:.4g} on later rows that took no "
-        f"part in the choice (better by {low:.3g} to {high:.3g}). Add to features=[...]:"
+        f"{found.tried} candidates tried: {found.metric} {figure(found.before)} -> {figure(found.after)} on later rows that took no "
+        f"part in the choice (better by {figure(low)} to {figure(high)}). Add to features=[...]:"
     )
     for item in found.proposals:
         click.echo(f"    {item.code},")

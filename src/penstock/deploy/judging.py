@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from penstock.types.writing import figure
+
 LEVEL = 0.01
 FIRST_LOOK = 50
 _SLOWER, _SLOWER_SECONDS = 1.5, 0.001
@@ -114,6 +116,6 @@ def worse_losses(champion: Sequence[float], canary: Sequence[float], level: floa
     if not found.pvalue < level:
         return None
     return (
-        f"mean loss {np.mean(canary):.4g} on {len(canary):,} labels, the champion's {np.mean(champion):.4g} on "
+        f"mean loss {figure(float(np.mean(canary)))} on {len(canary):,} labels, the champion's {figure(float(np.mean(champion)))} on "
         f"{len(champion):,} (Welch, p = {found.pvalue:.2g})"
     )

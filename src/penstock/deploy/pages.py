@@ -17,6 +17,7 @@ from starlette.routing import Route
 from penstock.deploy.openapi import describe
 from penstock.deploy.protocols import model_metadata, server_metadata
 from penstock.deploy.service import Service
+from penstock.types.writing import figure
 from penstock.version import __version__
 
 Facts = Callable[[], dict[str, Any]]
@@ -36,6 +37,7 @@ def pages(service: Service, facts: Facts, compared: Compared) -> Any:
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    templates.filters["figure"] = figure
 
     def page(name: str, **values: Any) -> Response:
         nonce = secrets.token_urlsafe(16)

@@ -16,6 +16,7 @@ from penstock.engine.step import LazyPartitions, Ref, Step
 from penstock.errors import InputError
 from penstock.store.schema import artifacts, notes, runs, sources, steps
 from penstock.store.store import Store
+from penstock.types.writing import figure
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def diff_runs(store: Store, one: str, other: str) -> RunDiff:
         was = old.summary.get("metrics", {}).get(name)
         if was is not None and was["value"] != item["value"]:
             found.metrics.append(
-                f"{name} {was['value']:.4g} -> {item['value']:.4g} ({item['value'] - was['value']:+.4g})"
+                f"{name} {figure(was['value'])} -> {figure(item['value'])} ({figure(item['value'] - was['value'], signed=True)})"
             )
     return found
 

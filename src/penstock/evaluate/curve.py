@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from penstock.evaluate.measure import Interval, intervals
 from penstock.evaluate.paired import paired_gain
+from penstock.types.writing import figure
 
 Array = npt.NDArray[Any]
 _SHARES = (8, 4, 2, 1)
@@ -47,7 +48,7 @@ class Curve:
         """Say whether more rows would help."""
         if self.gain is None:
             return "There are too few rows to tell whether more would help."
-        gained = f"The last doubling of the rows gained {self.gain.value:.3g} of {metric} (95 % interval {self.gain.low:.3g} to {self.gain.high:.3g})"  # fmt: skip
+        gained = f"The last doubling of the rows gained {figure(self.gain.value)} of {metric} (95 % interval {figure(self.gain.low)} to {figure(self.gain.high)})"  # fmt: skip
         if self.gain.low > 0:
             return f"{gained}: more rows would likely help."
         return f"{gained}: more rows alone are unlikely to help much; better columns may."

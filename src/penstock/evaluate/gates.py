@@ -11,6 +11,7 @@ from penstock.evaluate.fairness import Fairness
 from penstock.evaluate.paired import Gain
 from penstock.types.durations import bytes_of, seconds_of
 from penstock.types.metrics import METRICS
+from penstock.types.writing import figure
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def judge(
         value = found[name]["value"]
         higher = METRICS[name].higher
         good = value >= bound if higher else value <= bound
-        checks.append((good, f"{name} {value:.4g} {'reaches' if good else 'misses'} the bound {bound:g}"))
+        checks.append((good, f"{name} {figure(value)} {'reaches' if good else 'misses'} the bound {bound:g}"))
     checks += more
     if champion is None:
         checks.append((True, "no champion to compare with"))
@@ -178,20 +179,23 @@ def judge(
 def baseline_check(how: Gate, metric: str, value: float, baseline: float, gain: Gain) -> Check:
     """Hold a metric against that of the baseline on the same rows, luck told; with a confidence, luck must be ruled out."""
     above = METRICS[metric].gain(value, baseline)
-    text = f"{metric} {value:.4g} {_than(above)} the baseline's {baseline:.4g}"
+    text = f"{metric} {figure(value)} {_than(above)} the baseline's {figure(baseline)}"
     if above > 0 and gain.low <= 0:
-        text += f", which may be luck: the gain's 95 % interval is {gain.low:+.3g} to {gain.high:+.3g}"
+        text += f", which may be luck: the gain's 95 % interval is {figure(gain.low, signed=True)} to {figure(gain.high, signed=True)}"
     if how.confidence is None or above <= 0:
         return above > 0, text
     least = gain.sure(how.confidence)
-    return least > 0, f"{text}; at {100 * how.confidence:g} % confidence it is better by at least {least:+.3g}"
+    return (
+        least > 0,
+        f"{text}; at {100 * how.confidence:g} % confidence it is better by at least {figure(least, signed=True)}",
+    )
 
 
 def _against(how: Gate, metric: str, value: float, other: float, gain: Gain | None) -> Check:
     above = METRICS[metric].gain(value, other)
-    text = f"{metric} {value:.4g} {_than(above)} the champion's {other:.4g} on the same rows"
+    text = f"{metric} {figure(value)} {_than(above)} the champion's {figure(other)} on the same rows"
     if gain is not None:
-        text += f": a gain of {gain.value:+.3g} (95 % interval {gain.low:+.3g} to {gain.high:+.3g})"
+        text += f": a gain of {figure(gain.value, signed=True)} (95 % interval {figure(gain.low, signed=True)} to {figure(gain.high, signed=True)})"
     enough = above >= how.min_gain
     if how.min_gain and not enough:
         text += f"; wanted: better by {how.min_gain:g}"
@@ -199,9 +203,7 @@ def _against(how: Gate, metric: str, value: float, other: float, gain: Gain | No
         least = gain.sure(how.confidence)
         enough = enough and least > how.min_gain
         says = "surely" if least > how.min_gain else "not surely"
-        text += (
-            f"; {says} more than {how.min_gain:g}: at {100 * how.confidence:g} % confidence it is at least {least:+.3g}"
-        )
+        text += f"; {says} more than {how.min_gain:g}: at {100 * how.confidence:g} % confidence it is at least {figure(least, signed=True)}"
     return enough, text
 
 
@@ -213,7 +215,7 @@ def slice_checks(how: Gate, metric: str, gains: Sequence[tuple[str, str, Gain]])
     if not worse:
         return [(True, f"no slice loses more than {how.max_slice_loss:g} of {metric} against the champion")]
     return [
-        (False, f"{metric} of {column} = {value} is worse than the champion's by {-gain.value:.3g} (95 % interval {-gain.high:.3g} to {-gain.low:.3g}); at most {how.max_slice_loss:g} may be lost")
+        (False, f"{metric} of {column} = {value} is worse than the champion's by {figure(-gain.value)} (95 % interval {figure(-gain.high)} to {figure(-gain.low)}); at most {how.max_slice_loss:g} may be lost")
         for column, value, gain in worse
     ]  # fmt: skip
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile, column_profile
+from penstock.types.writing import figure
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,8 @@ def _numbers(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift | 
     before, now = max(reference.rows - reference.missing, 1), max(current.rows - current.missing, 1)
     size = float(np.sqrt(before * now / (before + now)))
     chance = float(kolmogorov((size + 0.12 + 0.11 / size) * gap))  # Stephens 1970: good from a few rows on
-    text = f"median {_shown(float(np.median(old)))} -> {_shown(float(np.median(new)))}"
+    text = f"median {figure(float(np.median(old)))} -> {figure(float(np.median(new)))}"
     return ColumnDrift(reference.name, False, "Kolmogorov-Smirnov", gap, chance, gap, text)
-
-
-def _shown(number: float) -> str:
-    return f"{number:.4g}"
 
 
 def _categories(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift | None:

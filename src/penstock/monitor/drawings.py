@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from penstock.monitor.profile import ColumnProfile
+from penstock.types.writing import figure
 
 _WIDE, _HIGH, _BINS, _NAMES = 320, 120, 24, 8
 
@@ -42,9 +43,9 @@ def _numbers(reference: ColumnProfile, current: ColumnProfile) -> str:
         y = _HIGH - (_HIGH - 2) * share / most
         steps += [f"{at * wide:.1f},{y:.1f}", f"{(at + 1) * wide:.1f},{y:.1f}"]
     line = f'<polyline class="now" points="{" ".join(steps)}"/>'
-    ends = f'<text x="0" y="{_HIGH + 13}">{low:.4g}</text><text x="{_WIDE}" y="{_HIGH + 13}" text-anchor="end">{high:.4g}</text>'
+    ends = f'<text x="0" y="{_HIGH + 13}">{figure(low)}</text><text x="{_WIDE}" y="{_HIGH + 13}" text-anchor="end">{figure(high)}</text>'
     told = (
-        f"{reference.name}: median {np.median(old):.4g} then, {np.median(new):.4g} now"
+        f"{reference.name}: median {figure(np.median(old))} then, {figure(np.median(new))} now"
         if len(old) and len(new)
         else reference.name
     )
@@ -114,7 +115,7 @@ def timeline(
         if up is not None:
             over = " over" if number < len(alarms) and alarms[number] else ""
             parts.append(
-                f'<circle class="dot{over}" cx="{x:.1f}" cy="{up:.1f}" r="3.5"><title>{html.escape(name)}: {value:.4g}</title></circle>'
+                f'<circle class="dot{over}" cx="{x:.1f}" cy="{up:.1f}" r="3.5"><title>{html.escape(name)}: {figure(value)}</title></circle>'
             )
     if names:
         parts.append(

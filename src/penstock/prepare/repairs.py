@@ -15,6 +15,7 @@ import polars as pl
 
 from penstock.errors import DataError, InputError
 from penstock.prepare.operations import Note, need
+from penstock.types.writing import figure
 
 _EPOCH = dt.datetime(1970, 1, 1)
 How = Literal["median", "mean", "mode"]
@@ -276,6 +277,6 @@ def _shift(before: pl.Series, after: pl.Series) -> str:
     if not before.dtype.is_numeric() or not before.drop_nulls().len():
         return ""
     was, now = before.cast(pl.Float64), after.cast(pl.Float64)
-    spread = [f"{float(item.std() or 0):.4g}" for item in (was, now)]  # type: ignore[arg-type]
-    mean = [f"{float(item.mean() or 0):.4g}" for item in (was, now)]  # type: ignore[arg-type]
+    spread = [figure(float(item.std() or 0)) for item in (was, now)]  # type: ignore[arg-type]
+    mean = [figure(float(item.mean() or 0)) for item in (was, now)]  # type: ignore[arg-type]
     return f" (mean {mean[0]} -> {mean[1]}, deviation {spread[0]} -> {spread[1]})"

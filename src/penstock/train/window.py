@@ -18,6 +18,7 @@ import polars as pl
 
 from penstock.types.cores import cores
 from penstock.types.durations import seconds_of
+from penstock.types.writing import figure
 
 Array = npt.NDArray[Any]
 _JUDGED, _LEARNT = 20_000, 100_000
@@ -125,11 +126,11 @@ def choose_window(
     if best != "all" and _chance(losses["all"], losses[best]) * (len(ways) - 1) < _CHANCE:
         way = ways[best]
         why = (
-            f"{best} of the training rows: loss {tried[best]:.4g} on the newest {len(judged):,} of them, "
-            f"of all {tried['all']:.4g}"
+            f"{best} of the training rows: loss {figure(tried[best])} on the newest {len(judged):,} of them, "
+            f"of all {figure(tried['all'])}"
         )
         return Window(way.kind, way.seconds, why, tried)
-    return Window(text=f"all training rows: no other window is surely better ({tried['all']:.4g})", tried=tried)
+    return Window(text=f"all training rows: no other window is surely better ({figure(tried['all'])})", tried=tried)
 
 
 def _losses(

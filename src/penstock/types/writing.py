@@ -1,4 +1,4 @@
-"""How times and sizes are written for people, in the terminal and on pages."""
+"""How times, sizes and numbers are written for people, in the terminal and on pages."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ def size(count: int | None) -> str:
     return f"{count} B"
 
 
-def figure(value: float | None) -> str:
-    """Write a number for a page: four digits that count, in full below 10^15.
+def figure(value: float | None, signed: bool = False) -> str:
+    """Write a number for people: four digits that count, in full below 10^15.
 
     Examples
     --------
-    >>> figure(200801.7), figure(0.84472), figure(None)
-    ('200,800', '0.8447', '–')
+    >>> figure(200801.7), figure(0.84472), figure(None), figure(0.02, signed=True)
+    ('200,800', '0.8447', '–', '+0.02')
     """
     if value is None or value != value:
         return "–"
+    sign = "+" if signed else ""
     rounded = float(f"{value:.4g}")
-    return f"{rounded:,.0f}" if 1e4 <= abs(rounded) < 1e15 else f"{value:.4g}"
+    return f"{rounded:{sign},.0f}" if 1e4 <= abs(rounded) < 1e15 else f"{value:{sign}.4g}"
