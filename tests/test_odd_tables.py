@@ -1,5 +1,7 @@
 """Tables that break other tools: each either gives a model, or is refused with what is wrong and what to do."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -43,9 +45,9 @@ ROW = pl.int_range(pl.len())
     [
         (table().with_columns(y=pl.lit("yes")), ps.binary("y"), "every value is 'yes'"),
         (
-            table().with_columns(y=pl.when(ROW == 5).then(pl.lit("z")).otherwise(pl.col("y"))),
-            ps.multiclass("y"),
-            "the class 'z' has a single row",
+            table().with_columns(y=pl.when(ROW == 5).then(pl.lit("no")).otherwise(pl.lit("yes"))),
+            ps.binary("y"),
+            "the class 'no' has a single row",
         ),
         (table().with_columns(y=pl.lit(3.0)), ps.regression("y"), "there is nothing to learn"),
         (
@@ -119,7 +121,37 @@ def test_a_gap_is_neither_learnt_nor_judged(run):
     assert "16 rows of the 5d before are neither learnt nor judged" in done["divided"]["division"]["text"]
 
 
+@pytest.mark.parametrize("split", [ps.split.stratified(), ps.split.group("g"), ps.split.time("k")])
+def test_classes_of_one_row_or_two_are_learnt_and_take_no_folds_away(run, split):
+    rare = pl.when(ROW == 5).then(pl.lit("one")).when(ROW.is_in([20, 250])).then(pl.lit("two"))
+    rows = table().with_columns(y=rare.otherwise("y"), g="g" + (ROW % 12).cast(pl.String), k=ROW * 37 % 300)
+    done = run(rows, ps.multiclass("y"), split=split)
+    assert all(len(trial["folds"]) == 3 for trial in done["trials"]["trials"])
+    assert done.metrics["accuracy"].value > 0.7
+
+
+def test_where_time_divides_the_baseline_is_the_better_of_two(run):
+    days = table().with_columns(t=pl.datetime(2024, 1, 1) + pl.duration(hours=ROW), level=100 + ROW * 1.0)
+    assert run(days, ps.regression("level"), time="t")["evaluated"]["evaluation"]["baseline_name"] == "last value"
+    assert run(days, ps.regression("x"), time="t")["evaluated"]["evaluation"]["baseline_name"] == "mean"
+
+
 def test_a_class_that_some_parts_of_the_rows_lack_is_no_trouble(run):
     rows = table(800).with_columns(y=pl.when(ROW % 160 < 1).then(pl.lit("rare")).otherwise(pl.col("y")))
     done = run(rows, ps.multiclass("y"), train=ps.train.search(trials=1, folds=2, learners=["linear"]))
     assert done.status == "succeeded"
+
+
+def test_test_rows_of_classes_that_were_never_learnt_are_not_judged_and_said(run):
+    late = pl.when(ROW.is_in([280, 290])).then(pl.lit("new")).otherwise(pl.col("y"))
+    done = run(table().with_columns(y=late, k=ROW), ps.multiclass("y"), split=ps.split.time("k"))
+    assert done["evaluated"]["evaluation"]["rows"] == 58
+    text = "not judged are 2 rows of classes that no training row has ('new')"
+    assert text in done["divided"]["division"]["text"]
+    assert "not judged are 2 rows" in Path(done.report).read_text()
+
+
+def test_where_most_test_rows_are_of_classes_that_were_never_learnt_nothing_is_judged(run):
+    late = pl.when(ROW > 250).then(pl.lit("new")).otherwise(pl.col("y"))
+    with pytest.raises(InputError, match="49 of 60 test rows are of classes that no training row has .'new'."):
+        run(table().with_columns(y=late, k=ROW), ps.multiclass("y"), split=ps.split.time("k"))

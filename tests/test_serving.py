@@ -269,5 +269,11 @@ def test_an_answer_is_explained_where_that_is_asked_for(served):
         assert {"age", "city", "paid_per_order"} <= {item["column"] for item in told["reasons"]}
     effects = [abs(item["effect"]) for item in why[0]["explanation"]["reasons"]]
     assert effects == sorted(effects, reverse=True)
+    same = client.post("/predict?explain=true", json={"rows": asked}).json()["predictions"]
+    assert [item["explanation"] for item in same] == [item["explanation"] for item in why]
+    wrong = client.post("/predict?explain=perhaps", json={"rows": asked})
+    assert (wrong.status_code, wrong.json()["error"]["message"]) == (422, "explain='perhaps': give true or false")
+    table = client.post("/predict?explain=true", content=b"age\n3\n", headers={"content-type": "text/csv"})
+    assert (table.status_code, "come as JSON" in table.text) == (422, True)
     refused = client.post("/predict", json={"rows": asked * 50, "explain": True})
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "too_many_rows")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from penstock.types.target import Target
 _MANY = 20
 _SELDOM = 5
 """Rows of a whole number, below which it is hardly a class."""
-_ALONE = 20
-"""So many classes of a single row are left out at most."""
+_SAME = 5
+"""Columns of which one thing is to be said are named one by one up to so many."""
 
 
 def write_starter(data: str, target: str, output: Path, name: str | None = None) -> dict[str, Any]:
@@ -56,21 +57,17 @@ def write_starter(data: str, target: str, output: Path, name: str | None = None)
     raw = concatenate({path.name: read_table(path) for path in files})
     need(raw, [target], f"--target {target}")
     task = guess_task(raw[target])
-    alone = _alone(raw[target]) if task == "multiclass" else []
-    labels = fit_labels(raw[target].filter(~raw[target].is_in(alone)), Target(target, task))  # type: ignore[arg-type]
+    labels = fit_labels(raw[target], Target(target, task))  # type: ignore[arg-type]
     table, facts = prepare(raw, [], target)
     encoding = fit_encoding(table, [column for column in table.columns if column not in (target, ROW)])
     time = _time_column(table, target)
     name = name or re.sub(r"[^a-z0-9]+", "-", files[0].name.lower().split(".")[0]).strip("-") or "pipeline"
     notes = [f"{note.column or 'rows'}: {note.text}" for note in facts.notes]
-    notes += [f"{column}: left out, {reason}" for column, reason in encoding.ignored]
-    notes += [
-        f"{target}: {value} has a single row, which cannot be both learnt and judged: left out" for value in alone
-    ]
     missing = {column: raw[column].null_count() for column in raw.columns if raw[column].null_count()}
-    notes += [f"{column}: {count} cells are missing" for column, count in list(missing.items())[:20]]
+    notes += _told([(column, f"left out, {reason}") for column, reason in encoding.ignored])
+    notes += _told([(column, f"{count} cells are missing") for column, count in missing.items()], "cells are missing")
     place = os.path.relpath(files[0] if len(files) == 1 else Path.cwd() / data, output.resolve().parent)
-    text = _text(name, place, target, task, labels.values, alone, time, raw, notes)
+    text = _text(name, place, target, task, labels.values, time, raw, notes)
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -106,11 +103,25 @@ def guess_task(column: pl.Series) -> str:
     return "multiclass"
 
 
-def _alone(column: pl.Series) -> list[Any]:
-    """Return the classes of a single row; none where they are so many, or so few others, that the column is hardly one of classes."""
-    counts = column.drop_nulls().value_counts(name="penstock count")
-    found = counts.filter(pl.col("penstock count") == 1)[column.name].sort().to_list()
-    return found if len(found) <= _ALONE and len(counts) - len(found) >= 2 else []
+def _told(notes: Sequence[tuple[str, str]], alike: str = "") -> list[str]:
+    """Write what is to be said of columns: in one line where it is the same of many.
+
+    Examples
+    --------
+    >>> _told([("a", "empty"), ("b", "empty")])
+    ['a: empty', 'b: empty']
+    >>> _told([(name, "empty") for name in "abcdefg"])
+    ['7 columns: empty (a, b, c, d, e, ...)']
+    """
+    by_text: dict[str, list[str]] = {}
+    for column, text in notes:
+        by_text.setdefault(alike or text, []).append(column)
+    lines = [f"{column}: {text}" for column, text in notes if len(by_text[alike or text]) <= _SAME]
+    return lines + [
+        f"{len(columns)} columns: {text} ({', '.join(columns[:_SAME])}, ...)"
+        for text, columns in by_text.items()
+        if len(columns) > _SAME
+    ]
 
 
 def _text(
@@ -119,7 +130,6 @@ def _text(
     target: str,
     task: str,
     values: list[Any],
-    alone: list[Any],
     time: str | None,
     raw: pl.DataFrame,
     notes: list[str],
@@ -134,15 +144,12 @@ def _text(
         *(f"  {note}" for note in notes[:25]),
         '"""',
         "",
-        *(["import polars as pl", ""] if alone else []),
         "import penstock as ps",
         "",
         "pipeline = ps.Pipeline(",
         f"    name={json_text(name)},",
         f"    ingest=ps.ingest.files({json_text(place)}),",
-        f"    prepare=[ps.prepare.filter(~pl.col({quoted}).is_in([{', '.join(map(json_text, alone))}]))],  # or join classes"
-        if alone
-        else "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, fill, clip, normalise, rename, drop, filter, map",
+        "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, fill, clip, normalise, rename, drop, filter, map",
         "    # features=[ps.features.derive(ratio=pl.col(\"a\") / pl.col(\"b\"))],  # after: import polars as pl",
         f"    target={what},",
         f"    split=ps.split.time({json_text(time)}, test=0.2),  # judged on the latest rows" if time

@@ -178,15 +178,12 @@ def test_init_writes_a_file_that_runs_as_it_is(tmp_path, column):
     )
 
 
-def test_init_leaves_classes_of_a_single_row_out_and_says_so(tmp_path):
-    table = customers(200).drop_nulls("city")
-    rare = pl.when(pl.int_range(pl.len()) < 2).then(pl.concat_str(pl.lit('only "one" '), pl.int_range(pl.len())))
-    table.with_columns(rare.otherwise("city").alias("city")).write_csv(tmp_path / "data.csv")
-    made = call_json("init", "data.csv", "--target", "city", "-o", "p.py", folder=tmp_path)
-    assert 'city: only "one" 0 has a single row, which cannot be both learnt and judged: left out' in made["notes"]
-    text = (tmp_path / "p.py").read_text().replace('budget="60s"', 'trials=1, folds=3, learners=["linear"]')
-    (tmp_path / "p.py").write_text(text)
-    assert call_json("run", "p.py", folder=tmp_path, code=call_code(tmp_path))["status"] == "succeeded"
+def test_init_says_what_is_the_same_of_many_columns_in_one_line(tmp_path):
+    table = customers(200).with_columns(**{f"same_{at}": pl.lit(1) for at in range(9)})
+    table.write_csv(tmp_path / "data.csv")
+    made = call_json("init", "data.csv", "--target", "left", "-o", "p.py", folder=tmp_path)
+    named = "same_0, same_1, same_2, same_3, same_4"
+    assert [note for note in made["notes"] if "same_" in note] == [f"9 columns: left out, is constant ({named}, ...)"]
 
 
 def call_code(folder):

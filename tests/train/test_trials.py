@@ -220,6 +220,16 @@ def test_folds_by_time_keep_the_gap():
         assert times[judge].min() - times[learn].max() >= 30
 
 
+def test_every_fold_knows_every_class_and_rare_ones_take_no_folds_away():
+    target = np.repeat([0.0, 1.0, 2.0, 3.0], [60, 30, 2, 1])
+    groups, times = np.arange(len(target)) // 10, np.arange(len(target), dtype=float)
+    for by in ({}, {"groups": groups}, {"times": times}):
+        divided = folds_of(target, "multiclass", 5, 0, **{"groups": None, "times": None} | by)
+        assert all(set(target[learnt]) == {0.0, 1.0, 2.0, 3.0} for learnt, _ in divided)
+        assert not any(set(learnt) & set(judged) for learnt, judged in divided)
+    assert len(folds_of(target, "multiclass", 5, 0, None, None)) == 5
+
+
 def test_a_table_that_is_small_for_the_budget_is_divided_three_times_over():
     divided = folds_of(TARGETS["binary"], "binary", 5, 0, None, None, repeats=3)
     judged = [np.sort(np.concatenate([judge for _, judge in divided[at : at + 5]])).tolist() for at in (0, 5, 10)]

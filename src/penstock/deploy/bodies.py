@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -113,6 +114,28 @@ def read_body(kind: bytes, accept: bytes, body: bytes) -> Asked:
     if isinstance(asked.columns, UnsetType):
         raise msgspec.ValidationError('Object missing required field `rows` (or "columns")')
     return Asked(rows_of(asked.columns), None, asked.explain, write)
+
+
+def with_query(asked: Asked, query: bytes) -> Asked:
+    """Add what the query asks for: ``explain=true``.
+
+    Raises
+    ------
+    InputError
+        When that is neither true nor false, or the rows are not JSON.
+
+    Examples
+    --------
+    >>> with_query(Asked([{"size": 1}]), b"explain=true").explain
+    True
+    """
+    for explain in parse_qs(query.decode("latin-1")).get("explain", []):
+        if explain.lower() not in ("true", "false"):
+            raise InputError(f"explain={explain!r}: give true or false")
+        if explain.lower() == "true" and asked.rows is None:
+            raise InputError("explain=true: rows are explained that come as JSON, not as a table")
+        asked = msgspec.structs.replace(asked, explain=explain.lower() == "true")
+    return asked
 
 
 def rows_of(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ def describe(model: Any) -> dict[str, Any]:
         },
         "security": [{}, {"bearer": []}, {"key": []}],
         "paths": {
-            "/predict": _post("Predict rows", "Rows", "Predictions", one, files),
+            "/predict": _post("Predict rows", "Rows", "Predictions", one, files, [_EXPLAIN]),
             "/feedback": _post("Tell the truth about earlier predictions", "Labels", "Accepted"),
             **({"/events": _post("Tell what has happened since", "Events", "Accepted")} if events else {}),
             f"/v2/models/{model.name}/infer": _post("Predict, by the Open Inference Protocol", "Infer", "Inferred"),
@@ -234,7 +234,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _post(
-    summary: str, takes: str, gives: str, example: Any = None, others: Mapping[str, Any] | None = None
+    summary: str, takes: str, gives: str, example: Any = None, others: Mapping[str, Any] | None = None, query: Any = ()
 ) -> dict[str, Any]:
     def content(name: str) -> dict[str, Any]:
         return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
@@ -245,6 +245,7 @@ def _post(
     return {
         "post": {
             "summary": summary,
+            "parameters": list(query),
             "requestBody": {"required": True, "content": {**body, **(others or {})}},
             "responses": {
                 "200": {"description": "done", "content": {**content(gives), **(others or {})}},
@@ -254,6 +255,10 @@ def _post(
     }
 
 
+_EXPLAIN = {
+    "name": "explain", "in": "query", "schema": {"type": "boolean", "default": False},
+    "description": "say why, of at most 100 rows that come as JSON; the body may ask for the same",
+}  # fmt: skip
 _REFUSED = {
     "400": "not JSON", "401": "asks for a key", "403": "the key is for something else", "404": "no such model or version",
     "408": "came too slowly", "413": "too large", "422": "rows that do not fit, field by field", "429": "too often",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from penstock.deploy.bodies import JSON, Answered, Asked, Header, read_body
+from penstock.deploy.bodies import JSON, Answered, Asked, Header, read_body, with_query
 from penstock.deploy.limits import BODY_SECONDS, Guard, Refusal
 from penstock.deploy.messages import read_events, read_feedback, why_of
 from penstock.deploy.metrics import Metrics
@@ -157,7 +157,7 @@ class Service:
             if need == "predict":
                 if self.canary is not None and takes_part(_key(scope, headers), self.canary[0].version, self.canary[1]):
                     model = self.canary[0]
-                asked = _asked(headers, path, body, model)
+                asked = _asked(headers, path, body, model, scope["query_string"])
                 rows = asked.count
                 data, extra, kept = self._predict_or_fall_back(model, asked, rows, started)
             elif path == "/feedback":
@@ -307,10 +307,11 @@ def _announced(headers: Mapping[bytes, bytes]) -> int:
     return int(length) if length.isdigit() else 0
 
 
-def _asked(headers: Mapping[bytes, bytes], path: str, body: bytes, model: Served) -> Asked:
+def _asked(headers: Mapping[bytes, bytes], path: str, body: bytes, model: Served, query: bytes) -> Asked:
     kind = headers.get(b"content-type", b"")
     if path == "/predict":
-        return read_body(kind, headers.get(b"accept", b""), body)
+        asked = read_body(kind, headers.get(b"accept", b""), body)
+        return with_query(asked, query) if query else asked
     if path == "/invocations":
         return read_invocation(kind, body)
     name, _, rest = path.removeprefix("/v2/models/").rpartition("/infer")[0].partition("/versions/")

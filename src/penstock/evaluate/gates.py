@@ -79,7 +79,8 @@ def gate(
     beat_baseline : bool
         Whether it must be better than the baseline.
     baseline : {"auto", "prior", "last value"}
-        Class frequencies or the mean; or, for rows in time order, the value of the row before.
+        Class frequencies or the mean; or, for rows in time order, the value of the row before. ``"auto"`` takes the
+        better of the two where rows are divided by time.
     min_gain : float
         By how much it must be better than the champion; 0 lets an equal one pass.
     slices : sequence of str, optional

@@ -31,7 +31,7 @@ from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
 from penstock.train.searched import FitEncoding, Problem, Searched, Wishes, fit_given, fit_searched
 from penstock.train.selection import useless_columns
-from penstock.train.split import Division, seconds_in
+from penstock.train.split import Division, seconds_in, strange_classes
 from penstock.train.trials import run_trials
 from penstock.train.window import Window, choose_window, given_window
 from penstock.types.convert import convert
@@ -100,6 +100,8 @@ def windowed(
         span = float(np.ptp(at[divided["test"]]))
         classes = len(labels.values)
         chosen = choose_window(table, codes, at[learnt], span, division.gap, fit, classes, seed)
+        if target.task == "multiclass" and _strange(featured[target.column], divided, chosen, at).any():
+            chosen = Window(text="all training rows: newer ones alone lack classes of the test rows")
     else:
         chosen = given_window(window)
     counts = np.zeros(len(learnt))
@@ -108,10 +110,22 @@ def windowed(
     text = division.text if chosen.kind == "all" else f"{division.text}; learnt from {chosen.text}"
     found["kept"] = divided["kept"] & ~old
     count = int(old.sum())
-    found["division"] = replace(division, train=division.train - count, left_out=division.left_out + count, text=text)
+    division = replace(division, train=division.train - count, left_out=division.left_out + count, text=text)
+    if target.task == "multiclass":
+        strange = _strange(featured[target.column], divided, chosen, at)
+        division = division.without(featured[target.column].filter(pl.Series(strange)))
+        found |= {"kept": found["kept"] & ~strange, "test": divided["test"] & ~strange}
+    found["division"] = division
     if chosen.kind == "fading":
         found["weights"] = counts
     return Partitions({**found, "window": chosen})
+
+
+def _strange(column: pl.Series, divided: Partitions[Any], chosen: Window, at: Array) -> Array:
+    """Return which test rows are of classes that the window has no training row of."""
+    learnt = divided["kept"] & ~divided["test"]
+    learnt[learnt] = chosen.weights(at[learnt]) > 0
+    return strange_classes(column, learnt, divided["test"])
 
 
 def trials(

@@ -31,7 +31,7 @@ from penstock.prepare.rules import read_rules
 from penstock.prepare.tables import ROW, Change, Facts, normalised
 from penstock.prepare.validation import Finding, check_rules, stop_for
 from penstock.store.formats import Bundle
-from penstock.train.split import divide, looks_at, within_gap
+from penstock.train.split import divide, looks_at, strange_classes, within_gap
 from penstock.types.convert import convert
 from penstock.types.durations import seconds_of
 from penstock.types.labels import fit_labels
@@ -196,6 +196,10 @@ def divided(prepared: Parts, checked: list[Any], split: Split, target: Target, t
         between = within_gap(looked.filter(kept)[str(division.column)], flags, gap)
         usable[places[between]] = False
         division = division.with_gap(split.gap, gap, int(between.sum()))
+    if target.task == "multiclass":
+        strange = strange_classes(column, usable & ~test, test)
+        division = division.without(column.filter(pl.Series(strange)))
+        usable, test = usable & ~strange, test & ~strange
     return Partitions({"test": test, "kept": usable, "division": division})
 
 

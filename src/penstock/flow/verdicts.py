@@ -60,15 +60,18 @@ def evaluated(
     predicted = model.predictor.predict(matrix)
     train, learnt, _ = training_rows(featured, divided, target)
     division = division_of(divided)
-    kind = gate.baseline
-    if kind == "auto":
-        kind = "last value" if division.kind == "time" else "prior"
     metric, threshold = gate.metric or model.manifest.metric, model.labels.threshold
     times = None
     if division.kind == "time":
         when = [rows[str(division.column)].to_physical().cast(pl.Float64).to_numpy() for rows in (train, test)]
         times = when[0], when[1]
-    simple = baseline_predictions(kind, target.task, learnt, codes, len(model.labels.values), times)
+    kinds = [gate.baseline] if gate.baseline != "auto" else ["prior"] if times is None else ["last value", "prior"]
+    guessed = {
+        kind: baseline_predictions(kind, target.task, learnt, codes, len(model.labels.values), times) for kind in kinds
+    }
+    better = max if METRICS[metric].higher else min
+    kind = better(kinds, key=lambda kind: METRICS[metric].value(codes, guessed[kind]))
+    simple = guessed[kind]
     columns = _learnt_from(model, test)
     groups = _sliced(gate, model, test)
     blocks = model.manifest.encoding.blocks()
@@ -325,14 +328,6 @@ def gated(
 
 
 def _judging(featured: pl.DataFrame, divided: Partitions[Any], labels: Labels) -> tuple[pl.DataFrame, Array]:
-    """Return the test rows and their targets as codes; a class that training rows never had is an error."""
+    """Return the test rows and their targets as codes."""
     table = featured.filter(pl.Series(divided["test"]))
-    codes = labels.codes(table[labels.column])
-    unknown = np.isnan(codes)
-    if unknown.any():
-        value = table[labels.column][int(np.flatnonzero(unknown)[0])]
-        raise DataError(
-            f'target "{labels.column}": the class {value!r} is in the test rows but in no training row; '
-            "leave such rows out with ps.prepare.filter, or use ps.split.stratified"
-        )
-    return table, codes
+    return table, labels.codes(table[labels.column])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 LARGE = 100_000
 """From so many rows on, three folds are enough."""
+_LENT = 0.05
+"""More rows than this share are not lent to a fold by time."""
 
 
 def folds_of(
@@ -48,15 +51,41 @@ def folds_of(
         if gap:
             found = [(a[times[a] <= times[b].min() - gap], b) for a, b in found]
             found = [(a, b) for a, b in found if len(a)]
-        if task != "regression":  # an early part may know one class only
-            found = [(a, b) for a, b in found if len(np.unique(target[a])) == len(np.unique(target))]
-        return found or [(order[: len(order) * 3 // 4], order[len(order) * 3 // 4 :])]
-    fewest = 0 if task == "regression" else int(np.unique(target, return_counts=True)[1].min())
+        found = found or [(order[: len(order) * 3 // 4], order[len(order) * 3 // 4 :])]
+        if task == "regression":
+            return found
+        whole = [_with_each_class(learnt, judged, target) for learnt, judged in found]
+        # An early part may know few classes only: what would have to be lent to it is then too much.
+        kept = [new for new, (learnt, _) in zip(whole, found, strict=True) if len(new[0]) <= (1 + _LENT) * len(learnt)]
+        return kept or whole[-1:]
     if groups is not None and len(np.unique(groups)) >= count:
-        kind, by = GroupKFold, {"groups": groups}
-    elif fewest >= 2:
-        kind, by, count = StratifiedKFold, {"y": target}, min(count, fewest)
-    else:
-        kind, by, count = KFold, {}, min(count, len(rows))
+        found = _repeated(GroupKFold, count, seed, repeats, rows, groups=groups)
+        return found if task == "regression" else [_with_each_class(a, b, target) for a, b in found]
+    if task == "regression":
+        return _repeated(KFold, min(count, len(rows)), seed, repeats, rows)
+    codes, counts = np.unique(target, return_counts=True)
+    # A class of a single row can only be learnt; rows of any other lie in two parts or more, so that each fold knows it.
+    alone = rows[np.isin(target, codes[counts == 1])]
+    others = rows[np.isin(target, codes[counts > 1])]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        found = _repeated(
+            StratifiedKFold,
+            min(count, int(counts.min() if task == "binary" else counts.max())),
+            seed,
+            repeats,
+            others,
+            y=target[others],
+        )
+    return [(np.concatenate([learnt, alone]), judged) for learnt, judged in found]
+
+
+def _repeated(kind: Any, count: int, seed: int, repeats: int, rows: Array, **by: Array) -> list[tuple[Array, Array]]:
     divisions = [kind(count, shuffle=True, random_state=seed + repeat) for repeat in range(repeats)]
-    return [part for division in divisions for part in division.split(rows, **by)]
+    return [(rows[a], rows[b]) for division in divisions for a, b in division.split(rows, **by)]
+
+
+def _with_each_class(learnt: Array, judged: Array, target: Array) -> tuple[Array, Array]:
+    """Lend a fold the rows of classes that it would not know: no learner can answer with a class it never saw."""
+    lent = np.flatnonzero(~np.isin(target, target[learnt]))
+    return (np.concatenate([learnt, lent]), np.setdiff1d(judged, lent)) if len(lent) else (learnt, judged)

@@ -17,11 +17,14 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import DataError
+from penstock.types.labels import text_of
 from penstock.types.split import Split
 
 Flags = npt.NDArray[np.bool_]
 _FEW = 200
 """A class with fewer rows than this is divided exactly instead of by chance."""
+_MOST_STRANGE = 0.2
+"""Of the test rows, at most this share may be of classes that no training row has."""
 _TIMES = re.compile(r"(?i)(date|time|timestamp|_at$|day|when|created|pickup|moment|start|period)")
 _BIRTHS = re.compile(r"(?i)(birth|dob|born)")
 
@@ -43,7 +46,7 @@ class Division:
     gap : float
         Seconds between what is learnt and what is judged.
     left_out : int
-        Rows within the gap, or older than the window that is learnt from.
+        Rows within the gap, older than the window that is learnt from, or of classes that no training row has.
     """
 
     kind: str
@@ -58,6 +61,26 @@ class Division:
         """Return the same with rows left out."""
         text = f"{self.text}; {left_out:,} rows of the {written} before are neither learnt nor judged"
         return replace(self, train=self.train - left_out, text=text, gap=seconds, left_out=left_out)
+
+    def without(self, strange: pl.Series) -> Division:
+        """Return the same without test rows whose classes no training row has.
+
+        Raises
+        ------
+        DataError
+            When they are so many that the others do not tell how good a model is.
+        """
+        if not strange.len():
+            return self
+        classes = strange.unique().sort().to_list()
+        named = ", ".join(map(repr, classes[:5])) + (", ..." if len(classes) > 5 else "")
+        if strange.len() > _MOST_STRANGE * self.test:
+            raise DataError(
+                f'target "{strange.name}": {strange.len():,} of {self.test:,} test rows are of classes that no training row '
+                f"has ({named}); leave such rows out with ps.prepare.filter, or use ps.split.stratified"
+            )
+        text = f"{self.text}; not judged are {strange.len():,} rows of classes that no training row has ({named})"
+        return replace(self, test=self.test - strange.len(), text=text, left_out=self.left_out + strange.len())
 
 
 def looks_at(schema: Mapping[str, pl.DataType], how: Split, target: str, time: str | None) -> list[str]:
@@ -145,6 +168,19 @@ def divide(
             "Give more rows, or another share with ps.split."
         )
     return flags, Division(kind, column, table.height - n_test, n_test, f"{text}{why}")
+
+
+def strange_classes(column: pl.Series, learnt: Flags, test: Flags) -> Flags:
+    """Return which test rows have a class that no training row has.
+
+    Examples
+    --------
+    >>> strange_classes(pl.Series(["a", "b", "c"]), np.array([True, True, False]), np.array([False, False, True]))
+    array([False, False,  True])
+    """
+    text = text_of(column)
+    known = text.is_in(text.filter(pl.Series(learnt)).unique().implode()).fill_null(value=False)
+    return np.asarray(test & ~known.to_numpy())
 
 
 def seconds_in(moments: pl.Series) -> npt.NDArray[np.float64]:

@@ -153,10 +153,10 @@ def fit_labels(column: pl.Series, target: Target) -> Labels:
             f'ps.regression("{name}").'
         )
     rare = [label for label, count in counted.rows() if count < 2]
-    if rare:
+    if rare and (target.task == "binary" or len(rare) > len(labels) - 2):
         raise DataError(
-            f'target "{name}": the class {rare[0]!r} has a single row, which cannot be both learnt and judged. '
-            "Leave it out with ps.prepare.filter, or join classes."
+            f'target "{name}": the class {rare[0]!r} has a single row, which cannot be both learnt and judged; two classes '
+            "of several rows are needed. Give more rows, or join classes."
         )
     values = [_value(label, column.dtype) for label in sorted(labels)]
     if target.task == "binary":
