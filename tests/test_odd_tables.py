@@ -130,6 +130,13 @@ def test_classes_of_one_row_or_two_are_learnt_and_take_no_folds_away(run, split)
     assert done.metrics["accuracy"].value > 0.7
 
 
+def test_of_many_classes_in_many_rows_those_that_are_seldom_are_among_the_searched_rows(run, monkeypatch):
+    monkeypatch.setattr("penstock.train.trials._SEARCHED_ANSWERS", 2_000)
+    seldom = pl.when(ROW % 99 == 3).then("s" + (ROW % 10).cast(pl.String)).otherwise(pl.col("y"))
+    done = run(table(2_000).with_columns(y=seldom), ps.multiclass("y"), train=ps.train.search(trials=1, folds=2))
+    assert done["trials"]["trials"][0]["score"] < 1.0
+
+
 def test_where_time_divides_the_baseline_is_the_better_of_two(run):
     days = table().with_columns(t=pl.datetime(2024, 1, 1) + pl.duration(hours=ROW), level=100 + ROW * 1.0)
     assert run(days, ps.regression("level"), time="t")["evaluated"]["evaluation"]["baseline_name"] == "last value"

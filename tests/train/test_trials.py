@@ -26,6 +26,7 @@ from penstock.train.portfolio import portfolio
 from penstock.train.searched import Problem, SearchError, fit_searched
 from penstock.train.trials import run_trials
 from penstock.train.workers import Fit, Processes
+from penstock.types.metrics import METRICS
 
 random = np.random.default_rng(0)
 N = 500
@@ -293,6 +294,22 @@ def test_a_learner_that_is_not_to_use_means_does_not_heed_them(learner):
     other[:, encoding.means()] = np.random.default_rng(0).normal(size=(300, 1)) * 100
     np.testing.assert_array_equal(predictor.predict(matrix), predictor.predict(other))
     assert predictor.predict_row(matrix[0].tolist()) == predictor.predict_row(other[0].tolist())
+
+
+@pytest.mark.parametrize("learner", ["lightgbm", "xgboost"])
+def test_rare_classes_do_not_make_trees_overshoot(learner):
+    random = np.random.default_rng(0)
+    target = np.minimum(random.geometric(0.2, 4_000) - 1, 19).astype(float)
+    matrix = np.column_stack([target + random.normal(0, 0.7, 4_000), random.normal(size=(4_000, 2))])
+    rarest = np.unique(target, return_counts=True)[1].min() / len(target)
+    learnt, judged = Sample(matrix[:3_000], target[:3_000], "multiclass", 20, [0, 0, 0]), slice(3_000, None)
+    losses = []
+    for share in (1.0, rarest):
+        first = dict(portfolio("multiclass", 3_000, False, [learner], rarest=share)[:1])[learner]
+        made = fit_learner(learner, learnt, {**first, "rounds": 100}, 0)
+        answers = read_predictor(made.written, made.files).predict(matrix[judged])
+        losses.append(METRICS["log_loss"].value(target[judged], answers))
+    assert losses[1] < 0.97 * losses[0]
 
 
 @pytest.mark.parametrize("learner", ["lightgbm", "xgboost", "catboost"])

@@ -80,6 +80,23 @@ def folds_of(
     return [(np.concatenate([learnt, alone]), judged) for learnt, judged in found]
 
 
+def spaced_rows(target: Array, task: str, count: int) -> Array:
+    """Return the positions of so many rows, evenly spaced, and of a row of each class that these lack.
+
+    Examples
+    --------
+    >>> spaced_rows(np.array([0, 0, 1, 0, 0, 0]), "binary", 3).tolist()
+    [0, 2, 5]
+    >>> spaced_rows(np.array([0, 1, 0, 0, 0, 0]), "binary", 3).tolist()
+    [0, 1, 2, 5]
+    """
+    rows = np.unique(np.linspace(0, len(target) - 1, count).round().astype(np.int64))
+    if task == "regression":
+        return rows
+    classes, first = np.unique(target, return_index=True)
+    return np.union1d(rows, first[~np.isin(classes, target[rows])])
+
+
 def _repeated(kind: Any, count: int, seed: int, repeats: int, rows: Array, **by: Array) -> list[tuple[Array, Array]]:
     divisions = [kind(count, shuffle=True, random_state=seed + repeat) for repeat in range(repeats)]
     return [(rows[a], rows[b]) for division in divisions for a, b in division.split(rows, **by)]

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import PenstockError
 from penstock.train.cluster import workers_for
-from penstock.train.folds import LARGE
+from penstock.train.folds import LARGE, spaced_rows
 from penstock.train.learners import Fitted, Sample, fit_learner
 from penstock.train.learners.blend import blend
 from penstock.train.options import Estimator
@@ -259,7 +258,7 @@ def fit_searched(problem: Problem, searched: Searched, seed: int, wishes: Wishes
     """
     members = [trial for trial in searched.trials if trial.weight] or [searched.trials[0]]
     if searched.rows is not None:
-        some = np.linspace(0, problem.table.height - 1, searched.rows).round().astype(np.int64)
+        some = spaced_rows(problem.target, problem.task, searched.rows)
         problem, wishes = problem.of(some), wishes.of(some)
     encoding, matrix = problem.encoded(means=any(item.parameters.get("means") for item in members))
     packages = libraries(trial.learner for trial in members)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penstock.train.cluster import warm_workers, workers_for
-from penstock.train.folds import folds_of
+from penstock.train.folds import folds_of, spaced_rows
 from penstock.train.learners import MONOTONE, WEIGHTED, installed
 from penstock.train.options import Search
 from penstock.train.portfolio import portfolio
@@ -72,7 +72,7 @@ def run_trials(
     if whole > most:
         if how.trials is None:  # the rest of the time is better spent on more trials, and on more rows for the model
             most = min(most, max(_SEARCHED_LEAST, int(_SEARCHED_A_SECOND * how.seconds)))
-        rows = np.arange(whole)[:: -(-whole // most)]
+        rows = spaced_rows(problem.target, problem.task, most)
         problem = problem.of(rows)
         groups = None if groups is None else groups[rows]
         times = None if times is None else times[rows]
@@ -81,7 +81,8 @@ def run_trials(
     skewed = task == "regression" and bool(target.min() >= 0) and skewness(target) > _SKEWED
     there, notes = _usable(how, task)
     hurried = how.trials is None and whole > max(_SEARCHED_ROWS, _HURRIED * how.seconds)
-    planned = portfolio(task, table.height, skewed, there, table.width, hurried)
+    rarest = 1.0 if task == "regression" else float(np.unique(target, return_counts=True)[1].min() / len(target))
+    planned = portfolio(task, table.height, skewed, there, table.width, hurried, rarest)
     used = libraries(learner for learner, _ in planned[: how.trials])
     warm_workers(used)
     few = how.trials is None and table.height * table.width <= _CELLS_A_SECOND * how.seconds

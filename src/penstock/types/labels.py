@@ -14,7 +14,7 @@ from penstock.types.parse import Parse
 from penstock.types.target import Target
 
 _YES = ("yes", "true", "1", "y", "t", "positive", "up")
-_MOST = 200
+_MOST = 1_000
 
 
 class Labels(msgspec.Struct, frozen=True):

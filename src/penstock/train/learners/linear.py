@@ -84,6 +84,7 @@ def _fits(sample: Sample, dense: Matrix, strengths: Sequence[float], seed: int) 
     for each in strengths:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
             fitted = model.set_params(C=each).fit(dense, target, sample_weight=sample.weights)
         yield np.column_stack([fitted.intercept_, fitted.coef_])
 
