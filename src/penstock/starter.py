@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -13,11 +14,13 @@ import polars as pl
 from penstock.errors import InputError
 from penstock.features.encoding import fit_encoding
 from penstock.ingest.read import concatenate, read_table
+from penstock.ingest.text import EncodingError
 from penstock.prepare.decisions import prepare
-from penstock.prepare.operations import need
+from penstock.prepare.operations import cast, need
 from penstock.prepare.tables import ROW
 from penstock.train.split import _time_column
 from penstock.types.labels import fit_labels, text_of
+from penstock.types.parse import Parse
 from penstock.types.target import Target
 
 _MANY = 20
@@ -54,20 +57,26 @@ def write_starter(data: str, target: str, output: Path, name: str | None = None)
     from penstock.engine.files import find_files
 
     files = find_files([data], Path.cwd())
-    raw = concatenate({path.name: read_table(path) for path in files})
+    raw, encoding_of = _read(files)
     need(raw, [target], f"--target {target}")
-    task = guess_task(raw[target])
-    labels = fit_labels(raw[target], Target(target, task))  # type: ignore[arg-type]
-    table, facts = prepare(raw, [], target)
+    commas = _decimal_commas(raw)
+    table, facts = prepare(raw, [cast(column, "number", decimal=",") for column in commas], target)
+    wanted = table[target] if target in commas else raw[target]
+    task = guess_task(wanted)
+    labels = fit_labels(wanted, Target(target, task))  # type: ignore[arg-type]
     encoding = fit_encoding(table, [column for column in table.columns if column not in (target, ROW)])
     time = _time_column(table, target)
     name = name or re.sub(r"[^a-z0-9]+", "-", files[0].name.lower().split(".")[0]).strip("-") or "pipeline"
     notes = [f"{note.column or 'rows'}: {note.text}" for note in facts.notes]
+    if encoding_of:
+        notes.append(f"the text is not UTF-8 and read as {encoding_of}: correct encoding= where letters look wrong")
+    notes += _told([(column, "is read as numbers with a comma before the fraction") for column in commas])
     missing = {column: raw[column].null_count() for column in raw.columns if raw[column].null_count()}
     notes += _told([(column, f"left out, {reason}") for column, reason in encoding.ignored])
     notes += _told([(column, f"{count} cells are missing") for column, count in missing.items()], "cells are missing")
     place = os.path.relpath(files[0] if len(files) == 1 else Path.cwd() / data, output.resolve().parent)
-    text = _text(name, place, target, task, labels.values, time, raw, notes)
+    places = [json_text(place), *([f"encoding={json_text(encoding_of)}"] if encoding_of else [])]
+    text = _text(name, ", ".join(places), commas, target, task, labels.values, time, raw, notes)
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -103,6 +112,40 @@ def guess_task(column: pl.Series) -> str:
     return "multiclass"
 
 
+def _read(files: Sequence[Path]) -> tuple[pl.DataFrame, str | None]:
+    """Read files as one table; and in which encoding, where that is not UTF-8."""
+    try:
+        return concatenate({path.name: read_table(path) for path in files}), None
+    except EncodingError as error:
+        for encoding in [error.encoding] if error.encoding else ["cp1252", "latin-1"]:
+            with contextlib.suppress(EncodingError):
+                return concatenate({path.name: read_table(path, encoding=encoding) for path in files}), encoding
+        raise
+
+
+def _decimal_commas(table: pl.DataFrame) -> list[str]:
+    """Return the columns of text that are numbers with a comma before the fraction, beyond doubt.
+
+    Examples
+    --------
+    >>> _decimal_commas(pl.DataFrame({"price": ["1,5", "1.200,75"], "count": ["1,200", "3,000"], "place": ["a", "1,5"]}))
+    ['price']
+    """
+    found = []
+    for column in table.columns:
+        if table[column].dtype != pl.String:
+            continue
+        text = table[column].str.strip_chars().drop_nulls()
+        # Three digits after a comma may as well be thousands.
+        if not text.str.contains(r",(\d{1,2}|\d{4,})$").any():
+            continue
+        read = text.to_frame().select(Parse(column, "number", decimal=",").expression()).to_series()
+        blank = text.to_frame().select(Parse(column, "number").blank()).to_series()
+        if not (read.is_null() & ~blank).any():
+            found.append(column)
+    return found
+
+
 def _told(notes: Sequence[tuple[str, str]], alike: str = "") -> list[str]:
     """Write what is to be said of columns: in one line where it is the same of many.
 
@@ -127,6 +170,7 @@ def _told(notes: Sequence[tuple[str, str]], alike: str = "") -> list[str]:
 def _text(
     name: str,
     place: str,
+    commas: list[str],
     target: str,
     task: str,
     values: list[Any],
@@ -138,7 +182,7 @@ def _text(
     what = f"ps.{task}({quoted}, positive={json_text(values[1])})" if task == "binary" else f"ps.{task}({quoted})"
     metric = {"binary": "roc_auc=0.8", "multiclass": "accuracy=0.8", "regression": "r2=0.5"}[task]
     lines = [
-        f'"""Predicts {target} from {place}: {raw.height:,} rows, {raw.width} columns when this was written.',
+        f'"""Predicts {target}: {raw.height:,} rows, {raw.width} columns when this was written.',
         "",
         "What was seen in the data, and is done without being asked:" if notes else "Nothing in the data needs repair.",
         *(f"  {note}" for note in notes[:25]),
@@ -148,7 +192,9 @@ def _text(
         "",
         "pipeline = ps.Pipeline(",
         f"    name={json_text(name)},",
-        f"    ingest=ps.ingest.files({json_text(place)}),",
+        f"    ingest=ps.ingest.files({place}),",
+        *(["    prepare=[", *(f"        ps.prepare.cast({json_text(each)}, \"number\", decimal=\",\")," for each in commas), "    ],"]
+          if commas else []),
         "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, fill, clip, normalise, rename, drop, filter, map",
         "    # features=[ps.features.derive(ratio=pl.col(\"a\") / pl.col(\"b\"))],  # after: import polars as pl",
         f"    target={what},",

@@ -186,6 +186,26 @@ def test_init_says_what_is_the_same_of_many_columns_in_one_line(tmp_path):
     assert [note for note in made["notes"] if "same_" in note] == [f"9 columns: left out, is constant ({named}, ...)"]
 
 
+@pytest.mark.parametrize(("encoding", "told"), [("cp1252", "cp1252"), ("utf-16", "utf-16"), ("utf-8", None)])
+def test_init_reads_decimal_commas_and_other_encodings_and_writes_them_down(tmp_path, encoding, told):
+    lines = [
+        f"{row % 7},{row % 10};{row * 37 % 1000 / 100};Köln {row % 3};{'ja' if row % 7 > 3 else 'nein'}"
+        for row in range(200)
+    ]
+    text = "Größe;Punkte;Stadt;Käufer\n" + "\n".join(lines).replace("Köln 0", "Zürich")
+    (tmp_path / "rows.csv").write_bytes(text.encode(encoding))
+    made = call_json("init", "rows.csv", "--target", "Käufer", "-o", "p.py", folder=tmp_path)
+    assert "Größe: is read as numbers with a comma before the fraction" in made["notes"]
+    assert any(f"read as {told}" in note for note in made["notes"]) is (told is not None)
+    written = (tmp_path / "p.py").read_text()
+    assert (f'encoding="{told}"' in written) is (told is not None)
+    (tmp_path / "p.py").write_text(written.replace('budget="60s"', 'trials=1, folds=3, learners=["lightgbm"]'))
+    run = call_json("run", "p.py", folder=tmp_path)
+    assert run["metrics"]["roc_auc"]["value"] == 1.0
+    price = call_json("init", "rows.csv", "--target", "Größe", "-o", "q.py", folder=tmp_path)
+    assert price["task"] == "regression"
+
+
 def call_code(folder):
     """What the gate says of a target that nothing predicts: either is right."""
     return subprocess.run(

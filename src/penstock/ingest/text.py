@@ -30,6 +30,20 @@ class Stream(Protocol):
         ...
 
 
+class EncodingError(DataError):
+    """Text that is not in the encoding it was said to be in.
+
+    Attributes
+    ----------
+    encoding : str or None
+        What it is in, where that is certain.
+    """
+
+    def __init__(self, message: str, encoding: str | None = None) -> None:
+        super().__init__(message)
+        self.encoding = encoding
+
+
 class Utf8:
     """A stream of text in some encoding, as UTF-8 without its mark.
 
@@ -81,15 +95,16 @@ class Utf8:
         if data.startswith(b"\x1f\x8b"):
             raise DataError(f"{self.path.name}: is packed with gzip; name it {self.path.name}.gz")
         if self._plain and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise DataError(f'{self.path.name}: is text in UTF-16; say so with ps.ingest.files(..., encoding="utf-16")')
+            message = f'{self.path.name}: is text in UTF-16; say so with ps.ingest.files(..., encoding="utf-16")'
+            raise EncodingError(message, "utf-16")
         if b"\x00" in data[:65536] and not self.encoding.lower().startswith(("utf-16", "utf-32")):
             raise DataError(f"{self.path.name}: holds binary data, not text; expected lines of separated values")
         return data.removeprefix(codecs.BOM_UTF8) if self._plain else data
 
 
-def _undecodable(data: bytes, error: UnicodeDecodeError, encoding: str, path: Path, lines: int) -> DataError:
+def _undecodable(data: bytes, error: UnicodeDecodeError, encoding: str, path: Path, lines: int) -> EncodingError:
     line = lines + data[: error.start].count(b"\n")
-    return DataError(
+    return EncodingError(
         f"{path.name}, line {line}: the byte 0x{error.object[error.start]:02x} is not {encoding}. "
         'Say what it is with ps.ingest.files(..., encoding="latin-1") or another encoding.'
     )

@@ -156,7 +156,7 @@ def _losses(
     objective = "regression" if not classes else "binary" if classes == 2 else "multiclass"
     parameters = {
         "objective": objective, "learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 20, "verbose": -1, "num_threads": 1,
-        "deterministic": True, "force_row_wise": True, "seed": seed, **({"num_class": classes} if classes > 2 else {}),
+        "deterministic": True, "force_row_wise": True, "seed": seed, **({"num_class": classes, "lambda_l2": 1.0} if classes > 2 else {}),
     }  # fmt: skip
     data = lightgbm.Dataset(matrix, codes[rows], weight=weights, free_raw_data=False)
     booster = lightgbm.train(parameters, data, num_boost_round=_ROUNDS[-1])
