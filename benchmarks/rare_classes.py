@@ -19,7 +19,7 @@ SETS = {
     "nycflights13/flights": "carrier", "medicaldata/covid_testing": "payor_group", "MASS/Aids2": "T.categ", "AER/STAR": "ethnicity",
     "nycflights13/planes": "type", "pscl/presidentialElections": "state", "plm/RiceFarms": "varieties", "openintro/acs12": "race",
 }  # fmt: skip
-ROWS, LEAST = 15_000, 3
+ROWS, LEAST = 8_000, 3
 
 
 def table(name: str) -> tuple[np.ndarray, np.ndarray, list[int]]:

@@ -55,8 +55,7 @@ _RARE = 0.05
 _GENTLE: dict[str, Parameters] = {
     "lightgbm": {"lambda_l2": 1.0}, "xgboost": {"reg_lambda": 1.0}, "catboost": {"l2_leaf_reg": 3.0},
 }  # fmt: skip
-"""Of a rare class the second derivatives are tiny, so that a Newton step without a penalty overshoots: the log loss of 15 airlines (New York
-flights, the rarest 0.1 %) is 0.84 without, 0.48 with; benchmarks/README.md, rare classes."""
+"""Of a rare class the second derivatives are tiny, so that a Newton step without a penalty overshoots: benchmarks/README.md, `rare_classes.py`."""
 _TABREPO_EXTRA: Parameters = {
     "extra_trees": True, "learning_rate": 0.0339, "feature_fraction": 0.828, "min_data_in_leaf": 6, "num_leaves": 127,
 }  # fmt: skip
