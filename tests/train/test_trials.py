@@ -231,6 +231,13 @@ def test_every_fold_knows_every_class_and_rare_ones_take_no_folds_away():
     assert len(folds_of(target, "multiclass", 5, 0, None, None)) == 5
 
 
+def test_of_two_classes_a_fold_that_knows_one_is_dropped_for_the_rest_would_judge_one():
+    target = np.where(np.arange(200) % 50 == 45, 1.0, 0.0)  # two in a hundred, the first late
+    divided = folds_of(target, "binary", 4, 0, None, np.arange(200.0))
+    assert len(divided) == 3
+    assert all(len(set(target[part])) == 2 for fold in divided for part in fold)
+
+
 def test_a_table_that_is_small_for_the_budget_is_divided_three_times_over():
     divided = folds_of(TARGETS["binary"], "binary", 5, 0, None, None, repeats=3)
     judged = [np.sort(np.concatenate([judge for _, judge in divided[at : at + 5]])).tolist() for at in (0, 5, 10)]

@@ -12,7 +12,9 @@ Array = npt.NDArray[Any]
 LARGE = 100_000
 """From so many rows on, three folds are enough."""
 _LENT = 0.05
-"""More rows than this share are not lent to a fold by time."""
+"""More rows than this share are not lent to a fold."""
+_FEWEST = 5
+"""Of a class, so many rows are among those that are looked at, where there are so many."""
 
 
 def folds_of(
@@ -52,15 +54,10 @@ def folds_of(
             found = [(a[times[a] <= times[b].min() - gap], b) for a, b in found]
             found = [(a, b) for a, b in found if len(a)]
         found = found or [(order[: len(order) * 3 // 4], order[len(order) * 3 // 4 :])]
-        if task == "regression":
-            return found
-        whole = [_with_each_class(learnt, judged, target) for learnt, judged in found]
-        # An early part may know few classes only: what would have to be lent to it is then too much.
-        kept = [new for new, (learnt, _) in zip(whole, found, strict=True) if len(new[0]) <= (1 + _LENT) * len(learnt)]
-        return kept or whole[-1:]
+        return found if task == "regression" else _knowing(found, target, task)
     if groups is not None and len(np.unique(groups)) >= count:
         found = _repeated(GroupKFold, count, seed, repeats, rows, groups=groups)
-        return found if task == "regression" else [_with_each_class(a, b, target) for a, b in found]
+        return found if task == "regression" else _knowing(found, target, task)
     if task == "regression":
         return _repeated(KFold, min(count, len(rows)), seed, repeats, rows)
     codes, counts = np.unique(target, return_counts=True)
@@ -69,32 +66,28 @@ def folds_of(
     others = rows[np.isin(target, codes[counts > 1])]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        found = _repeated(
-            StratifiedKFold,
-            min(count, int(counts.min() if task == "binary" else counts.max())),
-            seed,
-            repeats,
-            others,
-            y=target[others],
-        )
+        count = min(count, int(counts.min() if task == "binary" else counts.max()))
+        found = _repeated(StratifiedKFold, count, seed, repeats, others, y=target[others])
     return [(np.concatenate([learnt, alone]), judged) for learnt, judged in found]
 
 
 def spaced_rows(target: Array, task: str, count: int) -> Array:
-    """Return the positions of so many rows, evenly spaced, and of a row of each class that these lack.
+    """Return the positions of so many rows, evenly spaced, and of further rows of classes that these have fewer than five of.
 
     Examples
     --------
-    >>> spaced_rows(np.array([0, 0, 1, 0, 0, 0]), "binary", 3).tolist()
-    [0, 2, 5]
-    >>> spaced_rows(np.array([0, 1, 0, 0, 0, 0]), "binary", 3).tolist()
-    [0, 1, 2, 5]
+    >>> spaced_rows(np.zeros(20), "binary", 8).tolist()
+    [0, 3, 5, 8, 11, 14, 16, 19]
+    >>> spaced_rows(np.array([0, 1, 0, 0, 1, 0] + [0] * 9), "binary", 8).tolist()
+    [0, 1, 2, 4, 6, 8, 10, 12, 14]
     """
     rows = np.unique(np.linspace(0, len(target) - 1, count).round().astype(np.int64))
     if task == "regression":
         return rows
-    classes, first = np.unique(target, return_index=True)
-    return np.union1d(rows, first[~np.isin(classes, target[rows])])
+    classes, counts = np.unique(target[rows], return_counts=True)
+    seldom = np.flatnonzero(~np.isin(target, classes[counts >= _FEWEST]))
+    places = [seldom[target[seldom] == each][:_FEWEST] for each in np.unique(target[seldom])]
+    return np.unique(np.concatenate([rows, *places]))
 
 
 def _repeated(kind: Any, count: int, seed: int, repeats: int, rows: Array, **by: Array) -> list[tuple[Array, Array]]:
@@ -102,7 +95,18 @@ def _repeated(kind: Any, count: int, seed: int, repeats: int, rows: Array, **by:
     return [(rows[a], rows[b]) for division in divisions for a, b in division.split(rows, **by)]
 
 
-def _with_each_class(learnt: Array, judged: Array, target: Array) -> tuple[Array, Array]:
-    """Lend a fold the rows of classes that it would not know: no learner can answer with a class it never saw."""
-    lent = np.flatnonzero(~np.isin(target, target[learnt]))
-    return (np.concatenate([learnt, lent]), np.setdiff1d(judged, lent)) if len(lent) else (learnt, judged)
+def _knowing(found: list[tuple[Array, Array]], target: Array, task: str) -> list[tuple[Array, Array]]:
+    """Lend the folds the rows of classes that they would not know: no learner can answer with a class it never saw.
+
+    A fold that much would have to be lent to is dropped, as an early part that knows few classes; of two classes, so is
+    any, for what is left to judge would be of one class.
+    """
+    kept, lent = [], []
+    for learnt, judged in found:
+        unknown = np.flatnonzero(~np.isin(target, target[learnt]))
+        lent = [(learnt, judged)]
+        if len(unknown):
+            lent = [(np.concatenate([learnt, unknown]), np.setdiff1d(judged, unknown))]
+        if len(unknown) <= (0 if task == "binary" else _LENT) * len(learnt):
+            kept += lent
+    return kept or lent
