@@ -107,5 +107,5 @@ def test_of_many_classes_fewer_rows_are_searched_and_all_are_learnt_from(monkeyp
 
     monkeypatch.setattr(Problem, "of", of)
     found = trials.run_trials(problem, Search(trials=1, learners=("linear",)), 0)
-    assert seen[0] == 500  # each fourth: 600 rows of 20 classes are 12,000 answers
+    assert seen[0] == 600  # of 20 classes: 12,000 answers
     assert found.rows is None
