@@ -17,7 +17,7 @@ from penstock.types.metrics import Metric
 Array = npt.NDArray[Any]
 _WEIGHED_ROWS, _WEIGHED_TRIALS = 20_000, 30
 _SPARED = 0.05
-"""In the same: a trial that adds less is not worth its size and time."""
+"""Share of the noise of the best score: trials that add less are not worth their size and time."""
 
 
 def skewness(target: Array) -> float:
