@@ -246,6 +246,29 @@ def test_processes_give_the_same_digests(module, store, tmp_path):
     assert there["total"] == 999_000
 
 
+def test_a_step_that_leaves_or_cannot_be_read_in_another_process_is_told(module, store):
+    body = """
+    import sys
+    class Strange(Exception):
+        def __init__(self, a, b):
+            super().__init__("cannot be read")
+    def spoil():
+        raise Strange(1, 2)
+    class Spoilt:
+        def __reduce__(self):
+            return spoil, ()
+    @ps.step
+    def leaves() -> int:
+        sys.exit(3)
+    @ps.step
+    def spoilt(value: object = Spoilt()) -> int:
+        return 1
+    """
+    found = run(module, store, body, executor="processes")
+    assert found.step("leaves").error.startswith("SystemExit: 3")
+    assert found.step("spoilt").error.startswith("Strange: cannot be read")
+
+
 def test_a_step_that_takes_too_long_is_ended(module, store):
     started = time.monotonic()
     result = run(

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -137,6 +138,15 @@ def test_a_fit_that_hangs_fails_crashes_or_eats_memory_is_told_and_the_next_one_
         assert "more than the" in workers.start(Fit(0, "network", large, 0), limit=60).result(60).error
         good = workers.start(Fit(0, "lightgbm", {"rounds": 5}, 0)).result(60)
         assert good.error is None and good.predicted.shape == (400, 2)
+
+
+def test_a_learners_own_error_is_told_to_a_process_that_has_not_imported_the_learner(monkeypatch):
+    monkeypatch.delitem(sys.modules, "_catboost", raising=False)  # where CatBoost says that its errors are from
+    flat = sample()._replace(matrix=np.zeros((400, 4)))
+    with Processes(1, "binary", 2, ["catboost"]) as workers:
+        workers.put(0, flat, flat.matrix, flat.target)
+        told = workers.start(Fit(0, "catboost", {"rounds": 5}, 0)).result(120)
+    assert told.error.startswith("CatBoostError:")
 
 
 def kill_busiest():

@@ -216,7 +216,19 @@ def _run(folder: str, task: str, classes: int, fit: Fit) -> Done:
 
 
 def done(fit: Fit, sample: Sample, judge: Matrix | None = None, judge_target: Matrix | None = None) -> Done:
-    """Fit here and now, and answer the rows that judge where there are some."""
+    """Fit here and now, and answer the rows that judge where there are some; a learner's error is told, not raised.
+
+    An exception of a library that the process which asked has not imported could not be read there.
+    """
+    try:
+        return _done(fit, sample, judge, judge_target)
+    except MemoryError:
+        raise MemoryError from None
+    except Exception as problem:
+        return Done(error=f"{type(problem).__name__}: {problem}")
+
+
+def _done(fit: Fit, sample: Sample, judge: Matrix | None, judge_target: Matrix | None) -> Done:
     from threadpoolctl import threadpool_limits
 
     began = time.monotonic()

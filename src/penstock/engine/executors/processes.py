@@ -119,4 +119,7 @@ def _prepare(location: str, path: list[str]) -> None:
 def _run(packed: bytes) -> Outcome:
     assert _store is not None, f"worker {os.getpid()} was not prepared"
     with capture_output():
-        return execute(_store, cloudpickle.loads(packed))
+        try:
+            return execute(_store, cloudpickle.loads(packed))
+        except BaseException as problem:  # told, not raised: the process that asked may not be able to read its class
+            return Outcome(None, error=f"{type(problem).__name__}: {problem}")
