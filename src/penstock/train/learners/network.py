@@ -24,6 +24,8 @@ def fit_network(
     dense = design.apply(sample.matrix)
     options = {key: value for key, value in parameters.items() if key not in ("rounds", "layers")}
     options |= {"hidden_layer_sizes": tuple(parameters["layers"]), "random_state": seed, "early_stopping": True}
+    if isinstance(options.get("batch_size"), int):  # of the nine tenths that it does not stop on; it warns of more
+        options["batch_size"] = min(options["batch_size"], max(1, 9 * len(dense) // 10))
     centre, spread, target = 0.0, 1.0, sample.target
     if sample.task == "regression":
         centre, spread = float(target.mean()), float(target.std()) or 1.0
