@@ -57,8 +57,9 @@ def test_a_metric_that_looks_at_answers_gets_its_own_threshold(run):
 def test_numbers_come_with_intervals_that_hold_what_they_say(run):
     result, model = run(customers(1500), target=ps.regression("age"))
     assert model.interval == "0.9"
-    held = {item["level"]: item["held"] for item in result["evaluated"]["evaluation"]["coverage"]}
-    assert held["0.9"] == pytest.approx(0.9, abs=0.06)
+    held = {item["level"]: item for item in result["evaluated"]["evaluation"]["coverage"]}
+    assert held["0.9"]["held"] == pytest.approx(0.9, abs=0.06)
+    assert np.mean(held["0.9"]["thirds"]) == pytest.approx(held["0.9"]["held"], abs=0.01)
     answer = model.answer(customers(5, seed=8).drop("age"))[0]
     assert answer.interval[0] < answer.prediction < answer.interval[1]
     assert "How sure it is" in Path(result.report).read_text()

@@ -60,11 +60,18 @@ class Decision:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What share of truths the intervals of a level held on the test rows, and how wide they were in the middle."""
+    """What share of truths the intervals of a level held on the test rows, and how wide they were in the middle.
+
+    Attributes
+    ----------
+    thirds : list of float
+        The share held of the third of rows with the lowest answers, of the middle one, and of that with the highest.
+    """
 
     level: str
     held: float
     width: float
+    thirds: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -233,10 +233,13 @@ def _coverage(model: Model, codes: Array, predicted: Array) -> list[Coverage]:
     spread = model.manifest.spread
     if spread is None or model.interval is None:
         return []
-    widths = {level: spread.around(float(np.median(predicted)), level) for level in spread.radius}
-    return [
-        Coverage(level, spread.covered(codes, predicted, level), high - low) for level, (low, high) in widths.items()
-    ]
+    thirds = np.array_split(np.argsort(predicted, kind="stable"), 3) if len(predicted) >= 3 else []
+    found = []
+    for level in spread.radius:
+        low, high = spread.around(float(np.median(predicted)), level)
+        held = [spread.covered(codes[rows], predicted[rows], level) for rows in thirds]
+        found.append(Coverage(level, spread.covered(codes, predicted, level), high - low, held))
+    return found
 
 
 def _below(model: Model, codes: Array, predicted: Array) -> dict[str, float]:
