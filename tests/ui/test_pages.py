@@ -113,6 +113,7 @@ def test_no_link_leads_nowhere_and_every_page_says_what_it_should(team):
     assert "&lt;script&gt;alert(1)&lt;/script&gt; went wrong" in step
     assert "paid_per_order" in seen["/models/customers/features"]
     assert "column paid drifted" in seen["/models/customers/monitoring"]
+    assert "Champion: 1. Drift: 1. Decided: 1." in seen["/models/customers/monitoring"]
     assert not any("<script>alert" in text for text in seen.values())
 
 

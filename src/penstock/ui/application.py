@@ -36,6 +36,7 @@ from penstock.types.writing import figure, moment, seconds, size
 from penstock.ui import drawings, questions, trying
 from penstock.ui.access import COOKIE, Access
 from penstock.ui.previews import preview
+from penstock.ui.timeline import happenings, timeline
 from penstock.version import __version__
 
 _HERE = Path(__file__).parent
@@ -156,7 +157,10 @@ def application(store: Store, access: Access, *, secure: bool = False) -> Starle
         question = sa.select(alerts).where(alerts.c.pipeline == name).order_by(alerts.c.id.desc()).limit(50)
         with store.catalog.read() as connection:
             rung = connection.execute(question).all()
-        return page(request, "monitoring.html", name=name, decisions=decisions_of(store, name)[:200], alerts=rung)
+        decided, now = decisions_of(store, name)[:200], time.time()
+        seen = [(item.at, ", ".join(json.loads(item.verdict)["columns"]) or "answers") for item in rung]
+        lanes = happenings(Registry(store, name).history(), seen, decided, now)
+        return page(request, "monitoring.html", name=name, decisions=decided, alerts=rung, lanes=lanes, now=now)
 
     def attempt(request: Request) -> Response:
         name = request.path_params["name"]
@@ -331,6 +335,6 @@ def _templates() -> jinja2.Environment:
         "data_url": lambda data: "data:image/png;base64," + base64.b64encode(data).decode(),
     }  # fmt: skip
     made.globals |= {
-        "graph": drawings.graph, "bar": drawings.bar, "sparkline": drawings.sparkline,
+        "graph": drawings.graph, "bar": drawings.bar, "sparkline": drawings.sparkline, "timeline": timeline,
     }  # fmt: skip
     return made
