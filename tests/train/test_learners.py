@@ -5,6 +5,7 @@ import pytest
 
 from penstock.train.learners import LEARNERS, MONOTONE, WEIGHTED, Sample, Watch, fit_learner, linear, read_predictor
 from penstock.train.learners.blend import blend, sharpened
+from penstock.train.learners.design import Design
 from penstock.train.learners.trees import parameters_for
 
 random = np.random.default_rng(0)
@@ -212,3 +213,25 @@ def test_a_linear_model_that_has_no_time_takes_what_it_has():
     matrix = random.normal(size=(100, 3))
     learnt = Sample(matrix, matrix[:, 0], "regression", 0, [0, 0, 0])
     assert fit_learner("linear", learnt, {}, 0, Watch(matrix, matrix[:, 0], seconds=0.0)).rounds == 1
+
+
+@pytest.mark.parametrize("categories", [CATEGORIES, [0, 4, 0, 9], [0, 0, 0, 0]])
+def test_a_sparse_design_holds_what_the_dense_one_holds(categories):
+    design = Design.fit(X, categories)
+    made = design.sparse(X[:50])
+    np.testing.assert_array_equal(made.toarray(), design.apply(X[:50]))
+    assert made.nnz <= design.density() * made.shape[0] * made.shape[1]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_of_many_categories_a_linear_model_learns_from_the_cells_that_are_not_zero_what_it_learns_from_all(
+    task, monkeypatch
+):
+    many = X.copy()
+    many[:, 1] = random.integers(0, 60, N)
+    given = Sample(many, TARGETS[task], task, CLASSES[task], [0, 60, 0, 0])
+    sparse = fit_learner("linear", given, {"C": 0.1}, 0)
+    monkeypatch.setattr(linear, "_SPARSE", 0.0)
+    dense = fit_learner("linear", given, {"C": 0.1}, 0)
+    answers = [read_predictor(each.written, each.files).predict(many) for each in (sparse, dense)]
+    np.testing.assert_allclose(*answers, atol=0.002)

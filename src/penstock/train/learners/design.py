@@ -1,8 +1,9 @@
-"""A dense matrix without gaps for learners that need one: filled, scaled, and one column a category."""
+"""A matrix without gaps for learners that need one: filled, scaled, and one column a category."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -55,14 +56,45 @@ class Design(msgspec.Struct, frozen=True):
         numbers = [index for index, codes in enumerate(self.categories) if not codes]
         design = np.zeros((count, int(starts[-1]) + len(self.gaps)))
         if numbers:
-            fill, mean, scale = np.array([self.fill, self.mean, self.scale], dtype=matrix.dtype)[:, numbers]
-            values = matrix[:, numbers]
-            filled = np.where(np.isnan(values), fill, values)
-            # Far outside what was learnt, a straight line is a guess: it is held at ten deviations.
-            design[:, starts[numbers]] = np.clip((filled - mean) / scale, -10.0, 10.0)
+            design[:, starts[numbers]] = self._scaled(matrix, numbers)
         for index, codes in enumerate(self.categories):
             if codes:
                 known = np.flatnonzero(~np.isnan(matrix[:, index]))
                 design[known, starts[index] + matrix[known, index].astype(np.int64)] = 1.0
         design[:, starts[-1] :] = np.isnan(matrix[:, self.gaps])
         return design
+
+    def density(self) -> float:
+        """Return the share of the design matrix that may differ from zero.
+
+        Examples
+        --------
+        >>> Design.fit(np.zeros((2, 2)), [9, 0]).density()
+        0.2
+        """
+        return (len(self.categories) + len(self.gaps)) / max(sum(self.widths()) + len(self.gaps), 1)
+
+    def sparse(self, matrix: Matrix) -> Any:
+        """Return the design matrix as rows of what differs from zero, a ``scipy.sparse.csr_array``: much smaller where categories are many."""
+        from scipy.sparse import csr_array
+
+        starts, count = np.cumsum([0, *self.widths()]), np.array(self.categories, dtype=np.int64)
+        codes, numbers = np.flatnonzero(count), np.flatnonzero(count == 0)
+        values, gaps = matrix[:, codes], np.isnan(matrix[:, self.gaps])
+        known = ~np.isnan(values)
+        held = np.hstack([self._scaled(matrix, numbers), known, gaps])
+        columns = np.hstack([
+            np.broadcast_to(starts[numbers], (len(matrix), len(numbers))),
+            np.where(known, values, 0).astype(np.int64) + starts[codes],
+            np.broadcast_to(starts[-1] + np.arange(len(self.gaps)), gaps.shape),
+        ])  # fmt: skip
+        rows = np.arange(len(matrix) + 1) * held.shape[1]
+        made = csr_array((held.ravel(), columns.ravel(), rows), shape=(len(matrix), int(starts[-1]) + len(self.gaps)))
+        made.eliminate_zeros()
+        return made
+
+    def _scaled(self, matrix: Matrix, numbers: Any) -> Matrix:
+        fill, mean, scale = np.array([self.fill, self.mean, self.scale], dtype=matrix.dtype)[:, numbers]
+        values = matrix[:, numbers]
+        # Far outside what was learnt, a straight line is a guess: it is held at ten deviations.
+        return np.asarray(np.clip((np.where(np.isnan(values), fill, values) - mean) / scale, -10.0, 10.0))
