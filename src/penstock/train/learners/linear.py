@@ -132,7 +132,7 @@ class LinearPredictor:
     def predict(self, matrix: Matrix) -> Matrix:
         """See :class:`~penstock.train.learners.Predictor`."""
         if self.task == "multiclass":
-            return _answers(self.design.apply(matrix) @ self.weights[:, 1:].T + self.weights[:, 0], self.task)
+            return _answers(self._scores(matrix), self.task)
         return _answers(self._sums(matrix)[:, None], self.task)
 
     @cached_property
@@ -174,6 +174,18 @@ class LinearPredictor:
         scales = np.array([design.fill, design.mean, design.scale]).T[numbers].T
         gaps = np.array(design.gaps, dtype=np.int64)
         return numbers, scales, weights[starts[numbers]], codes, starts[codes], gaps, weights[starts[-1] :], weights
+
+    def _scores(self, matrix: Matrix) -> Matrix:
+        """Return the scores of many classes, without the design matrix."""
+        numbers, (fill, mean, scale), own, codes, starts, gaps, of_gaps, weights = self._blocks
+        filled = np.where(np.isnan(matrix[:, numbers]), fill, matrix[:, numbers])
+        scores = self.weights[:, 0] + np.clip((filled - mean) / scale, -10.0, 10.0) @ own
+        for at, start in zip(codes, starts, strict=True):
+            known = np.flatnonzero(~np.isnan(matrix[:, at]))
+            scores[known] += weights[start + matrix[known, at].astype(np.int64)]
+        if len(gaps):
+            scores += np.isnan(matrix[:, gaps]) @ of_gaps
+        return np.asarray(scores)
 
     def _shares(self, row: Matrix) -> list[float]:
         """Return the probabilities of many classes for one row; as of a matrix of one, in a tenth of the time."""
