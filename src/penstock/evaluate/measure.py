@@ -15,6 +15,7 @@ from penstock.evaluate.division import Shared, Shift
 from penstock.evaluate.fairness import Fairness
 from penstock.evaluate.importance import Importance
 from penstock.evaluate.leaks import Leak
+from penstock.evaluate.related import Related
 from penstock.evaluate.resampling import Figures, resampled
 from penstock.types.metrics import METRICS, metrics_for
 
@@ -102,6 +103,8 @@ class Evaluation:
         Of a number, what its intervals held.
     shared : Shared or None
         Test rows that are training rows too; None where there are none.
+    related : Related or None
+        Test rows that belong together with training rows; None where none are known to.
     shift : Shift or None
         How unlike training and test rows are.
     fairness : list of Fairness
@@ -122,6 +125,7 @@ class Evaluation:
     coverage: list[Coverage] = field(default_factory=list)
     below: dict[str, float] = field(default_factory=dict)
     shared: Shared | None = None
+    related: Related | None = None
     shift: Shift | None = None
     fairness: list[Fairness] = field(default_factory=list)
     dependence: list[Dependence] = field(default_factory=list)

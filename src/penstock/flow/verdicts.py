@@ -31,6 +31,7 @@ from penstock.evaluate.measure import (
     slices_of,
 )
 from penstock.evaluate.paired import paired_gain, slice_gains
+from penstock.evaluate.related import find_related
 from penstock.features.definitions import Feature
 from penstock.flow.models import Left, clock_of, division_of, learning_of, training_rows, usable, weights_of
 from penstock.flow.tables import snapshots
@@ -101,6 +102,11 @@ def evaluated(
         coverage=_coverage(model, codes, predicted),
         below=_below(model, codes, predicted),
         shared=_shared(twice, METRICS[metric].at(threshold), codes, predicted),
+        related=find_related(
+            train, test, learnt, codes, predicted, METRICS[metric].at(threshold).value, [target.column, ROW]
+        )
+        if division.kind in ("random", "stratified")
+        else None,
         shift=shift_between(some, matrix, blocks, seed),
         dependence=[item for item in moves if item is not None],
         fairness=fairness_of(target.task, test, dict(gate.fairness), codes == 1, _said(model, predicted) == 1),
