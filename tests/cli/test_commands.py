@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
@@ -176,6 +178,28 @@ def test_init_writes_a_file_that_runs_as_it_is(tmp_path, column):
         "is there already"
         in call("init", "my data.csv", "--target", column, "-o", "p.py", folder=tmp_path, code=2).stderr
     )
+
+
+def test_a_run_warns_where_both_sides_hold_rows_of_one_visit(tmp_path):
+    random = np.random.default_rng(0)
+    visit = np.repeat(np.arange(1200), 4)
+    known = pl.DataFrame({name: random.normal(size=1200)[visit].round(6) for name in ("height", "weight")})
+    table = known.with_columns(
+        visit=pl.format("visit {}", pl.Series(visit)), sick=pl.Series(random.integers(0, 2, 1200)[visit]),
+        minute=pl.Series(random.integers(0, 60, len(visit))),
+    )  # fmt: skip
+    table.write_csv(tmp_path / "visits.csv")
+    (tmp_path / "visits.py").write_text(
+        "import penstock as ps\n"
+        'pipeline = ps.Pipeline("visits", ingest=ps.ingest.files("visits.csv"), target=ps.binary("sick", positive=1), split=ps.split.random(test=0.4),\n'
+        '    train=ps.train.search(trials=2, learners=["linear", "extra_trees"]))\n'
+    )
+    told = call("run", "visits.py", folder=tmp_path).stdout
+    found = re.search(
+        r"rows share their visit with training rows: roc_auc is (\S+) on them and (\S+) on the others", told
+    )
+    assert float(found[1]) > float(found[2]) + 0.08
+    assert 'ps.split.group("visit")' in told
 
 
 def test_init_says_what_is_the_same_of_many_columns_in_one_line(tmp_path):
