@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from penstock.evaluate import related
 from penstock.evaluate.related import find_related
 
 N = 4000
@@ -33,8 +34,11 @@ def visits(kind):
     return table.with_columns(size=pl.Series(random.normal(size=N))), visit, target
 
 
-@pytest.mark.parametrize("kind", ["text", "integer", "category", "time", "with gaps"])
-def test_rows_of_one_visit_are_found_whatever_names_it(kind):
+@pytest.mark.parametrize("kind", ["text", "integer", "category", "time", "with gaps", "many"])
+def test_rows_of_one_visit_are_found_whatever_names_it(kind, monkeypatch):
+    if kind == "many":
+        kind = "text"
+        monkeypatch.setattr(related, "_MOST_ROWS", N // 3)
     table, visit, target = visits(kind)
 
     def answers(held):

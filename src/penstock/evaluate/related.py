@@ -21,6 +21,8 @@ _LEAST_ROWS = 50
 """Test rows on either side from which these are compared."""
 _ALIKE = 0.2
 """By so much more must rows of the same value agree than rows of neighbouring values; 0 is chance, 1 is always."""
+_MOST_ROWS = 200_000
+"""Of more rows, those of some values are looked at."""
 _HARDER, _SURE = 1.2, 3.0
 """So many times must the others' mean loss be as high, and by so many standard errors higher."""
 
@@ -93,13 +95,18 @@ def find_related(
     >>> found.column, found.known
     ('visit', 1.0)
     """
-    losses = _losses(codes, predicted)
+    losses, every = _losses(codes, predicted), (train.height + test.height) // _MOST_ROWS
     best, most = None, _ALIKE
     for name in test.columns:
         if name in leave or not _may_name(train[name]):
             continue
-        known, gain = _agreement(train[name], test[name], learnt, codes, classes=predicted.ndim > 1)
-        if gain > most and min(known.sum(), (~known).sum()) >= _LEAST_ROWS and _easier(losses[known], losses[~known]):
+        gain = _agreement(
+            *_some(train[name], learnt, every), *_some(test[name], codes, every), classes=predicted.ndim > 1
+        )
+        if gain <= most:
+            continue
+        known = test[name].is_in(train[name].unique().implode()).fill_null(value=False).to_numpy()
+        if min(known.sum(), (~known).sum()) >= _LEAST_ROWS and _easier(losses[known], losses[~known]):
             best, most = (name, known), gain
     if best is None:
         return None
@@ -116,20 +123,26 @@ def _may_name(column: pl.Series) -> bool:
     return values >= _LEAST_ROWS and column.count() >= _SEVERAL * values
 
 
-def _agreement(train: pl.Series, test: pl.Series, learnt: Array, codes: Array, *, classes: bool) -> tuple[Array, float]:
-    """Return which test rows' value training rows have, and by how much more these agree than those of the value before."""
-    both = pl.concat([train.rename("value"), test.rename("value")])
-    if both.dtype in (pl.Categorical, pl.Enum):
-        both = both.cast(pl.String)
-    places = both.rank("dense").to_numpy().astype(np.float64)
-    seen, asked = places[: len(train)], places[len(train) :]
-    held, first = np.unique(seen[~np.isnan(seen)], return_index=True)
-    answers = learnt[~np.isnan(seen)][first]
-    at = np.searchsorted(held, np.nan_to_num(asked, nan=-1.0))
-    known = held[np.minimum(at, len(held) - 1)] == asked
-    at, truth = at[known], codes[known]
-    if len(at) == 0:
-        return known, 0.0
+def _some(column: pl.Series, target: Array, every: int) -> tuple[pl.Series, Array]:
+    """Return the values that are there and their targets; of many, one value in so many with all its rows."""
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    kept = column.is_not_null()
+    if every > 1:
+        kept &= column.hash(seed=0) % every == 0
+    return column.filter(kept), target[kept.to_numpy()]
+
+
+def _agreement(train: pl.Series, learnt: Array, test: pl.Series, codes: Array, *, classes: bool) -> float:
+    """Return by how much more rows of one value agree across the sides than a row and one of the value before; 1 is always and never."""
+    places = pl.concat([train, test]).rank("dense").to_numpy()
+    held, first = np.unique(places[: len(train)], return_index=True)
+    asked = places[len(train) :]
+    at = np.searchsorted(held, asked)
+    known = held[np.minimum(at, len(held) - 1)] == asked if len(held) else np.zeros(len(asked), dtype=bool)
+    if not known.any():
+        return 0.0
+    at, truth, answers = at[known], codes[known], learnt[first]
     same, before = answers[at], answers[np.where(at > 0, at - 1, np.minimum(1, len(held) - 1))]
     if classes:
         shares = np.unique(learnt, return_counts=True)[1] / len(learnt)
@@ -138,7 +151,7 @@ def _agreement(train: pl.Series, test: pl.Series, learnt: Array, codes: Array, *
     else:
         least = 2.0 * float(np.var(learnt))
         missed = [float(np.mean((truth - other) ** 2)) for other in (same, before)]
-    return known, (missed[1] - missed[0]) / least if least > 0 else 0.0
+    return (missed[1] - missed[0]) / least if least > 0 else 0.0
 
 
 def _losses(codes: Array, predicted: Array) -> Array:
