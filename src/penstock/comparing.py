@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from penstock.monitor.compare import ColumnDrift, compare_profiles, profiled_as
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile, column_profile
 from penstock.monitor.report import drift_report
+from penstock.types.cores import cores
 from penstock.types.showing import shown_page
 
 _BLOCK_BYTES = 256 * 1024 * 1024
@@ -143,17 +145,15 @@ def compare(
     before: list[ColumnProfile] = []
     after: list[ColumnProfile] = []
     some: tuple[list[pl.DataFrame], list[pl.DataFrame]] = ([], [])
-    for block in _blocks(shared, max(rows)):
-        then, now = old.read(block), new.read(block)
-        some[0].append(_thinned(then))
-        some[1].append(_thinned(now))
-        for name in block:
-            values = _numbers(then[name])
-            if values.dtype.is_temporal() or _each_its_own(values):
-                continue  # time passes, and a name that no two rows share says nothing of how rows are
-            made = column_profile(values)
-            before.append(made)
-            after.append(profiled_as(made, now[name]))
+    with ThreadPoolExecutor(cores()) as pool:
+        for block in _blocks(shared, max(rows)):
+            then, now = old.read(block), new.read(block)
+            some[0].append(_thinned(then))
+            some[1].append(_thinned(now))
+            for profile in pool.map(_profiles, [then[name] for name in block], [now[name] for name in block]):
+                if profile is not None:
+                    before.append(profile[0])
+                    after.append(profile[1])
     profiles = Profile(before), Profile(after)
     found = compare_profiles(*profiles, how)
     one, two = (pl.concat(parts, how="horizontal") for parts in some)
@@ -161,6 +161,14 @@ def compare(
     apart = shift is not None and shift.score >= TELLING
     drifted = apart or any(item.drifted for item in found)
     return Comparison("drift" if drifted else "calm", found, rows, gone, come, shift, profiles)
+
+
+def _profiles(then: pl.Series, now: pl.Series) -> tuple[ColumnProfile, ColumnProfile] | None:
+    values = _numbers(then)
+    if values.dtype.is_temporal() or _each_its_own(values):
+        return None  # time passes, and a name that no two rows share says nothing of how rows are
+    made = column_profile(values)
+    return made, profiled_as(made, now)
 
 
 def _numbers(values: pl.Series) -> pl.Series:
@@ -199,7 +207,8 @@ def _told_apart(one: pl.DataFrame, two: pl.DataFrame, names: Sequence[str]) -> S
     encoding = fit_encoding(both, [name for name in names if not both[name].dtype.is_temporal()])
     if not encoding.encoders:
         return None
-    return shift_between(encoding.matrix(one), encoding.matrix(two), encoding.blocks(), 0)
+    matrix = encoding.matrix(both)
+    return shift_between(matrix[: one.height], matrix[one.height :], encoding.blocks(), 0)
 
 
 class _Table:
