@@ -235,3 +235,9 @@ def test_of_many_categories_a_linear_model_learns_from_the_cells_that_are_not_ze
     dense = fit_learner("linear", given, {"C": 0.1}, 0)
     answers = [read_predictor(each.written, each.files).predict(many) for each in (sparse, dense)]
     np.testing.assert_allclose(*answers, atol=0.002)
+
+
+def test_a_network_of_a_small_table_says_nothing_at_the_terminal(recwarn):
+    few = sample("binary", slice(60))
+    fit_learner("network", few, {"layers": [8], "max_iter": 2, "batch_size": 256}, 0)
+    assert [str(each.message) for each in recwarn] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ def fit_network(
     sample: Sample, parameters: Mapping[str, Any], seed: int, watch: Watch | None = None, threads: int = 1
 ) -> Fitted:
     """Fit and write the model; `parameters` are scikit-learn's own of its multi-layer perceptron."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     design = Design.fit(sample.matrix, sample.categories)
@@ -27,11 +29,13 @@ def fit_network(
     if isinstance(options.get("batch_size"), int):  # of the nine tenths that it does not stop on; it warns of more
         options["batch_size"] = min(options["batch_size"], max(1, 9 * len(dense) // 10))
     centre, spread, target = 0.0, 1.0, sample.target
-    if sample.task == "regression":
-        centre, spread = float(target.mean()), float(target.std()) or 1.0
-        fitted = MLPRegressor(**options).fit(dense, (target - centre) / spread, sample_weight=sample.weights)
-    else:
-        fitted = MLPClassifier(**options).fit(dense, target, sample_weight=sample.weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the folds judge what so many steps are worth
+        if sample.task == "regression":
+            centre, spread = float(target.mean()), float(target.std()) or 1.0
+            fitted = MLPRegressor(**options).fit(dense, (target - centre) / spread, sample_weight=sample.weights)
+        else:
+            fitted = MLPClassifier(**options).fit(dense, target, sample_weight=sample.weights)
     buffer = io.BytesIO()
     layers = {f"w{number}": layer for number, layer in enumerate(fitted.coefs_)}
     np.savez(buffer, **layers, **{f"b{number}": layer for number, layer in enumerate(fitted.intercepts_)})
