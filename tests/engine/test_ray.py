@@ -97,7 +97,8 @@ def test_two_nodes_give_the_digests_of_one_machine(place, two, expected):
 
 
 def test_a_client_outside_the_cluster_gives_them_too(place, two, expected):
-    done = go(place, two, "--on", f"ray://{HEAD}:{CLIENTS}", "--store", "client", attached=False)
+    # Ray waits long for the server that its head forks for a client, and loses one now and then: three tries take their time.
+    done = go(place, two, "--on", f"ray://{HEAD}:{CLIENTS}", "--store", "client", attached=False, limit=400)
     assert done.returncode == 0, done.stderr
     assert digests(place / "client") == expected
 
