@@ -21,7 +21,7 @@ from penstock.types.target import LEVELS, STEP
 Array = npt.NDArray[Any]
 _LEAST_ROWS = 40
 _GROUP, _GROUPS = 100, 20
-"""Rows at least whose errors are averaged, and groups of them at most; of California's 12,000 houses more gain nothing."""
+"""Rows at least whose errors are averaged, and groups of them at most."""
 _GAIN = 0.99
 """A kind that says more of the errors must score so much better."""
 

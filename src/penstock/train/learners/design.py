@@ -56,7 +56,7 @@ class Design(msgspec.Struct, frozen=True):
         numbers = [index for index, codes in enumerate(self.categories) if not codes]
         design = np.zeros((count, int(starts[-1]) + len(self.gaps)))
         if numbers:
-            design[:, starts[numbers]] = self._scaled(matrix, numbers)
+            design[:, starts[numbers]] = self.scaled(matrix, numbers)
         for index, codes in enumerate(self.categories):
             if codes:
                 known = np.flatnonzero(~np.isnan(matrix[:, index]))
@@ -82,7 +82,7 @@ class Design(msgspec.Struct, frozen=True):
         codes, numbers = np.flatnonzero(count), np.flatnonzero(count == 0)
         values, gaps = matrix[:, codes], np.isnan(matrix[:, self.gaps])
         known = ~np.isnan(values)
-        held = np.hstack([self._scaled(matrix, numbers), known, gaps])
+        held = np.hstack([self.scaled(matrix, numbers), known, gaps])
         columns = np.hstack([
             np.broadcast_to(starts[numbers], (len(matrix), len(numbers))),
             np.where(known, values, 0).astype(np.int64) + starts[codes],
@@ -93,7 +93,8 @@ class Design(msgspec.Struct, frozen=True):
         made.eliminate_zeros()
         return made
 
-    def _scaled(self, matrix: Matrix, numbers: Any) -> Matrix:
+    def scaled(self, matrix: Matrix, numbers: Any) -> Matrix:
+        """Return these number columns of a matrix, filled and scaled."""
         fill, mean, scale = np.array([self.fill, self.mean, self.scale], dtype=matrix.dtype)[:, numbers]
         values = matrix[:, numbers]
         # Far outside what was learnt, a straight line is a guess: it is held at ten deviations.

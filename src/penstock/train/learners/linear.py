@@ -177,9 +177,8 @@ class LinearPredictor:
 
     def _scores(self, matrix: Matrix) -> Matrix:
         """Return the scores of many classes, without the design matrix."""
-        numbers, (fill, mean, scale), own, codes, starts, gaps, of_gaps, weights = self._blocks
-        filled = np.where(np.isnan(matrix[:, numbers]), fill, matrix[:, numbers])
-        scores = self.weights[:, 0] + np.clip((filled - mean) / scale, -10.0, 10.0) @ own
+        numbers, _, own, codes, starts, gaps, of_gaps, weights = self._blocks
+        scores = self.weights[:, 0] + self.design.scaled(matrix, numbers) @ own
         for at, start in zip(codes, starts, strict=True):
             known = np.flatnonzero(~np.isnan(matrix[:, at]))
             scores[known] += weights[start + matrix[known, at].astype(np.int64)]
