@@ -62,5 +62,5 @@ def test_a_leak_stands_in_the_report_and_in_the_run(tmp_path):
     assert [item["column"] for item in run["evaluated"]["evaluation"]["leaks"]] == ["after"]
     from pathlib import Path
 
-    assert "seems to know the answer" in Path(run.report).read_text()
+    assert "alone predicts the target on rows never seen" in Path(run.report).read_text()
     store.close()

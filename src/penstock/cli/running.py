@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -13,6 +13,7 @@ from penstock.cli.common import echo_json, folder_of, json_option, load_pipeline
 from penstock.cli.settings import set_option, with_settings
 from penstock.engine.telling import listening
 from penstock.errors import InputError, PenstockError
+from penstock.evaluate.doubts import doubts
 from penstock.store.store import Store, open_store
 from penstock.types.writing import figure, seconds
 
@@ -208,8 +209,8 @@ def summary(done: Any, may_deploy: bool = True) -> None:
     )
     verdict = click.style("passed", fg="green") if done.gate.passed else click.style("said no", fg="red")
     click.echo(f"gate {verdict}: {'; '.join(done.gate.reasons)}")
-    for doubt in _doubts(done["evaluated"]["evaluation"]):
-        click.secho(f"warning: {doubt}", fg="yellow")
+    for finding, advice in doubts(done["evaluated"]["evaluation"]):
+        click.secho(f"warning: {finding}: {advice}", fg="yellow")
     unlike = [f"{item['table']} {item['column']}".strip() for item in done["checked"]]
     if unlike:
         some = ", ".join(unlike[:5]) + (" and more" if len(unlike) > 5 else "")
@@ -228,24 +229,6 @@ def summary(done: Any, may_deploy: bool = True) -> None:
         f"penstock serve {done.model.name}" if serves else f"penstock promote {done.model.name} {done.model.version}"
     )
     click.echo(f"next: {following}")
-
-
-def _doubts(evaluation: Mapping[str, Any]) -> Iterator[str]:
-    """Yield why the figures may be better than what is answered later."""
-    for leak in evaluation["leaks"]:
-        told = f"{leak['metric']} {leak['score']:.3f}"
-        yield f"column {leak['column']} alone predicts the target ({told}): is it known when one asks?"
-    metric = evaluation["metric"]
-    if (shared := evaluation["shared"]) and shared["rows"] >= shared["of"] / 100:
-        without = shared["without"]
-        told = "" if without is None else f"; without them {metric} is {figure(without)}"
-        yield f"{shared['rows']:,} of {shared['of']:,} test rows are training rows too, answer included{told}"
-    if related := evaluation.get("related"):
-        yield (
-            f"{related['rows']:,} of {related['of']:,} test rows share their {related['column']} with training rows: {metric} is "
-            f"{figure(related['known'])} on them and {figure(related['others'])} on the others; "
-            f'ps.split.group("{related["column"]}") keeps those of one on one side'
-        )
 
 
 class progress:  # noqa: N801 - used like a function

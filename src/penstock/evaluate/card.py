@@ -6,6 +6,7 @@ After Mitchell et al. 2019, "Model Cards for Model Reporting" (doi:10.1145/32875
 from __future__ import annotations
 
 from penstock.evaluate.division import TELLING
+from penstock.evaluate.doubts import doubts
 from penstock.evaluate.report import ReportData, templates
 
 
@@ -17,7 +18,12 @@ def write_card(data: ReportData) -> bytes:
         templates()
         .get_template("card.md")
         .render(
-            data=data, evaluation=data.evaluation, telling=TELLING, members=members, worst=data.evaluation["slices"][:1]
+            data=data,
+            evaluation=data.evaluation,
+            doubts=list(doubts(data.evaluation)),
+            telling=TELLING,
+            members=members,
+            worst=data.evaluation["slices"][:1],
         )
     )
     return page.encode()

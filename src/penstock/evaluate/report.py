@@ -12,6 +12,7 @@ import numpy.typing as npt
 from penstock.evaluate import plots
 from penstock.evaluate.curve import Curve, drawn
 from penstock.evaluate.division import TELLING
+from penstock.evaluate.doubts import doubts
 from penstock.types.metrics import METRICS, moved
 from penstock.types.writing import figure
 
@@ -55,7 +56,7 @@ def write_report(data: ReportData) -> bytes:
     evaluation = data.evaluation
     figures = _figures(data)
     page = templates().get_template("report.html").render(
-        data=data, evaluation=evaluation, telling=TELLING, figures=figures, metrics=METRICS, board=_board(data.search),
+        data=data, evaluation=evaluation, doubts=list(doubts(evaluation)), telling=TELLING, figures=figures, metrics=METRICS, board=_board(data.search),
         top=[item for item in evaluation["importance"] if item["mean"] > 0][:20],
     )  # fmt: skip
     return page.encode()
@@ -73,6 +74,7 @@ def templates() -> jinja2.Environment:
     )
     environment.filters["share"] = lambda value: f"{100 * value:.3g} %"
     environment.filters["figure"] = figure
+    environment.filters["capitalised"] = lambda text: text[:1].upper() + text[1:]
     return environment
 
 

@@ -1,0 +1,65 @@
+"""What makes a model's figures doubtful, in words: the same in the report, on the card and at the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from penstock.types.writing import figure
+
+_NOTICEABLE = 0.01
+"""Fewer test rows than this share that are training rows too hardly move a figure."""
+
+
+class Doubt(NamedTuple):
+    """Why the figures may be better than what is answered later.
+
+    Attributes
+    ----------
+    finding : str
+        What was found, with its figures.
+    advice : str
+        What to ask oneself, or to do.
+    """
+
+    finding: str
+    advice: str
+
+
+def doubts(evaluation: Mapping[str, Any]) -> Iterator[Doubt]:
+    """Yield what an evaluation found that makes its own figures doubtful.
+
+    Parameters
+    ----------
+    evaluation : mapping
+        :class:`~penstock.evaluate.measure.Evaluation` as it is kept.
+
+    Examples
+    --------
+    >>> leak = {"column": "paid_at", "metric": "roc_auc", "score": 0.999}
+    >>> for doubt in doubts({"metric": "roc_auc", "leaks": [leak], "shared": None, "related": None}):
+    ...     print(doubt.finding)
+    column paid_at alone predicts the target on rows never seen (roc_auc 0.999)
+    """
+    metric = evaluation["metric"]
+    for leak in evaluation["leaks"]:
+        column = leak["column"]
+        yield Doubt(
+            f"column {column} alone predicts the target on rows never seen ({leak['metric']} {figure(leak['score'])})",
+            f'is it known when one asks? If not, leave it out with ps.prepare.drop("{column}")',
+        )
+    if (shared := evaluation["shared"]) and shared["rows"] >= _NOTICEABLE * shared["of"]:
+        without = "" if shared["without"] is None else f"; without them {metric} is {figure(shared['without'])}"
+        yield Doubt(
+            f"{shared['rows']:,} of {shared['of']:,} test rows are training rows too, answer included{without}",
+            "if they are the same thing seen twice, ps.prepare.drop_duplicates() takes them out, or ps.split.group keeps them "
+            "on one side",
+        )
+    if related := evaluation.get("related"):
+        column = related["column"]
+        yield Doubt(
+            f"{related['rows']:,} of {related['of']:,} test rows share their {column} with training rows, and are easier for "
+            f"that: {metric} is {figure(related['known'])} on them and {figure(related['others'])} on the others",
+            f"if what is asked later has a new {column}, expect the second, and keep rows of one on one side with "
+            f'ps.split.group("{column}")',
+        )
