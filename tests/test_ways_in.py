@@ -1,5 +1,6 @@
 """What the service can be asked, and in which words: other formats, other servers' protocols, keys, rates, pages."""
 
+import gzip
 import io
 import json
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 
 import httpx
 import numpy as np
@@ -62,6 +64,34 @@ def test_columns_csv_and_arrow_get_the_answers_that_rows_get(client):
     assert table["probability_gone"].to_list() == pytest.approx(expected, abs=1e-12)
     as_csv = client.post("/predict", json={"rows": asked}, headers={"accept": "text/csv"})
     assert pl.read_csv(as_csv.content)["prediction"].to_list() == table["prediction"].to_list()
+
+
+def test_packed_bodies_get_the_answers_that_plain_ones_get(client):
+    plain = json.dumps({"rows": rows(3)}).encode()
+    expected = shares(client.post("/predict", content=plain))
+    halves = gzip.compress(plain[:50]) + gzip.compress(plain[50:])
+    for coding, body in (
+        ("gzip", gzip.compress(plain)),
+        ("GZIP", halves),
+        ("deflate", zlib.compress(plain)),
+        ("identity", plain),
+    ):
+        assert shares(client.post("/predict", content=body, headers={"content-encoding": coding})) == expected
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "status", "says"),
+    [
+        ("gzip", b'{"rows": []}', 400, "the body is not gzip"),
+        ("gzip", gzip.compress(b'{"rows": []}')[:-9], 400, "it ends too early"),
+        ("gzip", gzip.compress(bytes(20_000_000)), 413, "larger than 16 MB"),
+        ("br", b"", 415, "send gzip, deflate or none"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_told(client, coding, body, status, says):
+    answer = client.post("/predict", content=body, headers={"content-encoding": coding})
+    assert answer.status_code == status
+    assert says in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -124,8 +154,9 @@ def test_tritons_own_client_is_answered(client):
             made = triton.InferInput(item["name"], [2], item["datatype"])
             made.set_data_from_numpy(np.array([str(value) if text else value for value in values], dtype=kind))
             inputs.append(made)
-        found = other.infer("customers", inputs).as_numpy("probabilities")
-    assert found[:, list(client.get("/model").json()["classes"]).index("gone")] == pytest.approx(expected)
+        for coding in (None, "gzip", "deflate"):
+            found = other.infer("customers", inputs, request_compression_algorithm=coding).as_numpy("probabilities")
+            assert found[:, list(client.get("/model").json()["classes"]).index("gone")] == pytest.approx(expected)
 
 
 def test_mlflows_own_client_is_answered(client):

@@ -23,6 +23,7 @@ from penstock.deploy.notices import tell
 from penstock.deploy.protocols import read_infer, read_invocation
 from penstock.deploy.rollout import takes_part
 from penstock.deploy.served import Answer, Feed, Keeper, Served
+from penstock.deploy.unpacking import unpack
 from penstock.errors import PenstockError
 from penstock.types.rows import RowsError
 
@@ -118,21 +119,15 @@ class Service:
         refused = None if self.guard.open else self.guard.refuse(scope, need)
         if refused is None and headers.get(b"sec-fetch-site") in _OTHER_SITES:
             refused = 403, "other_site", "a page of another site may not ask on a browser's behalf", []
+        body = b""
         if refused is None:
-            message = await receive()
-            body, more = message.get("body", b""), message.get("more_body", False)
-            if len(body) > MAX_BYTES or _announced(headers) > MAX_BYTES:
-                refused = _TOO_LARGE
-            elif more:
-                try:
-                    async with asyncio.timeout(BODY_SECONDS):
-                        found = await _rest(body, receive)
-                except TimeoutError:
-                    found, refused = b"", (408, "too_slow", f"the request did not come within {BODY_SECONDS:.0f} s", [])
-                if found is None:
-                    return
+            found = await _body(receive, headers)
+            if found is None:
+                return
+            if isinstance(found, bytes):
                 body = found
-                refused = _TOO_LARGE if refused is None and len(body) > MAX_BYTES else refused
+            else:
+                refused = found
         if refused is not None:
             status, code, told, more_headers = refused
             self.metrics.refused(code)
@@ -284,6 +279,27 @@ _TOO_LARGE: Refusal = (
     f"the request is larger than {MAX_BYTES // 1024**2} MB; send fewer rows at once",
     [],
 )
+
+
+async def _body(receive: Any, headers: Mapping[bytes, bytes]) -> bytes | Refusal | None:
+    """Read a body to its end and unpack it, or say why not; None when the other side has gone."""
+    message = await receive()
+    body = message.get("body", b"")
+    if len(body) > MAX_BYTES or _announced(headers) > MAX_BYTES:
+        return _TOO_LARGE
+    if message.get("more_body", False):
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                rest = await _rest(body, receive)
+        except TimeoutError:
+            return 408, "too_slow", f"the request did not come within {BODY_SECONDS:.0f} s", []
+        if rest is None:
+            return None
+        body = rest
+    if coding := headers.get(b"content-encoding"):
+        unpacked = unpack(body, coding, MAX_BYTES)
+        return _TOO_LARGE if unpacked is None else unpacked
+    return body if len(body) <= MAX_BYTES else _TOO_LARGE
 
 
 async def _rest(body: bytes, receive: Any) -> bytes | None:
