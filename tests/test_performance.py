@@ -9,7 +9,8 @@ import pytest
 
 import penstock as ps
 from penstock.monitor.log import PredictionLog, Record, log_folder
-from penstock.performance import Known, calibration_of
+from penstock.observed import Known
+from penstock.performance import calibration_of
 from penstock.retrospect import report
 from penstock.store import open_store
 from penstock.watch import monitor

@@ -11,10 +11,11 @@ from penstock.cli.common import load_pipeline
 from penstock.deploy.registry import Registry
 from penstock.monitor.log import PredictionLog, Record, log_folder
 from penstock.monitor.options import Drift
+from penstock.monitored import in_words
 from penstock.outcome import load
 from penstock.sliced import moved_within
 from penstock.store import open_store
-from penstock.watch import in_words, judged_by, monitor
+from penstock.watch import judged_by, monitor
 
 PIPELINE = """
 import penstock as ps

@@ -112,7 +112,20 @@ def test_twenty_windows_of_the_same_world_raise_no_alarm(place):
     outcomes = judged_by(place, Registry(place, "noise").version("champion"))["outcomes"]
     for seed in range(20):
         table = noise(300, 100 + seed)
-        records = [Record("", 0.0, 1, None, float(value)) for value in model.predict(table)]
         prepared = model.prepare(table.drop("y"))
         assert not told_apart(model, prepared, prepared.columns, outcomes, how).apart
-        assert not answers_since(model, records, outcomes, how).drifted
+        assert not answers_since(model, model.predict(table), outcomes, how).drifted
+
+
+def test_rows_are_apart_where_they_are_further_from_training_than_test_rows_were(place):
+    model, how = ps.load("noise", "champion", place), drift()
+    kept = judged_by(place, Registry(place, "noise").version("champion"))["outcomes"]
+    encode = model.manifest.encoding.matrix
+    later = {**kept, "rows": encode(noise(2000, 40, low=0.5)).astype(np.float32)}
+
+    def apart(table):
+        return told_apart(model, model.prepare(table), table.columns, later, how)
+
+    usual, unusual = apart(noise(2000, 41, low=0.8)), apart(noise(2000, 42, low=0.8, together=True))
+    assert usual.score > 0.65 and not usual.apart
+    assert unusual.score > usual.score + 0.1 and unusual.apart

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from penstock.pipeline import Pipeline
     from penstock.store.store import open_store
     from penstock.types.target import binary, multiclass, regression
+    from penstock.watch import health
 
 __all__ = [
     "__version__",
@@ -38,6 +39,7 @@ __all__ = [
     "deploy",
     "evaluate",
     "features",
+    "health",
     "ingest",
     "load",
     "monitor",
@@ -62,6 +64,7 @@ _HOMES = {
     "Prediction": "answers",
     "binary": "types.target",
     "compare": "comparing",
+    "health": "watch",
     "load": "outcome",
     "multiclass": "types.target",
     "open_store": "store.store",

@@ -96,6 +96,12 @@ class Knowledge:
             live.add(_unseen(made.compact(events), past, again))
         self._told.append((table, events, again))
 
+    def take_rows(self, table: str, raw: pl.DataFrame) -> None:
+        """Count the rows of a raw table as events, unless no feature looks at such, or they lack what events must carry."""
+        for known in self.event_tables:
+            if known.name == table and all(not item.required or item.name in raw.columns for item in known.inputs):
+                self.take_events(table, self._table(known, raw), again=True)
+
     @cached_property
     def past(self) -> list[pl.DataFrame | None]:
         """Of each feature from other rows or tables, what it knew when the model was made; None for the others."""

@@ -42,3 +42,4 @@ class Manifest(msgspec.Struct, frozen=True):
     spread: Spread | None = None
     level: str | None = None
     quantiles: list[float] = []
+    time: str | None = None

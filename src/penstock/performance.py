@@ -13,13 +13,11 @@ import polars as pl
 from penstock.deploy.registry import ModelVersion
 from penstock.evaluate.measure import intervals
 from penstock.model import Model
-from penstock.monitor.log import Record
-from penstock.types.labels import label_name
+from penstock.observed import LEAST_LABELS, Known
 from penstock.types.metrics import METRICS
 from penstock.types.writing import figure
 
 Array = npt.NDArray[Any]
-LEAST_LABELS = 30
 _HALF = 1.96
 """Half the width of a 95 % interval, in standard errors."""
 
@@ -110,43 +108,6 @@ class Calibration:
     then: float
     p_value: float
     off: bool
-
-
-@dataclass(frozen=True)
-class Known:
-    """Answers whose truth is known.
-
-    Attributes
-    ----------
-    rows : array of int
-        Where they stand among those that were looked at.
-    target : array
-        Class codes or numbers.
-    predicted : array
-        Probabilities, a column a class, or numbers.
-    """
-
-    rows: Array
-    target: Array
-    predicted: Array
-
-
-def known_answers(model: Model, records: Sequence[Record], labels: Mapping[str, Any]) -> Known | None:
-    """Join answers with their labels; None while there are fewer than thirty."""
-    places = [at for at, record in enumerate(records) if record.id in labels]
-    if len(places) < LEAST_LABELS:
-        return None
-    known = [records[at] for at in places]
-    truth = pl.Series(model.labels.column, [label_name(labels[record.id]) for record in known], pl.String)
-    codes = model.labels.codes(truth)
-    if model.task == "regression":
-        predicted = np.array([float(record.prediction) for record in known])
-    else:
-        predicted = np.array(
-            [[(record.probabilities or {}).get(item, 0.0) for item in model.labels.names] for record in known]
-        )
-    usable = ~np.isnan(codes)
-    return Known(np.array(places)[usable], codes[usable], predicted[usable]) if usable.any() else None
 
 
 def performance_of(model: Model, version: ModelVersion, known: Known) -> Performance | None:

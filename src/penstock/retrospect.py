@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
+import polars as pl
 
-from penstock.deploy.registry import CHAMPION, Registry
+from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
+from penstock.model import Model
 from penstock.monitor.decisions import decisions_of
 from penstock.monitor.drawings import timeline
 from penstock.monitor.log import log_folder
@@ -14,12 +17,14 @@ from penstock.monitor.options import Drift
 from penstock.monitor.profile import Profile, column_profile
 from penstock.monitor.report import drift_report
 from penstock.monitor.window import take
+from penstock.monitored import Monitoring, moment
+from penstock.observed import Observed, from_log, from_table
 from penstock.outcome import load
-from penstock.performance import known_answers, performance_of
+from penstock.performance import performance_of
 from penstock.store.store import Store
 from penstock.types.writing import figure
 from penstock.unlabelled import estimate_of, moved_since, skew_in_words
-from penstock.watch import Monitoring, carried_columns, judged_by, moment, monitor, taken_of
+from penstock.watch import answered, hidden_of, judged_by, monitor, taken_of
 
 _WINDOWS = 30
 
@@ -31,7 +36,7 @@ class Moment:
     Attributes
     ----------
     at : str
-        When it ends, in UTC.
+        When it ends, in UTC; which part it is, where nothing tells when.
     rows : int
         How many were asked.
     effect : float or None
@@ -50,63 +55,96 @@ class Moment:
     drifted: bool
 
 
-def history(name: str, store: Store, how: Drift | None = None) -> tuple[list[Moment], str]:
-    """Cut what the champion was asked into at most thirty parts of equal size; return them and the name of the metric."""
+def history(
+    name: str, store: Store, how: Drift | None = None, data: pl.DataFrame | None = None
+) -> tuple[list[Moment], str]:
+    """Cut what the champion was asked into at most thirty parts of equal size; return them and the name of the metric.
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        Raw rows to look at in place of what its services were asked.
+    """
     how = how or Drift()
     version = Registry(store, name).version(CHAMPION)
     model = load(name, version.version, store)
-    taken = take(log_folder(store.folder, name), version.version)
-    hidden = dict(version.evaluation.get("deploy", {}).get("redact", {}))
-    records = [record for record in taken.records if record.row is not None]
     metric = str(version.evaluation["metric"])
-    count = min(_WINDOWS, len(records) // how.least)
-    judged = judged_by(store, version) if count else None
+    judged = judged_by(store, version)
     losses = {} if judged is None or "losses" not in judged else judged["losses"]
-    found = []
-    for part in np.array_split(np.arange(len(records)), count) if count else []:
-        some = [records[at] for at in part.tolist()]
-        whole = model.prepare(model.frame_of([record.row or {} for record in some]))
-        columns = moved_since(model, carried_columns(model, some, whole, hidden), how)
-        known = known_answers(model, some, taken.labels)
-        seen = None if known is None else performance_of(model, version, known)
-        effect = max((column.effect for column in columns), default=None)
-        value = None if seen is None else seen.value
+    parts, rows = _parts_of_log(store, version, model, how) if data is None else _parts_of_table(model, data, how)
+    found: list[Moment] = []
+    for number, (seen, share) in enumerate(parts, 1):
+        columns = moved_since(model, seen.carried, how)
+        now = None if seen.known is None else performance_of(model, version, seen.known)
         found.append(
             Moment(
-                moment(some[-1].at)[:16],
-                round(len(some) * taken.rows / len(records)),
-                effect,
-                value,
-                estimate_of(model, metric, some, None if hidden else whole, losses),
-                any(c.drifted for c in columns),
+                f"part {number}" if seen.times is None else moment(float(seen.times[-1]))[:16],
+                round(share * rows),
+                max((column.effect for column in columns), default=None),
+                None if now is None else now.value,
+                estimate_of(model, metric, seen.predicted, None if seen.hidden else seen.table, losses),
+                any(column.drifted for column in columns),
             )
         )
     return found, metric
 
 
-def report(name: str, store: Store, how: Drift | None = None, found: Monitoring | None = None) -> str:
+def _parts_of_log(
+    store: Store, version: ModelVersion, model: Model, how: Drift
+) -> tuple[Iterator[tuple[Observed, float]], int]:
+    taken = take(log_folder(store.folder, version.name), version.version)
+    records, hidden = answered(taken), hidden_of(version)
+    found = (
+        (from_log(model, records[start:stop], taken.labels, hidden), (stop - start) / len(records))
+        for start, stop in _cut(len(records), how.least)
+    )
+    return found, taken.rows
+
+
+def _parts_of_table(model: Model, data: pl.DataFrame, how: Drift) -> tuple[Iterator[tuple[Observed, float]], int]:
+    seen = from_table(model, data)
+    rows = len(seen.predicted)
+    return ((seen.part(start, stop), (stop - start) / rows) for start, stop in _cut(rows, how.least)), data.height
+
+
+def _cut(rows: int, least: int) -> Iterator[tuple[int, int]]:
+    """Yield where at most thirty parts of equal size begin and end, none smaller than `least`."""
+    count = min(_WINDOWS, rows // least)
+    ends = [round(at * rows / count) for at in range(count + 1)] if count else []
+    yield from itertools.pairwise(ends)
+
+
+def report(
+    name: str, store: Store, how: Drift | None = None, found: Monitoring | None = None, data: pl.DataFrame | None = None
+) -> str:
     """Write the drift report of a champion: what it was asked lately, and how it went since it answers.
 
     Parameters
     ----------
     found : Monitoring, optional
         What :func:`monitor` said, where it was asked already.
+    data : DataFrame, optional
+        Raw rows to look at in place of what its services were asked.
     """
     how = how or Drift()
-    found = found or monitor(name, store, how)
+    found = found or monitor(name, store, how, data)
     version = Registry(store, name).version(CHAMPION)
     model = load(name, version.version, store)
     reference, current = model.manifest.profile, Profile([])
     if found.columns:
-        records = taken_of(store, name, version.version, how).records
-        table = model.prepare(model.frame_of([record.row for record in records if record.row is not None]))
+        if data is None:
+            seen = from_log(model, answered(taken_of(store, name, version.version, how)), {})
+        else:
+            seen = from_table(model, data)
         kinds = {column.name: column.kind for column in reference.columns}
-        current = Profile([column_profile(table[item.name], kinds[item.name]) for item in found.columns])
-    moments, metric = history(name, store, how)
-    changes = [change for change in Registry(store, name).history() if change.alias == CHAMPION and change.version]
-    decided = decisions_of(store, name)[:50]
-    marks = [(moment(item.at)[:16], f"v{item.version}") for item in changes]
-    marks += [(moment(item.at)[:16], item.what) for item in decided if item.what in ("alarm", "calm", "rollback")]
+        current = Profile([column_profile(seen.table[item.name], kinds[item.name]) for item in found.columns])
+    moments, metric = history(name, store, how, data)
+    decided, marks = [], []
+    if data is None:
+        changes = [change for change in Registry(store, name).history() if change.alias == CHAMPION and change.version]
+        decided = decisions_of(store, name)[:50]
+        marks = [(moment(item.at)[:16], f"v{item.version}") for item in changes]
+        marks += [(moment(item.at)[:16], item.what) for item in decided if item.what in ("alarm", "calm", "rollback")]
     names = [part.at for part in moments]
     places = [
         (next(at for at, when in enumerate(names) if when >= mark), text)
@@ -135,11 +173,11 @@ def report(name: str, store: Store, how: Drift | None = None, found: Monitoring 
     if found.skew is not None and found.skew.unlike:
         reasons.append(skew_in_words(found.skew))
     if found.performance is not None and not found.performance.decayed:
-        seen = found.performance
+        p = found.performance
         reasons.append(
-            f"{seen.metric} {figure(seen.value)} ({figure(seen.low)} to {figure(seen.high)}) on {seen.labels:,} labels, at training {figure(seen.reference)}: holds"
+            f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}) on {p.labels:,} labels, at training {figure(p.reference)}: holds"
         )
-    lead = f"v{found.version}, {found.window.text}, {found.window.first or '–'} to {found.window.last or '–'}."
+    lead = f"v{found.version}, {found.window.in_words}."
     told = [(moment(item.at)[:16], item.what, item.status, item.why) for item in decided]
     return drift_report(
         f"{name}: drift", lead, found.status, reasons, found.columns, reference, current, drawn, told, found.bearing

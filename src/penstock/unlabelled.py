@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,20 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import PenstockError
-from penstock.evaluate.division import TELLING, shift_between
+from penstock.evaluate.division import TELLING, score_error, shift_between
 from penstock.model import Model
 from penstock.monitor.compare import ColumnDrift, compare_profiles, profiled_as
 from penstock.monitor.estimate import estimated, estimated_loss
 from penstock.monitor.log import Record
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import Profile, column_profile
+from penstock.observed import predicted_of
 
 Array = npt.NDArray[Any]
 ANSWERS = "penstock answers"
 _APART_ROWS = 5_000
+_FURTHER, _SURELY = 0.1, 2.6
+"""Rows are further apart than usual by so much, and by so many standard errors, which is 99.5 % sure."""
 _ANSWERED_AGAIN = 500
 _CLOSE = 1e-6
 """Answers of the log and of the same rows again differ by no more than this, of a number by this share of it."""
@@ -81,9 +84,7 @@ def moved_since(model: Model, table: pl.DataFrame, how: Drift) -> list[ColumnDri
     return compare_profiles(Profile(before), Profile(now), how)
 
 
-def answers_since(
-    model: Model, records: Sequence[Record], outcomes: Mapping[str, Any] | None, how: Drift
-) -> ColumnDrift | None:
+def answers_since(model: Model, predicted: Array, outcomes: Mapping[str, Any] | None, how: Drift) -> ColumnDrift | None:
     """Compare what was answered with the answers to the test rows and to rows learnt from; the nearer of both counts.
 
     Test rows are the newest ones, where rows are divided by time: what is like either was known at training.
@@ -91,19 +92,11 @@ def answers_since(
     if outcomes is None or "learnt" not in outcomes:
         return None
     learnt = np.asarray(outcomes["learnt"], dtype=np.float64)
-    now, found = _answers(model, predicted_of(model, records)), []
-    for predicted in (outcomes["predicted"], model.predictor.predict(learnt)):
-        then = column_profile(_answers(model, np.asarray(predicted)))
+    now, found = _answers(model, predicted), []
+    for before in (outcomes["predicted"], model.predictor.predict(learnt)):
+        then = column_profile(_answers(model, np.asarray(before)))
         found += compare_profiles(Profile([then]), Profile([profiled_as(then, now)]), how)
     return min(found, key=lambda item: (item.drifted, item.effect))
-
-
-def predicted_of(model: Model, records: Sequence[Record]) -> Array:
-    """Return probabilities of shape (n_rows, n_classes), or numbers of shape (n_rows,), as they were answered."""
-    if model.task == "regression":
-        return np.array([float(record.prediction) for record in records])
-    names = model.labels.names
-    return np.array([[(record.probabilities or {}).get(name, 0.0) for name in names] for record in records])
 
 
 def _answers(model: Model, predicted: Array) -> pl.Series:
@@ -119,7 +112,8 @@ def told_apart(
 ) -> Together | None:
     """Let trees tell what was asked from test rows and from rows learnt from: changes that no column shows alone.
 
-    What is like either was known at training. None with fewer than a hundred rows on a side, or where the run kept none.
+    What is like either was known at training. Where time passes, rows with a past of their own are always told apart: they
+    count as apart when they are further from those of training than test rows were. None with fewer than a hundred rows on a side, or where the run kept none.
 
     Parameters
     ----------
@@ -140,20 +134,26 @@ def told_apart(
     blocks = [(name, slice(end - len(places), end)) for (name, places), end in zip(kept, ends, strict=True)]
     # As exact as what was kept, or trees tell how numbers are rounded.
     now = encoding.matrix(table[:: max(1, table.height // _APART_ROWS)]).astype(np.float32)[:, at]
-    found = None
-    for then in (outcomes["learnt"], outcomes["rows"]):
-        shift = shift_between(np.asarray(then)[:, at], now, blocks, 0)
+    learnt, tested = (np.asarray(outcomes[name])[:, at] for name in ("learnt", "rows"))
+    found: list[Together] = []
+    for then in (learnt, tested):
+        shift = shift_between(then, now, blocks, 0)
         if shift is None:
             continue
         apart = shift.score >= TELLING and shift.p_value <= how.significance
-        found = Together(shift.score, shift.p_value, apart, shift.columns)
+        found.append(Together(shift.score, shift.p_value, apart, shift.columns))
         if not apart:
-            return found
-    return found
+            return found[-1]
+    usual = shift_between(learnt, tested, blocks, 0)
+    if not found or usual is None:
+        return found[-1] if found else None
+    nearer = min(found, key=lambda item: item.score)
+    error = np.hypot(score_error(len(learnt), len(tested)), score_error(len(tested), len(now)))
+    return replace(nearer, apart=bool(nearer.score - usual.score >= max(_FURTHER, _SURELY * error)))
 
 
 def estimate_of(
-    model: Model, metric: str, records: Sequence[Record], table: pl.DataFrame | None, losses: Mapping[str, str]
+    model: Model, metric: str, predicted: Array, table: pl.DataFrame | None, losses: Mapping[str, str]
 ) -> float | None:
     """Return what the metric is expected to be without labels; None where nothing can tell.
 
@@ -164,10 +164,8 @@ def estimate_of(
     losses : mapping of str to str
         What :func:`~penstock.monitor.estimate.learn_losses` learnt on the test rows.
     """
-    if not records:
-        return None
     if model.task != "regression":
-        return estimated(metric, predicted_of(model, records), model.labels.threshold)
+        return estimated(metric, predicted, model.labels.threshold)
     if table is None:
         return None
     return estimated_loss(metric, losses, model.manifest.encoding.matrix(table))

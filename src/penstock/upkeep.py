@@ -21,12 +21,13 @@ from penstock.monitor.log import log_folder
 from penstock.monitor.options import Retrain
 from penstock.monitor.telling import send
 from penstock.monitor.window import counted, labelled
+from penstock.monitored import Monitoring, in_words
 from penstock.outcome import load
 from penstock.pipeline import Pipeline
 from penstock.store.store import Store
 from penstock.traffic import WORSE, worse_than
 from penstock.types.writing import figure
-from penstock.watch import Monitoring, in_words, monitor
+from penstock.watch import monitor
 
 _DAY = 86_400.0
 _LOOKS = 4

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from penstock.cli.common import echo_json, json_option, named_model, store_option, table
+from penstock.errors import InputError
 from penstock.types.writing import figure
 
 
@@ -19,43 +20,51 @@ from penstock.types.writing import figure
     metavar="LENGTH",
     help='The latest "6h", "1d" or "500 rows". [default: the pipeline file\'s, else 1d]',
 )
+@click.option("--data", metavar="FILES", help="Look at these rows instead; their target column is the truth.")
 @click.option("-o", "--output", metavar="FILE", help="Write the report, .html.")
 @store_option
 @json_option
-def monitor(name: str, window: str | None, output: str | None, store: str | None, as_json: bool) -> None:
+def monitor(
+    name: str, window: str | None, data: str | None, output: str | None, store: str | None, as_json: bool
+) -> None:
     """Compare the champion's latest predictions with the rows that it has learnt from.
 
     NAME is a pipeline's name, or its file, whose ps.monitor.drift(...) then counts.
 
     \b
     Example:  penstock monitor churn --window "500 rows"
+              penstock monitor churn --data march.parquet
     Exit codes: 0 calm or not enough data, 3 drift.
     """
     from penstock.cli.common import load_pipeline
     from penstock.monitor.drawings import sparkline
     from penstock.monitor.options import drift
+    from penstock.monitored import concept_in_words
+    from penstock.observed import read_rows
     from penstock.performance import calibration_in_words, group_in_words
     from penstock.retrospect import history
     from penstock.unlabelled import skew_in_words
-    from penstock.watch import concept_in_words
     from penstock.watch import monitor as look
+
+    if None not in (window, data):
+        raise InputError("--window chooses among predictions, --data takes all rows of the files: give one of them")
 
     how = load_pipeline(name).monitor if ".py" in name else None
     name, opened = named_model(name, store)
     if window is not None:
         given = drift(window)
         how = given if how is None else dataclasses.replace(how, seconds=given.seconds, rows=given.rows)
-    found = look(name, opened, how)
+    rows = None if data is None else read_rows(data)
+    found = look(name, opened, how, rows)
     if output is not None:
         from penstock.retrospect import report
 
-        Path(output).write_text(report(name, opened, how, found), encoding="utf-8")
+        Path(output).write_text(report(name, opened, how, found, rows), encoding="utf-8")
     if as_json:
         echo_json(found.as_json())
         sys.exit(3 if found.status == "drift" else 0)
     colour = {"calm": "green", "drift": "red"}.get(found.status, "yellow")
-    span = f", {found.window.first} to {found.window.last}" if found.window.rows else ""
-    click.echo(f"{name} v{found.version}: {click.style(found.status, fg=colour)} ({found.window.text}{span})")
+    click.echo(f"{name} v{found.version}: {click.style(found.status, fg=colour)} ({found.window.in_words})")
     if found.columns:
         table(
             ["column", "drifted", "effect", "p-value", "test", "what"],
@@ -77,14 +86,17 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
         p = found.performance
         verdict = click.style("decayed", fg="red") if p.decayed else "holds"
         click.echo(
-            f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}) on {p.labels} rows with labels; "
+            f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}) on {p.labels:,} rows with labels; "
             f"at training {figure(p.reference)} ({figure(p.reference_low)} to {figure(p.reference_high)}): {verdict}"
         )
-    else:
+    elif data is None:
         click.echo("no metric yet: send labels by POST /feedback")
+    else:
+        click.echo("no metric: fewer than 30 of the rows hold the target")
     if found.concept is not None:
         told = concept_in_words(found.concept) if found.concept.drifted else "losses are as at training"
-        click.echo(f"{told} ({found.concept.labels:,} labels since it became champion)")
+        since = " since it became champion" if data is None else ""
+        click.echo(f"{told} ({found.concept.labels:,} labels{since})")
     for group in [item for item in found.groups if item.worse][:5]:
         click.echo(click.style("worse", fg="red") + f" for {group_in_words(group)}")
     if found.groups and not any(item.worse for item in found.groups):
@@ -94,13 +106,14 @@ def monitor(name: str, window: str | None, output: str | None, store: str | None
         click.echo(f"{calibration_in_words(found.calibration)}: {verdict}")
     for column, moved in found.bearing.items():
         click.echo(f"the move of {column} moves an answer by {figure(moved)} on average")
-    moments, metric = history(name, opened, how)
+    moments, metric = history(name, opened, how, rows)
     if found.estimate is not None:
         click.echo(
             f"without labels {metric} is expected to be {figure(found.estimate)}, if the world answers as it did"
         )
     if len(moments) > 1:
-        click.echo(f"largest effect  {sparkline([moment.effect for moment in moments])}  since {moments[0].at}")
+        when = f"since {moments[0].at}" if found.window.first else f"{len(moments)} parts of the rows"
+        click.echo(f"largest effect  {sparkline([moment.effect for moment in moments])}  {when}")
         if any(moment.value is not None for moment in moments):
             click.echo(f"{metric:<15} {sparkline([moment.value for moment in moments])}")
     if output is not None:

@@ -103,7 +103,17 @@ def shift_between(train: Array, test: Array, blocks: Sequence[tuple[str, slice]]
     score = METRICS["roc_auc"].value(side, np.column_stack([1 - told, told]))
     total = gains.sum() or 1.0
     shares = sorted(((name, float(gains[block].sum() / total)) for name, block in blocks), key=lambda item: -item[1])
-    one, other = (len(part) for part in parts)
-    error = math.sqrt((one + other + 1) / (12 * one * other))
+    error = score_error(*(len(part) for part in parts))
     chance = math.erfc((score - 0.5) / error / math.sqrt(2)) / 2
     return Shift(round(score, 6), [(name, round(share, 6)) for name, share in shares[:5] if share > 0.05], chance)
+
+
+def score_error(one: int, other: int) -> float:
+    """Return the standard error of a score with so many rows on each side, if they were alike (Mann and Whitney 1947).
+
+    Examples
+    --------
+    >>> round(score_error(300, 300), 4)
+    0.0236
+    """
+    return math.sqrt((one + other + 1) / (12 * one * other))

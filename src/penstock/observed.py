@@ -1,0 +1,167 @@
+"""Rows that a version was asked, with its answers and what came of them: from the log of its service, or from a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from penstock.engine.files import find_files
+from penstock.ingest.read import concatenate, read_table
+from penstock.model import Model
+from penstock.monitor.log import Record
+from penstock.monitor.window import MOST
+from penstock.types.labels import label_name
+
+Array = npt.NDArray[Any]
+LEAST_LABELS = 30
+
+
+@dataclass(frozen=True)
+class Known:
+    """Answers whose truth is known.
+
+    Attributes
+    ----------
+    rows : array of int
+        Where they stand among those that were looked at.
+    target : array
+        Class codes or numbers.
+    predicted : array
+        Probabilities, a column a class, or numbers.
+    """
+
+    rows: Array
+    target: Array
+    predicted: Array
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a version was asked and answered, in order of time where that is known.
+
+    Attributes
+    ----------
+    table : DataFrame
+        The rows, prepared, with their features.
+    absent : sequence of str
+        Columns of it that were not given, though they might have been.
+    predicted : array
+        Probabilities of shape (n_rows, n_classes), or numbers of shape (n_rows,), as they were answered.
+    target : array, shape (n_rows,)
+        Class codes or numbers; NaN where the truth is not known.
+    times : array, shape (n_rows,), or None
+        Seconds since 1970; None where nothing tells.
+    records : sequence of Record
+        Of the log; none of a table.
+    hidden : bool
+        Whether the log does not hold all that was asked.
+    """
+
+    table: pl.DataFrame
+    absent: Sequence[str]
+    predicted: Array
+    target: Array
+    times: Array | None
+    records: Sequence[Record] = ()
+    hidden: bool = False
+
+    @property
+    def carried(self) -> pl.DataFrame:
+        """The columns that were given."""
+        return self.table.drop(self.absent, strict=False)
+
+    @property
+    def known(self) -> Known | None:
+        """The answers whose truth is known; None while there are fewer than thirty."""
+        rows = np.flatnonzero(~np.isnan(self.target))
+        return Known(rows, self.target[rows], self.predicted[rows]) if len(rows) >= LEAST_LABELS else None
+
+    def part(self, start: int, stop: int) -> Observed:
+        """Return some of the rows."""
+        some = slice(start, stop)
+        return replace(
+            self, table=self.table[some], predicted=self.predicted[some], target=self.target[some],
+            times=None if self.times is None else self.times[some], records=self.records[some],
+        )  # fmt: skip
+
+
+def from_log(
+    model: Model, records: Sequence[Record], labels: Mapping[str, Any], hidden: Mapping[str, str] = {}
+) -> Observed:
+    """Take what a service wrote down.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        In order of time, with their rows.
+    labels : mapping
+        Prediction id to truth.
+    hidden : mapping
+        Columns that the log drops or hashes.
+    """
+    rows = [record.row or {} for record in records]
+    table = model.prepare(model.frame_of(rows))
+    optional = {column.name for column in model.inputs if not column.required} | hidden.keys()
+    given: set[str] = set().union(*rows) if rows else set()
+    absent = [*hidden, *sorted(optional - given - hidden.keys())]
+    truth = [label_name(labels[record.id]) if record.id in labels else None for record in records]
+    target = model.labels.codes(pl.Series(model.labels.column, truth, pl.String))
+    times = np.array([record.at for record in records])
+    return Observed(table, absent, predicted_of(model, records), target, times, records, bool(hidden))
+
+
+def from_table(model: Model, raw: pl.DataFrame, most: int = MOST) -> Observed:
+    """Let a model answer a raw table; its target, where it stands there, is the truth.
+
+    Of more than `most` rows, evenly spaced ones are answered.
+
+    Its rows count as events where features look at the past of the table that the model predicts for, if they hold what
+    events must.
+
+    Raises
+    ------
+    DataError
+        When the table does not fit the model.
+    """
+    time, base = model.manifest.time, model.manifest.base
+    model.knows.take_rows(base, raw)
+    table = model.prepare(raw.gather_every(max(1, math.ceil(raw.height / most))))
+    times = None
+    if time is not None and time in table.columns and table[time].dtype.is_temporal():
+        table = table.sort(time, maintain_order=True, nulls_last=True)
+        times = table[time].cast(pl.Datetime("us")).to_physical().to_numpy() / 1e6
+    predicted = model.predict_prepared(table)
+    truth = model.labels.column
+    target = model.labels.codes(table[truth]) if truth in table.columns else np.full(table.height, np.nan)
+    absent = [column.name for column in model.inputs if column.name not in raw.columns]
+    return Observed(table, absent, predicted, target, times)
+
+
+def read_rows(source: str | Path | pl.DataFrame | Any) -> pl.DataFrame:
+    """Return raw rows: a table, Polars' or pandas', as it is, else what a file or a pattern of files holds.
+
+    Raises
+    ------
+    DataError
+        When a file is not there or cannot be read.
+    """
+    if isinstance(source, pl.DataFrame):
+        return source
+    if not isinstance(source, str | Path):
+        return pl.DataFrame(source)
+    return concatenate({str(path): read_table(path) for path in find_files([str(source)], Path.cwd())})
+
+
+def predicted_of(model: Model, records: Sequence[Record]) -> Array:
+    """Return probabilities of shape (n_rows, n_classes), or numbers of shape (n_rows,), as they were answered."""
+    if model.task == "regression":
+        return np.array([float(record.prediction) for record in records])
+    names = model.labels.names
+    return np.array([[(record.probabilities or {}).get(name, 0.0) for name in names] for record in records])

@@ -1,0 +1,92 @@
+"""Rows of a file are looked at as those of a service are: the same verdict, in order of time, with their own past."""
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+import penstock as ps
+from penstock.observed import from_table
+from penstock.store import open_store
+from penstock.watch import health, monitor
+from tests.cli.test_commands import call, call_json
+from tests.conftest import customers
+from tests.test_performance import answered, place  # noqa: F401 - a fixture
+
+DAY = dt.timedelta(days=1)
+
+
+def test_a_file_gives_the_verdict_that_a_service_with_the_same_rows_gets(place, tmp_path):  # noqa: F811
+    answered(place, pl.col("left"))
+    customers(2000, seed=5).write_csv(tmp_path / "batch.csv")
+    logged, found = monitor("customers", place), health("customers", tmp_path / "batch.csv", store=place)
+    assert found.window.rows == 2000
+    for name in ("status", "columns", "performance", "groups", "calibration", "bearing"):
+        assert getattr(found, name) == getattr(logged, name), name
+    assert found.estimate == pytest.approx(logged.estimate)
+    assert found.skew is None
+
+
+def test_rows_without_the_target_are_judged_by_what_moved(place):  # noqa: F811
+    rows = customers(2000, seed=6, drifted=True).drop("left")
+    found = health("customers", rows, store=place)
+    assert found.status == "drift"
+    assert {"age", "city"} <= {column.name for column in found.columns if column.drifted}
+    assert found.performance is None
+    assert found.estimate is not None
+
+
+def test_of_very_many_rows_evenly_spaced_ones_are_looked_at(place):  # noqa: F811
+    model = ps.load("customers", "champion", place)
+    assert len(from_table(model, customers(2000, seed=7), most=900).predicted) == 667
+
+
+@pytest.fixture(scope="module")
+def orders(tmp_path_factory):
+    """Orders of thirty people over a year; the model has learnt from nine months."""
+    folder = tmp_path_factory.mktemp("orders")
+    random, n = np.random.default_rng(0), 4000
+    at = [dt.datetime(2025, 1, 1) + float(days) * DAY for days in sorted(random.uniform(0, 365, n))]
+    who, amount = random.integers(0, 30, n), random.gamma(2, 10, n).round(2)
+    table = pl.DataFrame({"who": who, "at": at, "amount": amount}).with_columns(
+        late=pl.Series(random.random(n) < np.where(amount > 20, 0.7, 0.2))
+    )
+    seen, new = table[:3000], table[3000:]
+    seen.write_csv(folder / "seen.csv")
+    new.write_parquet(folder / "new.parquet")
+    (folder / "orders.py").write_text(
+        "import penstock as ps, polars as pl\n"
+        'pipeline = ps.Pipeline("orders", ingest=ps.ingest.files("seen.csv", time="at"), target=ps.binary("late", positive=True),\n'
+        '    features=[ps.features.window("rows", by="who", over="30d", spent=pl.col("amount").sum())],\n'
+        '    train=ps.train.search(trials=1, learners=["linear"]))\n'
+    )
+    call_json("run", "orders.py", folder=folder)
+    return folder, table
+
+
+def test_rows_of_the_file_are_one_anothers_past(orders):
+    folder, table = orders
+    store = open_store(folder / ".penstock")
+    model = ps.load("orders", "champion", store)
+    seen = from_table(model, table[3000:].sample(fraction=1.0, shuffle=True, seed=1))
+    assert seen.times.tolist() == sorted(seen.times.tolist())
+    name = next(item for item in seen.table.columns if item.startswith("spent"))
+    for row in (0, 400, 999):
+        mine = table.row(3000 + row, named=True)
+        past = table.filter(
+            (pl.col("who") == mine["who"]) & (pl.col("at") < mine["at"]) & (pl.col("at") >= mine["at"] - 30 * DAY)
+        )
+        assert seen.table[name][row] == pytest.approx(past["amount"].sum())
+    store.close()
+
+
+def test_the_command_tells_when_the_rows_were_and_draws_the_report(orders):
+    folder, table = orders
+    told = call("monitor", "orders", "--data", "new.parquet", "-o", "new.html", folder=folder).stdout
+    assert f"(1,000 rows, {table['at'][3000].date()}T" in told
+    assert f"since {table['at'][3099].date()}" in told
+    assert "on 1,000 rows with labels" in told
+    assert "largest difference of a column" in (folder / "new.html").read_text()
+    both = call("monitor", "orders", "--data", "new.parquet", "--window", "1d", folder=folder, code=2)
+    assert "give one of them" in both.stderr
