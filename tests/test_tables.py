@@ -17,6 +17,7 @@ from penstock.rows import compile_rows
 from penstock.store.store import open_store
 from penstock.types.rows import RowsError
 from penstock.unlabelled import skew_of
+from tests.cli.test_commands import call
 from tests.servers import serving
 
 START = dt.datetime(2024, 1, 1)
@@ -202,6 +203,28 @@ def test_events_change_the_answer_from_then_on_and_survive_a_restart(made):
         assert probability(client) == after
     for path in (store.folder / "events" / "returns").glob("*.jsonl"):
         path.unlink()
+
+
+def test_a_batch_is_answered_with_what_has_come_since(made, tmp_path):
+    _, store, _, _ = made
+    row = {"who": "c1", "shop": 1, "when": moment(300_000), "amount": 20.0}
+    visit = {"client": "c1", "at": moment(299_500), "seconds": 12.5, "page": "cart"}
+    pl.DataFrame([row]).write_csv(tmp_path / "row.csv")
+    pl.DataFrame([visit, visit]).write_csv(tmp_path / "visits.csv")
+    words = ("predict", "returns", "row.csv", "-o", "out.csv", "--store", store.folder)
+    call(*words, "--events", "visits=visits.csv", folder=tmp_path)
+    model = ps.load("returns", store=store, events=False)
+    model.knows.take_events("visits", model.knows.read_events("visits", [visit, visit]))
+    assert model.prepare(pl.DataFrame([row]))["seconds_1d"].to_list() == [25.0]
+    told = pl.read_csv(tmp_path / "out.csv")["probability_yes"][0]
+    assert told == pytest.approx(model.answer([row])[0].probabilities["yes"], abs=1e-12)
+    pl.DataFrame([visit]).drop("seconds").write_csv(tmp_path / "visits.csv")
+    for given, says in (
+        ("visits=visits.csv", 'has no column "seconds"'),
+        ("shops=visits.csv", "no events of 'shops'"),
+        ("visits", "write TABLE=FILES"),
+    ):
+        assert says in call(*words, "--events", given, folder=tmp_path, code=2).stderr
 
 
 def test_an_event_that_the_next_training_holds_too_counts_once(made, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -158,6 +159,32 @@ def read_texts(values: pl.Series, kind: str) -> pl.Series:
         )
     dtype = {"boolean": pl.Boolean(), "date": pl.Datetime("us")}.get(kind, pl.Float64())
     return pl.Series(values.name, [known[text] for text in values.to_list()], dtype)
+
+
+def as_in_training(raw: pl.DataFrame, inputs: Sequence[InputColumn], who: str) -> pl.DataFrame:
+    """Read the columns of a raw table as training read them, whatever types the file gave them.
+
+    Raises
+    ------
+    DataError
+        When one is missing that is needed, or holds what it should not.
+    """
+    schema = raw.schema
+    for column in inputs:
+        if column.name not in schema:
+            if not column.required:
+                continue
+            near = difflib.get_close_matches(column.name, raw.columns, 1)
+            hint = f' Did you mean "{near[0]}"?' if near else ""
+            raise DataError(
+                f'the table has no column "{column.name}", which {who} needs.{hint} It has: {", ".join(raw.columns[:30])}'
+            )
+        kind = schema[column.name]
+        if column.type in ("integer", "number", "boolean", "date") and kind == pl.String:
+            raw = raw.with_columns(read_texts(raw[column.name], column.type))
+        elif column.type == "text" and not column.reads and kind != pl.String:
+            raw = raw.with_columns(pl.col(column.name).cast(pl.String))
+    return raw
 
 
 def event_rows(table: TableOf, rows: Sequence[Any]) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import polars as pl
 from penstock.errors import InputError
 from penstock.features.definitions import Written
 from penstock.features.stored import Live, Stored, StoredAsof, StoredWindow, compacts, read_past
-from penstock.inputs import TableOf, event_rows, typed
+from penstock.inputs import TableOf, as_in_training, event_rows, typed
 from penstock.manifest import Manifest
 from penstock.prepare.changes import Once
 from penstock.prepare.tables import Facts, apply_facts
@@ -67,12 +67,7 @@ class Knowledge:
         RowsError, InputError
             When a row does not fit, or no feature looks at events of that table.
         """
-        known = next((item for item in self.event_tables if item.name == table), None)
-        if known is None:
-            tables = ", ".join(item.name for item in self.event_tables) or "no table"
-            raise InputError(
-                f"model {self._name} takes no events of {table!r}; its features look at events of: {tables}"
-            )
+        known = self._event_table(table)
         frame = self._table(known, event_rows(known, rows))
         for made in self._features:
             if isinstance(made, StoredWindow | StoredAsof) and made.table == table:
@@ -97,10 +92,25 @@ class Knowledge:
         self._told.append((table, events, again))
 
     def take_rows(self, table: str, raw: pl.DataFrame) -> None:
-        """Count the rows of a raw table as events, unless no feature looks at such, or they lack what events must carry."""
-        for known in self.event_tables:
-            if known.name == table and all(not item.required or item.name in raw.columns for item in known.inputs):
-                self.take_events(table, self._table(known, raw), again=True)
+        """Count the rows of a raw table as events; one that the training data hold too, value for value, counts once.
+
+        Raises
+        ------
+        DataError, InputError
+            When the rows lack what events must carry, or no feature looks at events of that table.
+        """
+        known = self._event_table(table)
+        rows = as_in_training(raw, known.inputs, f"table {table} of model {self._name}")
+        self.take_events(table, self._table(known, rows), again=True)
+
+    def _event_table(self, table: str) -> TableOf:
+        known = next((item for item in self.event_tables if item.name == table), None)
+        if known is None:
+            tables = ", ".join(item.name for item in self.event_tables) or "no table"
+            raise InputError(
+                f"model {self._name} takes no events of {table!r}; its features look at events of: {tables}"
+            )
+        return known
 
     @cached_property
     def past(self) -> list[pl.DataFrame | None]:

@@ -6,7 +6,6 @@ request, which makes no data frame unless a feature needs one. The tests hold bo
 
 from __future__ import annotations
 
-import difflib
 import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from penstock.answers import Explanation, Prediction, Reason
 from penstock.errors import DataError, InputError, StoreError
 from penstock.evaluate.reasons import effects_of
 from penstock.features.stored import compute
-from penstock.inputs import InputColumn, frame_of, read_texts, shown, typed, typical_row
+from penstock.inputs import InputColumn, as_in_training, frame_of, shown, typed, typical_row
 from penstock.knowledge import Knowledge
 from penstock.manifest import BACKGROUND_FILE, FORMAT, Manifest
 from penstock.prepare.tables import Facts, apply_facts
@@ -269,7 +268,11 @@ class Model:
             When a column is missing or holds what it should not, with the first such row.
         """
         past = self.knows.now() if tables is None else self.knows.of(tables)
-        prepared = typed(apply_facts(self._checked(raw), self._facts), self.manifest.dtypes, self.name)
+        prepared = typed(
+            apply_facts(as_in_training(raw, self.inputs, f"model {self.name}"), self._facts),
+            self.manifest.dtypes,
+            self.name,
+        )
         return compute(prepared, self.manifest.features, past)
 
     def predict_prepared(self, table: pl.DataFrame) -> Array:
@@ -366,22 +369,3 @@ class Model:
     @cached_property
     def _row_reader(self) -> Callable[[Sequence[Mapping[str, Any]]], list[list[float]]]:
         return compile_rows(self)
-
-    def _checked(self, raw: pl.DataFrame) -> pl.DataFrame:
-        schema = raw.schema
-        for column in self.inputs:
-            if column.name not in schema:
-                if not column.required:
-                    continue
-                near = difflib.get_close_matches(column.name, raw.columns, 1)
-                hint = f' Did you mean "{near[0]}"?' if near else ""
-                raise DataError(
-                    f'the table has no column "{column.name}", which model {self.name} needs.{hint} '
-                    f"It has: {', '.join(raw.columns[:30])}"
-                )
-            kind = schema[column.name]
-            if column.type in ("integer", "number", "boolean", "date") and kind == pl.String:
-                raw = raw.with_columns(read_texts(raw[column.name], column.type))
-            elif column.type == "text" and not column.reads and kind != pl.String:
-                raw = raw.with_columns(pl.col(column.name).cast(pl.String))
-        return raw

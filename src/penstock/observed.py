@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,27 @@ class Observed:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Raw rows that no service was asked.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Of the table that the model predicts for; its target column, where there is one, is the truth.
+    events : mapping of str to DataFrame
+        By table, raw rows that have come since the model was made.
+    """
+
+    rows: pl.DataFrame
+    events: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, rows: Any, events: Mapping[str, Any] = {}) -> Batch:
+        """Read what are not tables yet: see :func:`read_rows`."""
+        return cls(read_rows(rows), {name: read_rows(source) for name, source in events.items()})
+
+
 def from_log(
     model: Model, records: Sequence[Record], labels: Mapping[str, Any], hidden: Mapping[str, str] = {}
 ) -> Observed:
@@ -117,21 +138,25 @@ def from_log(
     return Observed(table, absent, predicted_of(model, records), target, times, records, bool(hidden))
 
 
-def from_table(model: Model, raw: pl.DataFrame, most: int = MOST) -> Observed:
-    """Let a model answer a raw table; its target, where it stands there, is the truth.
+def from_batch(model: Model, batch: Batch, most: int = MOST) -> Observed:
+    """Let a model answer raw rows; of more than `most`, evenly spaced ones.
 
-    Of more than `most` rows, evenly spaced ones are answered.
-
-    Its rows count as events where features look at the past of the table that the model predicts for, if they hold what
-    events must.
+    The rows are one another's past where features look at the past of the table that the model predicts for, if they hold
+    what events must.
 
     Raises
     ------
     DataError
-        When the table does not fit the model.
+        When the rows do not fit the model.
     """
-    time, base = model.manifest.time, model.manifest.base
-    model.knows.take_rows(base, raw)
+    raw, time, base = batch.rows, model.manifest.time, model.manifest.base
+    for name, events in batch.events.items():
+        model.knows.take_rows(name, events)
+    for item in model.knows.event_tables:
+        if item.name == base not in batch.events and all(
+            column.name in raw.columns for column in item.inputs if column.required
+        ):
+            model.knows.take_rows(base, raw)
     table = model.prepare(raw.gather_every(max(1, math.ceil(raw.height / most))))
     times = None
     if time is not None and time in table.columns and table[time].dtype.is_temporal():

@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import polars as pl
-
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
 from penstock.model import Model
 from penstock.monitor.decisions import decisions_of
@@ -18,7 +16,7 @@ from penstock.monitor.profile import Profile, column_profile
 from penstock.monitor.report import drift_report
 from penstock.monitor.window import take
 from penstock.monitored import Monitoring, moment
-from penstock.observed import Observed, from_log, from_table
+from penstock.observed import Batch, Observed, from_batch, from_log
 from penstock.outcome import load
 from penstock.performance import performance_of
 from penstock.store.store import Store
@@ -55,15 +53,13 @@ class Moment:
     drifted: bool
 
 
-def history(
-    name: str, store: Store, how: Drift | None = None, data: pl.DataFrame | None = None
-) -> tuple[list[Moment], str]:
+def history(name: str, store: Store, how: Drift | None = None, data: Batch | None = None) -> tuple[list[Moment], str]:
     """Cut what the champion was asked into at most thirty parts of equal size; return them and the name of the metric.
 
     Parameters
     ----------
-    data : DataFrame, optional
-        Raw rows to look at in place of what its services were asked.
+    data : Batch, optional
+        Rows to look at in place of what its services were asked.
     """
     how = how or Drift()
     version = Registry(store, name).version(CHAMPION)
@@ -71,7 +67,7 @@ def history(
     metric = str(version.evaluation["metric"])
     judged = judged_by(store, version)
     losses = {} if judged is None or "losses" not in judged else judged["losses"]
-    parts, rows = _parts_of_log(store, version, model, how) if data is None else _parts_of_table(model, data, how)
+    parts, rows = _parts_of_log(store, version, model, how) if data is None else _parts_of_batch(model, data, how)
     found: list[Moment] = []
     for number, (seen, share) in enumerate(parts, 1):
         columns = moved_since(model, seen.carried, how)
@@ -101,10 +97,10 @@ def _parts_of_log(
     return found, taken.rows
 
 
-def _parts_of_table(model: Model, data: pl.DataFrame, how: Drift) -> tuple[Iterator[tuple[Observed, float]], int]:
-    seen = from_table(model, data)
+def _parts_of_batch(model: Model, data: Batch, how: Drift) -> tuple[Iterator[tuple[Observed, float]], int]:
+    seen = from_batch(model, data)
     rows = len(seen.predicted)
-    return ((seen.part(start, stop), (stop - start) / rows) for start, stop in _cut(rows, how.least)), data.height
+    return ((seen.part(start, stop), (stop - start) / rows) for start, stop in _cut(rows, how.least)), data.rows.height
 
 
 def _cut(rows: int, least: int) -> Iterator[tuple[int, int]]:
@@ -115,7 +111,7 @@ def _cut(rows: int, least: int) -> Iterator[tuple[int, int]]:
 
 
 def report(
-    name: str, store: Store, how: Drift | None = None, found: Monitoring | None = None, data: pl.DataFrame | None = None
+    name: str, store: Store, how: Drift | None = None, found: Monitoring | None = None, data: Batch | None = None
 ) -> str:
     """Write the drift report of a champion: what it was asked lately, and how it went since it answers.
 
@@ -123,8 +119,8 @@ def report(
     ----------
     found : Monitoring, optional
         What :func:`monitor` said, where it was asked already.
-    data : DataFrame, optional
-        Raw rows to look at in place of what its services were asked.
+    data : Batch, optional
+        Rows to look at in place of what its services were asked.
     """
     how = how or Drift()
     found = found or monitor(name, store, how, data)
@@ -135,7 +131,7 @@ def report(
         if data is None:
             seen = from_log(model, answered(taken_of(store, name, version.version, how)), {})
         else:
-            seen = from_table(model, data)
+            seen = from_batch(model, data)
         kinds = {column.name: column.kind for column in reference.columns}
         current = Profile([column_profile(seen.table[item.name], kinds[item.name]) for item in found.columns])
     moments, metric = history(name, store, how, data)

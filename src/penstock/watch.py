@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import sqlalchemy as sa
 
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
@@ -23,7 +22,7 @@ from penstock.monitor.log import Record, log_folder
 from penstock.monitor.options import Drift
 from penstock.monitor.window import Taken, take
 from penstock.monitored import Monitoring, Window, moment
-from penstock.observed import LEAST_LABELS, Observed, from_log, from_table, read_rows
+from penstock.observed import LEAST_LABELS, Batch, Observed, from_batch, from_log
 from penstock.outcome import load
 from penstock.performance import Group, calibration_of, groups_of, performance_of
 from penstock.sliced import Within, moved_within
@@ -37,7 +36,12 @@ _CONCEPT_SECONDS, _CONCEPT_LABELS = 30 * 86_400.0, 50_000
 
 
 def health(
-    name: str, data: Any = None, *, how: Drift | None = None, store: Store | str | Path | None = None
+    name: str,
+    data: Any = None,
+    *,
+    events: Mapping[str, Any] = {},
+    how: Drift | None = None,
+    store: Store | str | Path | None = None,
 ) -> Monitoring:
     """Say whether a pipeline's champion is still asked what it has learnt, and still right.
 
@@ -48,6 +52,8 @@ def health(
     data : DataFrame, str or Path, optional
         Raw rows to look at, such as those of a batch: a table, a file or a pattern of files. The champion answers them for
         that; their target column, where there is one, is the truth. The latest predictions of its services when left out.
+    events : mapping of str to DataFrame, str or Path, optional
+        By table, raw rows that have come since the model was made, for features that look at other tables.
     how : Drift, optional
         From :func:`penstock.monitor.drift`.
     store : Store or path, optional
@@ -59,10 +65,10 @@ def health(
         When the pipeline has no champion, or the rows cannot be read or do not fit it.
     """
     opened = store if isinstance(store, Store) else open_store(store)
-    return monitor(name, opened, how, None if data is None else read_rows(data))
+    return monitor(name, opened, how, None if data is None else Batch.read(data, events))
 
 
-def monitor(name: str, store: Store, how: Drift | None = None, data: pl.DataFrame | None = None) -> Monitoring:
+def monitor(name: str, store: Store, how: Drift | None = None, data: Batch | None = None) -> Monitoring:
     """Look at a champion as :func:`health` does; an alarm about its services is kept."""
     how = how or Drift()
     version = Registry(store, name).version(CHAMPION)
@@ -72,7 +78,7 @@ def monitor(name: str, store: Store, how: Drift | None = None, data: pl.DataFram
         seen = from_log(model, answered(taken), taken.labels, hidden_of(version))
         rows = taken.rows
     else:
-        seen, rows = from_table(model, data), data.height
+        seen, rows = from_batch(model, data), data.rows.height
     judged = judged_by(store, version)
     found = _judged(model, version, judged, seen, how)
     losses = _losses_since(store, version) if data is None else _losses_of(seen)

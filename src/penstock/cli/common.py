@@ -133,6 +133,28 @@ def folder_of(text: str) -> Path:
     return Path(text.partition(".py:")[0]).resolve().parent
 
 
+events_option = click.option(
+    "--events", metavar="TABLE=FILES", multiple=True, help="Rows of a table that features look at, come since training."
+)
+
+
+def events_named(given: Sequence[str]) -> dict[str, str]:
+    """Read ``--events TABLE=FILES``, as often as it is given.
+
+    Raises
+    ------
+    InputError
+        When one is not of that form.
+    """
+    found = {}
+    for item in given:
+        table, equals, files = item.partition("=")
+        if not (table and equals and files):
+            raise InputError(f"--events {item}: write TABLE=FILES, such as weather=march.parquet")
+        found[table.strip()] = files.strip()
+    return found
+
+
 def named_model(name: str, store: str | None) -> tuple[str, Store]:
     """Return a pipeline's name and its store, from its name or its file."""
     if name.endswith(".py") or ".py:" in name:

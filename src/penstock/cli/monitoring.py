@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from penstock.cli.common import echo_json, json_option, named_model, store_option, table
+from penstock.cli.common import echo_json, events_named, events_option, json_option, named_model, store_option, table
 from penstock.errors import InputError
 from penstock.types.writing import figure
 
@@ -21,11 +21,18 @@ from penstock.types.writing import figure
     help='The latest "6h", "1d" or "500 rows". [default: the pipeline file\'s, else 1d]',
 )
 @click.option("--data", metavar="FILES", help="Look at these rows instead; their target column is the truth.")
+@events_option
 @click.option("-o", "--output", metavar="FILE", help="Write the report, .html.")
 @store_option
 @json_option
 def monitor(
-    name: str, window: str | None, data: str | None, output: str | None, store: str | None, as_json: bool
+    name: str,
+    window: str | None,
+    data: str | None,
+    events: tuple[str, ...],
+    output: str | None,
+    store: str | None,
+    as_json: bool,
 ) -> None:
     """Compare the champion's latest predictions with the rows that it has learnt from.
 
@@ -40,12 +47,14 @@ def monitor(
     from penstock.monitor.drawings import sparkline
     from penstock.monitor.options import drift
     from penstock.monitored import concept_in_words
-    from penstock.observed import read_rows
+    from penstock.observed import Batch
     from penstock.performance import calibration_in_words, group_in_words
     from penstock.retrospect import history
     from penstock.unlabelled import skew_in_words
     from penstock.watch import monitor as look
 
+    if events and data is None:
+        raise InputError("--events goes with --data: services are told of events by POST /events")
     if None not in (window, data):
         raise InputError("--window chooses among predictions, --data takes all rows of the files: give one of them")
 
@@ -54,7 +63,7 @@ def monitor(
     if window is not None:
         given = drift(window)
         how = given if how is None else dataclasses.replace(how, seconds=given.seconds, rows=given.rows)
-    rows = None if data is None else read_rows(data)
+    rows = None if data is None else Batch.read(data, events_named(events))
     found = look(name, opened, how, rows)
     if output is not None:
         from penstock.retrospect import report

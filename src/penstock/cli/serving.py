@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from penstock.cli.common import echo_json, existing_store, json_option, named_model, store_option
+from penstock.cli.common import (
+    echo_json,
+    events_named,
+    events_option,
+    existing_store,
+    json_option,
+    named_model,
+    store_option,
+)
 from penstock.errors import InputError
 from penstock.types.writing import moment
 
@@ -75,9 +83,19 @@ def serve(
 @click.option("-o", "--output", required=True, metavar="OUT", help="File to write: .parquet, .csv or .jsonl.")
 @click.option("--version", "which", default="champion", show_default=True, help="Number or alias.")
 @click.option("--on", metavar="WHERE", help="processes, ray or ray://host:port: parts are steps, kept and resumed.")
+@events_option
 @store_option
 @json_option
-def predict(name: str, source: str, output: str, which: str, on: str | None, store: str | None, as_json: bool) -> None:
+def predict(
+    name: str,
+    source: str,
+    output: str,
+    which: str,
+    on: str | None,
+    events: tuple[str, ...],
+    store: str | None,
+    as_json: bool,
+) -> None:
     """Answer every row of a file, of any size: a part is in memory at a time.
 
     With --on, IN may be a pattern of files, and parts are answered at once.
@@ -88,10 +106,13 @@ def predict(name: str, source: str, output: str, which: str, on: str | None, sto
     """
     from penstock.batch import predict_file
     from penstock.cli.models import _version
+    from penstock.observed import read_rows
     from penstock.outcome import load
 
     name, opened = named_model(name, store)
     model = load(name, _version(which), opened)
+    for table, files in events_named(events).items():
+        model.knows.take_rows(table, read_rows(files))
     watched = sys.stderr.isatty() and not as_json
 
     def progress(rows: int) -> None:
