@@ -45,12 +45,15 @@ class Together:
         Whether the score is large and surely not chance.
     columns : list of (str, float)
         By which columns the trees tell them, with shares of the gain.
+    usual : float
+        The same score of the test rows at training; 0.5 where it was not asked for, as the rows are alike.
     """
 
     score: float
     p_value: float
     apart: bool
     columns: list[tuple[str, float]]
+    usual: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,8 @@ def told_apart(
         return found[-1] if found else None
     nearer = min(found, key=lambda item: item.score)
     error = np.hypot(score_error(len(learnt), len(tested)), score_error(len(tested), len(now)))
-    return replace(nearer, apart=bool(nearer.score - usual.score >= max(_FURTHER, _SURELY * error)))
+    further = nearer.score - usual.score >= max(_FURTHER, _SURELY * error)
+    return replace(nearer, apart=bool(further), usual=usual.score)
 
 
 def estimate_of(
@@ -212,9 +216,23 @@ def together_in_words(item: Together) -> str:
     --------
     >>> together_in_words(Together(0.912, 1e-30, True, [("speed", 0.7)]))
     'trees tell the rows from those at training: ROC AUC 0.912 (0.5: they are alike), by speed 70%'
+    >>> together_in_words(Together(0.51, 0.3, False, []))
+    'rows as wholes are as at training (ROC AUC 0.510 of telling them apart)'
+    >>> together_in_words(Together(0.93, 0.0, False, [("temperature", 0.8)], usual=0.9))
+    'rows as wholes are no further from training than its test rows were (ROC AUC 0.930, then 0.900)'
     """
-    by = ", ".join(f"{name} {share:.0%}" for name, share in item.columns)
-    return f"trees tell the rows from those at training: ROC AUC {item.score:.3f} (0.5: they are alike), by {by}"
+    if item.apart:
+        by = ", ".join(f"{name} {share:.0%}" for name, share in item.columns)
+        then = f", then {item.usual:.3f}" if item.usual >= TELLING else ""
+        return (
+            f"trees tell the rows from those at training: ROC AUC {item.score:.3f}{then} (0.5: they are alike), by {by}"
+        )
+    if item.score < TELLING:
+        return f"rows as wholes are as at training (ROC AUC {item.score:.3f} of telling them apart)"
+    return (
+        "rows as wholes are no further from training than its test rows were "
+        f"(ROC AUC {item.score:.3f}, then {item.usual:.3f})"
+    )
 
 
 def skew_in_words(item: Skew) -> str:

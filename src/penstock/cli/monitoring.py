@@ -50,7 +50,7 @@ def monitor(
     from penstock.observed import Batch
     from penstock.performance import calibration_in_words, group_in_words
     from penstock.retrospect import history
-    from penstock.unlabelled import skew_in_words
+    from penstock.unlabelled import skew_in_words, together_in_words
     from penstock.watch import monitor as look
 
     if events and data is None:
@@ -87,7 +87,7 @@ def monitor(
     if found.answers is not None and not found.answers.drifted:
         click.echo(f"answers are as at training ({found.answers.text})")
     if found.together is not None and not found.together.apart:
-        click.echo(f"rows as wholes are as at training (ROC AUC {found.together.score:.3f} of telling them apart)")
+        click.echo(together_in_words(found.together))
     if found.skew is not None:
         told = skew_in_words(found.skew)
         click.echo(click.style(told, fg="red") if found.skew.unlike else told)
