@@ -194,9 +194,10 @@ def concept_in_words(concept: Concept) -> str:
     'losses have grown since 2026-01-05T10:00: 1.6 times as high, effect 0.21 over 400 answers, the odds 5,400 to 1'
     """
     answers = concept.labels - (concept.since or 0)
+    odds = f"{concept.capital:,.0f}" if concept.capital < 1e6 else "more than a million"
     return (
         f"losses have grown since {(concept.at or '')[:16]}: {concept.times:.2g} times as high, "
-        f"effect {concept.effect:.2f} over {answers:,} answers, the odds {concept.capital:,.0f} to 1"
+        f"effect {concept.effect:.2f} over {answers:,} answers, the odds {odds} to 1"
     )
 
 

@@ -149,21 +149,17 @@ def report(
     ]
     drawn = []
     if moments:
-        effects = [part.effect for part in moments]
-        drawn.append(
-            (
-                "The largest difference of a column",
-                timeline(
-                    effects, names, how.effect, places, "largest effect by time", [part.drifted for part in moments]
-                ),
-            )
-        )
+        counts, alarms = (how.effect, f"counts from {figure(how.effect)}"), [part.drifted for part in moments]
+        effects = timeline([part.effect for part in moments], names, counts, places, "largest effect by time", alarms)
+        drawn.append(("The largest difference of a column", effects))
+        value = version.evaluation["metrics"][metric]["value"]
         for title, values in (
             (f"{metric}, where labels came", [part.value for part in moments]),
             (f"{metric}, as it is expected without labels", [part.estimate for part in moments]),
         ):
-            if any(value is not None for value in values):
-                drawn.append((title, timeline(values, names, None, places, title)))
+            if any(item is not None for item in values):
+                then = value, f"at training {figure(value)}"
+                drawn.append((title, timeline(values, names, then, places, title)))
     reasons = [f"{item.name}: {item.text}, effect {item.effect:.2f}" for item in found.columns if item.drifted]
     reasons += found.moves_in_words() + found.labels_in_words()
     if found.skew is not None and found.skew.unlike:

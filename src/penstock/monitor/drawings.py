@@ -77,22 +77,22 @@ def _categories(reference: ColumnProfile, current: ColumnProfile) -> str:
 def timeline(
     values: Sequence[float | None],
     names: Sequence[str],
-    limit: float | None = None,
+    limit: tuple[float, str] | None = None,
     marks: Sequence[tuple[int, str]] = (),
     told: str = "",
     alarms: Sequence[bool] = (),
 ) -> str:
-    """Draw a value window by window, a limit as a line, marks such as deployments, and which windows gave alarm.
+    """Draw a value window by window, a limit as a line with its words, marks such as deployments, and which windows gave alarm.
 
     Examples
     --------
-    >>> timeline([0.1, None, 0.3], ["a", "b", "c"], limit=0.2).count("<circle")
+    >>> timeline([0.1, None, 0.3], ["a", "b", "c"], limit=(0.2, "from here")).count("<circle")
     2
     """
-    known = [value for value in (*values, limit) if value is not None]
+    known = [value for value in values if value is not None] + ([limit[0]] if limit else [])
     wide, high = 960, 150
     low, most = min([0.0, *known]), max([*known, 1e-9])
-    if known and min(known) > 0.4 and limit is None:
+    if known and min(known) > 0.4:
         low = min(known) - 0.05 * (most - min(known) + 0.01)
     span = (most - low) or 1.0
     step = wide / max(len(values), 1)
@@ -102,8 +102,11 @@ def timeline(
     ]
     parts = []
     if limit is not None:
-        y = high - (high - 12) * (limit - low) / span
-        parts.append(f'<line class="limit" x1="0" x2="{wide}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        y = high - (high - 12) * (limit[0] - low) / span
+        parts.append(
+            f'<line class="limit" x1="0" x2="{wide}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text x="{wide}" y="{y - 4:.1f}" text-anchor="end">{html.escape(limit[1])}</text>'
+        )
     for at, text in marks:
         x = at * step + step / 2
         parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{high}"><title>{html.escape(text)}</title></line>'
