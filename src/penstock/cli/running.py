@@ -13,7 +13,6 @@ from penstock.cli.common import echo_json, folder_of, json_option, load_pipeline
 from penstock.cli.settings import set_option, with_settings
 from penstock.engine.telling import listening
 from penstock.errors import InputError, PenstockError
-from penstock.evaluate.doubts import doubts
 from penstock.store.store import Store, open_store
 from penstock.types.writing import figure, seconds
 
@@ -209,6 +208,8 @@ def summary(done: Any, may_deploy: bool = True) -> None:
     )
     verdict = click.style("passed", fg="green") if done.gate.passed else click.style("said no", fg="red")
     click.echo(f"gate {verdict}: {'; '.join(done.gate.reasons)}")
+    from penstock.evaluate.doubts import doubts
+
     for finding, advice in doubts(done["evaluated"]["evaluation"]):
         click.secho(f"warning: {finding}: {advice}", fg="yellow")
     unlike = [f"{item['table']} {item['column']}".strip() for item in done["checked"]]
