@@ -1,10 +1,10 @@
-"""Drift between two tables: false alarms and what is found, beside Evidently; the cost in rows a second; a very wide table.
+"""Drift between two tables: false alarms and what is found, beside Evidently and NannyML; the cost in rows a second; a very wide table.
 
 alarms: windows drawn from the reference's own distribution, and windows of which one column is shifted; alarms of each system,
 at its defaults. Half of the columns are numbers of several shapes, half are categories.
 cost: the same two Parquet files, whole processes, time and peak memory; and one comparison of a process that goes on, such as a watcher.
 wide: 3,000,000 rows of reference and 300,000 of current data, 1,000 columns, read from Parquet (Evidently #1526: six hours).
-Run: python benchmarks/drift.py alarms|cost|wide [--evidently PYTHON] [--rows 3000000] [--columns 1000]
+Run: python benchmarks/drift.py alarms|cost|wide [--evidently PYTHON] [--nannyml PYTHON] [--rows 3000000] [--columns 1000]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ count = int(next(item["value"]["count"] for item in found["metrics"] if "Drifted
 print(count, reference.shape[1], round(sorted(times)[len(times) // 2], 3))
 """
 
-MANY = """
+EVIDENTLY_WINDOWS = """
 import json, sys
 import pandas as pd
 from evidently import Report
@@ -57,6 +58,24 @@ counts = []
 for path in sys.argv[2:]:
     found = Report([DataDriftPreset()]).run(pd.read_parquet(path), reference).dict()
     counts.append(int(next(item["value"]["count"] for item in found["metrics"] if "DriftedColumnsCount" in str(item))))
+print(json.dumps(counts))
+"""
+
+NANNYML_WINDOWS = """
+import json, os, sys
+os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"
+import nannyml, pandas as pd
+def read(path):
+    table = pd.read_parquet(path)
+    return table.astype({name: "category" for name in table if not pd.api.types.is_numeric_dtype(table[name])})
+reference, windows = read(sys.argv[1]), [read(path) for path in sys.argv[2:]]
+texts = [name for name in reference if reference[name].dtype == "category"]
+watch = nannyml.UnivariateDriftCalculator(list(reference), treat_as_categorical=texts, chunk_size=len(windows[0]))
+watch.fit(reference)
+counts = []
+for window in windows:
+    found = watch.calculate(window).filter(period="analysis").to_df()
+    counts.append(int(found[[name for name in found if name[-1] == "alert"]].any().sum()))
 print(json.dumps(counts))
 """
 
@@ -81,8 +100,8 @@ def table(random: np.random.Generator, rows: int, columns: int, shift: float = 0
     return pl.DataFrame(made)
 
 
-def alarms(evidently: str | None, windows: int) -> None:
-    """Count alarms on windows without and with a shift."""
+def alarms(peers: Mapping[str, tuple[str, str]], windows: int, most: int = 10) -> None:
+    """Count windows in which a column is called drifted, without and with a shift; `peers` get the first few of them."""
     import penstock as ps
 
     for columns in (20, 200):
@@ -92,43 +111,28 @@ def alarms(evidently: str | None, windows: int) -> None:
             reference = table(random, 20_000, columns)
             for shift in (0.0, 0.3, 0.5):
                 many = count if shift == 0.0 else max(10, count // 5)
-                found = {"penstock": 0}
+                figures: dict[str, object] = {"columns": columns, "rows": rows, "shift": shift, "windows": many}
+                told = 0
                 with tempfile.TemporaryDirectory() as folder:
-                    paths = []
+                    paths = [Path(folder) / "reference.parquet"]
+                    reference.write_parquet(paths[0])
                     for number in range(many):
                         current = table(random, rows, columns, shift)
-                        found["penstock"] += ps.compare(reference, current).status == "drift"
-                        if evidently and number < 10:
-                            paths.append(str(Path(folder) / f"{number}.parquet"))
+                        told += ps.compare(reference, current).status == "drift"
+                        if number < most:
+                            paths.append(Path(folder) / f"{number}.parquet")
                             current.write_parquet(paths[-1])
-                    figures = {
-                        "columns": columns,
-                        "rows": rows,
-                        "shift": shift,
-                        "windows": many,
-                        "penstock": found["penstock"],
-                    }
-                    if evidently:
-                        reference.write_parquet(Path(folder) / "reference.parquet")
-                        command = [
-                            evidently,
-                            "-W",
-                            "ignore",
-                            "-c",
-                            MANY,
-                            str(Path(folder) / "reference.parquet"),
-                            *paths,
-                        ]
-                        done = subprocess.run(command, capture_output=True, text=True)
-                        if done.returncode:
-                            figures["evidently"] = done.stderr[-200:]
-                        else:
-                            counts = json.loads(done.stdout.splitlines()[-1])
-                            figures |= {
-                                "evidently windows": len(counts),
-                                "evidently, any column": sum(item > 0 for item in counts),
-                            }
-                            figures["evidently, half of them"] = sum(item >= columns / 2 for item in counts)
+                    figures["penstock"] = told
+                    for name, (python, code) in peers.items():
+                        done = subprocess.run(
+                            [python, "-W", "ignore", "-c", code, *map(str, paths)], capture_output=True, text=True
+                        )
+                        counts = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+                        figures[name] = (
+                            done.stderr[-200:]
+                            if counts is None
+                            else f"{sum(item > 0 for item in counts)} of {len(counts)}"
+                        )
                 print(json.dumps(figures), flush=True)
 
 
@@ -191,12 +195,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["alarms", "cost", "wide"])
     parser.add_argument("--evidently", metavar="PYTHON")
+    parser.add_argument("--nannyml", metavar="PYTHON")
     parser.add_argument("--windows", type=int, default=100)
     parser.add_argument("--rows", type=int, default=3_000_000)
     parser.add_argument("--columns", type=int, default=1_000)
     asked = parser.parse_args()
     if asked.what == "alarms":
-        alarms(asked.evidently, asked.windows)
+        codes = {"evidently": EVIDENTLY_WINDOWS, "nannyml": NANNYML_WINDOWS}
+        peers = {name: (getattr(asked, name), code) for name, code in codes.items() if getattr(asked, name)}
+        alarms(peers, asked.windows)
     elif asked.what == "cost":
         cost(asked.evidently)
     else:

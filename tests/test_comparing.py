@@ -11,10 +11,8 @@ import pytest
 
 import penstock as ps
 from penstock.errors import DataError, InputError
-from penstock.monitor.estimate import estimated
 from penstock.monitor.log import PredictionLog, Record, log_folder
 from penstock.retrospect import history, report
-from penstock.types.metrics import METRICS
 from tests.conftest import customers, make_pipeline
 
 
@@ -84,26 +82,6 @@ def test_the_verdict_is_that_of_the_shift_not_of_the_rows():
 
     for move, status in ((0.5, "drift"), (0.1, "calm")):
         assert [verdict(move, rows) for rows in (1_000, 10_000, 300_000)] == [status] * 3
-
-
-@pytest.mark.parametrize("metric", ["accuracy", "log_loss", "brier", "roc_auc", "precision", "recall", "f1"])
-def test_what_probabilities_expect_comes_true_when_they_are_right(metric):
-    random = np.random.default_rng(0)
-    yes = random.beta(0.7, 1.4, 200_000)
-    truth = (random.random(len(yes)) < yes).astype(float)
-    shares = np.column_stack([1 - yes, yes])
-    expected = estimated(metric, shares, 0.4)
-    assert expected == pytest.approx(METRICS[metric].at(0.4).value(truth, shares), abs=0.01)
-
-
-def test_of_several_classes_some_metrics_can_be_expected():
-    random = np.random.default_rng(0)
-    shares = random.dirichlet([1, 1, 2], 100_000)
-    truth = (shares.cumsum(1) < random.random((len(shares), 1))).sum(1).astype(float)
-    for metric in ("accuracy", "log_loss"):
-        assert estimated(metric, shares) == pytest.approx(METRICS[metric].value(truth, shares), abs=0.01)
-    assert estimated("roc_auc", shares) is None
-    assert estimated("accuracy", shares[:0]) is None
 
 
 def test_a_champions_history_is_drawn_with_its_alarms(tmp_path, store):

@@ -66,7 +66,6 @@ def history(name: str, store: Store, how: Drift | None = None, data: Batch | Non
     model = load(name, version.version, store)
     metric = str(version.evaluation["metric"])
     judged = judged_by(store, version)
-    losses = {} if judged is None or "losses" not in judged else judged["losses"]
     parts, rows = _parts_of_log(store, version, model, how) if data is None else _parts_of_batch(model, data, how)
     found: list[Moment] = []
     for number, (seen, share) in enumerate(parts, 1):
@@ -78,7 +77,7 @@ def history(name: str, store: Store, how: Drift | None = None, data: Batch | Non
                 round(share * rows),
                 max((column.effect for column in columns), default=None),
                 None if now is None else now.value,
-                estimate_of(model, metric, seen.predicted, None if seen.hidden else seen.table, losses),
+                estimate_of(model, metric, seen.predicted, None if seen.hidden else seen.table, judged),
                 any(column.drifted for column in columns),
             )
         )

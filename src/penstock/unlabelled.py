@@ -14,11 +14,12 @@ from penstock.errors import PenstockError
 from penstock.evaluate.division import TELLING, score_error, shift_between
 from penstock.model import Model
 from penstock.monitor.compare import ColumnDrift, compare_profiles, profiled_as
-from penstock.monitor.estimate import estimated, estimated_loss
+from penstock.monitor.estimate import Foreseen, estimated, estimated_loss, learn_calibration
 from penstock.monitor.log import Record
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import Profile, column_profile
 from penstock.observed import predicted_of
+from penstock.types.convert import convert
 
 Array = npt.NDArray[Any]
 ANSWERS = "penstock answers"
@@ -157,21 +158,29 @@ def told_apart(
 
 
 def estimate_of(
-    model: Model, metric: str, predicted: Array, table: pl.DataFrame | None, losses: Mapping[str, str]
+    model: Model, metric: str, predicted: Array, table: pl.DataFrame | None, judged: Mapping[str, Any] | None
 ) -> float | None:
     """Return what the metric is expected to be without labels; None where nothing can tell.
 
     Parameters
     ----------
+    predicted : array
+        What was answered.
     table : DataFrame, optional
         The rows prepared; for numbers, whose expected errors follow from them.
-    losses : mapping of str to str
-        What :func:`~penstock.monitor.estimate.learn_losses` learnt on the test rows.
+    judged : mapping, optional
+        What the run judged the model by: its ``outcomes`` on the test rows, and the ``losses`` that
+        :func:`~penstock.monitor.estimate.learn_losses` learnt there.
     """
     if model.task != "regression":
-        return estimated(metric, predicted, model.labels.threshold)
-    if table is None:
+        calibration = None
+        if judged is not None:
+            target, shares = (np.asarray(judged["outcomes"][name]) for name in ("target", "predicted"))
+            calibration = learn_calibration(target, shares)
+        return estimated(metric, predicted, model.labels.threshold, calibration)
+    if table is None or judged is None or "losses" not in judged:
         return None
+    losses = convert(judged["losses"], dict[str, Foreseen])
     return estimated_loss(metric, losses, model.manifest.encoding.matrix(table))
 
 

@@ -115,14 +115,13 @@ def _judged(model: Model, version: ModelVersion, judged: Any, seen: Observed, ho
     if known is not None and performance is not None and judged is not None and table.height == len(seen.target):
         slices = judged["evaluation"]["slices"]
         groups = groups_of(model, table, known, performance.metric, slices, how.significance)
-    losses = {} if judged is None else judged.get("losses", {})
     return replace(
         found, columns=columns, within=within, groups=groups,
         answers=answers_since(model, seen.predicted, outcomes, each),
         together=told_apart(model, table, carried.columns, outcomes, each),
         skew=skew_of(model, seen.records) if seen.records and not seen.hidden else None,
         bearing=bearing_of(model, table, moved),
-        estimate=estimate_of(model, str(version.evaluation["metric"]), seen.predicted, None if seen.hidden else table, losses),
+        estimate=estimate_of(model, str(version.evaluation["metric"]), seen.predicted, None if seen.hidden else table, judged),
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """How good answers are before their truth is known: from calibrated probabilities, or from errors that trees expect.
 
 Confidence-based performance estimation (https://nannyml.readthedocs.io, "CBPE"): an answer of probability p is right with
-probability p, so that the expected value of a metric follows from the probabilities. It is as good as their calibration,
-and cannot see that the world answers differently to the same rows (concept drift): only labels can.
+probability p, so that the expected value of a metric follows from the probabilities. It is as good as their calibration:
+where the test rows came far less or more often than was said, as when the world had begun to move, the probabilities are
+taken as what came. It cannot see that the world answers differently to the same rows (concept drift): only labels can.
 
 Of numbers, trees learn on the test rows how large the error of each row is, and say it of rows to come (direct loss
 estimation, "DLE" of the same source).
@@ -13,15 +14,63 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 _SMALL = 1e-12
-_LEAST, _MOST, _TREES = 100, 50_000, 60
+_LEAST, _MOST, _TREES, _FOLDS = 100, 50_000, 60, 3
+_OFF, _SURELY = 0.1, 0.01
+"""Probabilities are far off when others would make the test rows likelier by so much deviance a row, and not by chance."""
 
 
-def estimated(metric: str, shares: Array, threshold: float = 0.5) -> float | None:
+def learn_calibration(target: Array, predicted: Array) -> tuple[float, float] | None:
+    """Learn how often rows of a probability came: the slope and the shift of its log odds (Platt 1999).
+
+    None where the probabilities hold, or are not those of two classes: what is learnt of a few rows, and of a moment, is worth
+    less than probabilities that are not far off.
+
+    Parameters
+    ----------
+    target : array, shape (n_rows,)
+        Class codes of rows that the model has not learnt from.
+    predicted : array, shape (n_rows, 2)
+        Probabilities.
+
+    Examples
+    --------
+    >>> came = np.arange(1000) % 10 < 7  # 70 %
+    >>> said = np.full((1000, 2), 0.5) + 0.1 * np.random.default_rng(0).uniform(-1, 1, (1000, 1)) * [-1, 1]
+    >>> _, shift = learn_calibration(came.astype(float), said)
+    >>> round(float(1 / (1 + np.exp(-shift))), 2)
+    0.7
+    >>> learn_calibration(np.arange(1000) % 2.0, said) is None
+    True
+    """
+    if predicted.ndim != 2 or predicted.shape[1] != 2 or len(np.unique(target)) < 2:
+        return None
+    from scipy.stats import chi2
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+
+    odds = _log_odds(predicted[:, 1])
+    learnt = LogisticRegression(C=1e6).fit(odds[:, None], target)
+    now = learnt.predict_proba(odds[:, None])[:, 1]
+    gained = 2 * (log_loss(target, 1 / (1 + np.exp(-odds))) - log_loss(target, now))
+    if gained < _OFF or chi2.sf(gained * len(target), 2) > _SURELY:
+        return None
+    return float(learnt.coef_[0, 0]), float(learnt.intercept_[0])
+
+
+def _log_odds(yes: Array) -> Array:
+    held = np.clip(yes, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(held / (1 - held)))
+
+
+def estimated(
+    metric: str, shares: Array, threshold: float = 0.5, calibration: tuple[float, float] | None = None
+) -> float | None:
     """Return what a metric is expected to be, or None where this cannot tell.
 
     Parameters
@@ -32,6 +81,8 @@ def estimated(metric: str, shares: Array, threshold: float = 0.5) -> float | Non
         Probabilities.
     threshold : float
         Of two classes, above which the answer is the second.
+    calibration : tuple of float, optional
+        From :func:`learn_calibration`: how often rows of a probability come.
 
     Examples
     --------
@@ -42,19 +93,21 @@ def estimated(metric: str, shares: Array, threshold: float = 0.5) -> float | Non
     if not len(shares):
         return None
     two = shares.shape[1] == 2
-    yes = shares[:, 1] if two else np.zeros(0)
-    said = yes > threshold
-    if metric == "accuracy":
-        return float(np.where(said, yes, 1 - yes).mean() if two else shares.max(1).mean())
+    came = shares
+    if calibration is not None:
+        yes = 1 / (1 + np.exp(-(calibration[0] * _log_odds(shares[:, 1]) + calibration[1])))
+        came = np.column_stack([1 - yes, yes])
     if metric == "log_loss":
-        held = np.clip(shares, _SMALL, 1.0)
-        return float(-(shares * np.log(held)).sum(1).mean())
+        return float(-(came * np.log(np.clip(shares, _SMALL, 1.0))).sum(1).mean())
     if not two:
-        return None
+        return float(shares.max(1).mean()) if metric == "accuracy" else None
+    said, yes = shares[:, 1] > threshold, came[:, 1]
+    if metric == "accuracy":
+        return float(np.where(said, yes, 1 - yes).mean())
     if metric == "brier":
-        return float((yes * (1 - yes)).mean())
+        return float((yes * (1 - shares[:, 1]) ** 2 + (1 - yes) * shares[:, 1] ** 2).mean())
     if metric == "roc_auc":
-        return _roc_auc(yes)
+        return _roc_auc(shares[:, 1], yes)
     right, wrong, missed = yes[said].sum(), (1 - yes[said]).sum(), yes[~said].sum()
     if metric == "precision":
         return float(right / (right + wrong)) if said.any() else None
@@ -65,8 +118,30 @@ def estimated(metric: str, shares: Array, threshold: float = 0.5) -> float | Non
     return None
 
 
-def learn_losses(matrix: Array, target: Array, predicted: Array, seed: int) -> dict[str, str]:
+class Foreseen(msgspec.Struct, frozen=True):
+    """What trees foresee of losses, and how far they are to be believed.
+
+    Attributes
+    ----------
+    trees : str
+        LightGBM's, as text.
+    slope : float
+        By how much losses differ where the trees, out of fold, foresaw a difference of one: from 0, no trust, to 1.
+    loss, foreseen : float
+        Means of the losses, and of what was foreseen of them out of fold.
+    """
+
+    trees: str
+    slope: float
+    loss: float
+    foreseen: float
+
+
+def learn_losses(matrix: Array, target: Array, predicted: Array, seed: int) -> dict[str, Foreseen]:
     """Learn how large errors are, from rows that the model has not learnt from.
+
+    Large errors are rare, so that trees foresee differences which do not come: what they say of new rows counts as far as it
+    came true out of fold.
 
     Parameters
     ----------
@@ -77,26 +152,36 @@ def learn_losses(matrix: Array, target: Array, predicted: Array, seed: int) -> d
 
     Returns
     -------
-    dict of str to str
-        Trees of LightGBM as text: ``mae`` of absolute errors, ``rmse`` of squared ones.
+    dict of str to Foreseen
+        ``mae`` of absolute errors, ``rmse`` of squared ones.
     """
     if len(matrix) < _LEAST:
         return {}
-    import lightgbm
-
-    errors = np.abs(predicted - target)[:_MOST]
-    options = {
-        "objective": "regression", "num_leaves": 7, "learning_rate": 0.1, "min_data_in_leaf": max(20, len(errors) // 100),
-        "verbose": -1, "num_threads": 1, "seed": seed, "deterministic": True,
-    }  # fmt: skip
-    found = {}
+    errors, matrix = np.abs(predicted - target)[:_MOST], matrix[:_MOST]
+    folds, found = np.arange(len(errors)) * _FOLDS // len(errors), {}
     for metric, losses in (("mae", errors), ("rmse", errors**2)):
-        trees = lightgbm.train(options, lightgbm.Dataset(matrix[:_MOST], losses), _TREES)
-        found[metric] = str(trees.model_to_string())
+        foreseen = np.empty(len(losses))
+        for fold in range(_FOLDS):
+            held = folds == fold
+            foreseen[held] = _trees(matrix[~held], losses[~held], seed).predict(matrix[held], num_threads=1)
+        spread = float(foreseen.var())
+        slope = float(np.mean((foreseen - foreseen.mean()) * losses)) / spread if spread else 0.0
+        trees = str(_trees(matrix, losses, seed).model_to_string())
+        found[metric] = Foreseen(trees, min(max(slope, 0.0), 1.0), float(losses.mean()), float(foreseen.mean()))
     return found
 
 
-def estimated_loss(metric: str, learnt: Mapping[str, str], matrix: Array) -> float | None:
+def _trees(matrix: Array, losses: Array, seed: int) -> Any:
+    import lightgbm
+
+    options = {
+        "objective": "regression", "num_leaves": 7, "learning_rate": 0.1, "min_data_in_leaf": max(20, len(losses) // 100),
+        "verbose": -1, "num_threads": 1, "seed": seed, "deterministic": True,
+    }  # fmt: skip
+    return lightgbm.train(options, lightgbm.Dataset(matrix, losses), _TREES)
+
+
+def estimated_loss(metric: str, learnt: Mapping[str, Foreseen], matrix: Array) -> float | None:
     """Return what a metric of numbers is expected to be, or None where :func:`learn_losses` learnt nothing of it.
 
     Parameters
@@ -108,26 +193,28 @@ def estimated_loss(metric: str, learnt: Mapping[str, str], matrix: Array) -> flo
 
     Examples
     --------
-    >>> matrix = np.arange(2000.0)[:, None]
+    >>> matrix = np.random.default_rng(0).uniform(0, 2000, (2000, 1))
     >>> learnt = learn_losses(matrix, np.zeros(2000), np.where(matrix[:, 0] < 1000, 1.0, 3.0), 0)
-    >>> round(estimated_loss("mae", learnt, matrix[:1000]), 1), round(estimated_loss("rmse", learnt, matrix[1000:]), 1)
+    >>> easy, hard = matrix[matrix[:, 0] < 1000], matrix[matrix[:, 0] >= 1000]
+    >>> round(estimated_loss("mae", learnt, easy), 1), round(estimated_loss("rmse", learnt, hard), 1)
     (1.0, 3.0)
     """
     if metric not in learnt or not len(matrix):
         return None
     import lightgbm
 
-    losses = np.asarray(lightgbm.Booster(model_str=learnt[metric]).predict(matrix, num_threads=1))
-    mean = float(np.maximum(losses, 0.0).mean())
+    item = learnt[metric]
+    foreseen = float(np.mean(lightgbm.Booster(model_str=item.trees).predict(matrix, num_threads=1)))
+    mean = max(item.loss + item.slope * (foreseen - item.foreseen), 0.0)
     return mean**0.5 if metric == "rmse" else mean
 
 
-def _roc_auc(yes: Array) -> float | None:
-    """The chance that a positive row has the higher probability, each row positive by its own probability."""
-    order = np.argsort(yes)
+def _roc_auc(said: Array, yes: Array) -> float | None:
+    """The chance that a positive row was said to be likelier, each row positive with its own probability."""
+    order = np.argsort(said)
     positive, negative = yes[order], 1 - yes[order]
     # Rows of equal probability count half.
-    values, starts = np.unique(positive, return_index=True)
+    values, starts = np.unique(said[order], return_index=True)
     up, down = np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
     below = np.concatenate([[0.0], np.cumsum(down)[:-1]])
     pairs = positive.sum() * negative.sum()
