@@ -42,6 +42,14 @@ def test_of_very_many_rows_evenly_spaced_ones_are_looked_at(place):  # noqa: F81
     assert len(from_batch(model, Batch(customers(2000, seed=7)), most=900).predicted) == 667
 
 
+def test_a_class_that_training_did_not_know_is_told(place):  # noqa: F811
+    rows = customers(2000, seed=5)
+    some = pl.when(pl.int_range(pl.len()) % 4 == 0).then(pl.lit("unsure")).otherwise("left").alias("left")
+    found = health("customers", rows.with_columns(some), store=place)
+    assert (found.status, found.strange, found.performance.labels) == ("drift", 500, 1500)
+    assert "500 rows are of a class that training did not know" in found.labels_in_words()
+
+
 @pytest.fixture(scope="module")
 def orders(tmp_path_factory):
     """Orders of thirty people over a year; the model has learnt from nine months."""
@@ -79,6 +87,18 @@ def test_rows_of_the_file_are_one_anothers_past(orders):
         )
         assert seen.table[name][row] == pytest.approx(past["amount"].sum())
     store.close()
+
+
+def test_rows_of_no_time_are_answered_too(orders):
+    folder, table = orders
+    some = pl.when(pl.int_range(pl.len()) % 2 == 0).then("at").alias("at")
+    table[3000:].with_columns(some).write_parquet(folder / "some.parquet")
+    told = call("monitor", "orders", "--data", "some.parquet", folder=folder, code=3).stdout
+    assert "(1,000 rows, 2025-10-" in told
+    table[3000:].with_columns(pl.lit(None, pl.Datetime("us")).alias("at")).write_parquet(folder / "none.parquet")
+    told = call("monitor", "orders", "--data", "none.parquet", "-o", "none.html", folder=folder, code=3).stdout
+    assert "(1,000 rows)" in told
+    assert "10 parts of the rows" in told
 
 
 def test_the_command_tells_when_the_rows_were_and_draws_the_report(orders):

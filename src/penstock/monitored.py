@@ -10,6 +10,7 @@ import msgspec
 
 from penstock.monitor.compare import ColumnDrift
 from penstock.monitor.concept import Concept
+from penstock.observed import LEAST_LABELS
 from penstock.performance import Calibration, Group, Performance, calibration_in_words, group_in_words
 from penstock.sliced import Within, within_in_words
 from penstock.types.showing import shown_table
@@ -87,6 +88,8 @@ class Monitoring:
         Whether the log's answers are those that the way of training gives for the same rows.
     within : list of Within
         Columns that moved within a group of rows, though not in all together; the most first.
+    strange : int
+        Rows of a batch whose truth is a class that training did not know.
     """
 
     model: str
@@ -104,6 +107,7 @@ class Monitoring:
     together: Together | None = None
     skew: Skew | None = None
     within: list[Within] = field(default_factory=list)
+    strange: int = 0
 
     @property
     def moved(self) -> bool:
@@ -130,7 +134,7 @@ class Monitoring:
         decayed = self.performance is not None and self.performance.decayed
         off = self.calibration is not None and self.calibration.off
         drifted = self.concept is not None and self.concept.drifted
-        return decayed or drifted or off or any(group.worse for group in self.groups)
+        return decayed or drifted or off or self.strange >= LEAST_LABELS or any(group.worse for group in self.groups)
 
     def labels_in_words(self) -> list[str]:
         """Say what labels show to be worse than at training."""
@@ -145,6 +149,8 @@ class Monitoring:
         found += [group_in_words(item) for item in self.groups if item.worse]
         if self.calibration is not None and self.calibration.off:
             found.append(calibration_in_words(self.calibration))
+        if self.strange >= LEAST_LABELS:
+            found.append(f"{self.strange:,} rows are of a class that training did not know")
         return found
 
     def _repr_html_(self) -> str:

@@ -62,6 +62,8 @@ class Observed:
         Of the log; none of a table.
     hidden : bool
         Whether the log does not hold all that was asked.
+    strange : int
+        Rows whose truth is a class that training did not know.
     """
 
     table: pl.DataFrame
@@ -71,6 +73,13 @@ class Observed:
     times: Array | None
     records: Sequence[Record] = ()
     hidden: bool = False
+    strange: int = 0
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """When the first and the last row were; None where nothing tells."""
+        known: Array = np.empty(0) if self.times is None else self.times[~np.isnan(self.times)]
+        return (float(known[0]), float(known[-1])) if len(known) else None
 
     @property
     def carried(self) -> pl.DataFrame:
@@ -164,9 +173,12 @@ def from_batch(model: Model, batch: Batch, most: int = MOST) -> Observed:
         times = table[time].cast(pl.Datetime("us")).to_physical().to_numpy() / 1e6
     predicted = model.predict_prepared(table)
     truth = model.labels.column
-    target = model.labels.codes(table[truth]) if truth in table.columns else np.full(table.height, np.nan)
+    target, strange = np.full(table.height, np.nan), 0
+    if truth in table.columns:
+        target = model.labels.codes(table[truth])
+        strange = int(np.isnan(target).sum()) - table[truth].null_count() if model.task != "regression" else 0
     absent = [column.name for column in model.inputs if column.name not in raw.columns]
-    return Observed(table, absent, predicted, target, times)
+    return Observed(table, absent, predicted, target, times, strange=strange)
 
 
 def read_rows(source: str | Path | pl.DataFrame | Any) -> pl.DataFrame:

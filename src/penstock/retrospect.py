@@ -73,7 +73,7 @@ def history(name: str, store: Store, how: Drift | None = None, data: Batch | Non
         now = None if seen.known is None else performance_of(model, version, seen.known)
         found.append(
             Moment(
-                f"part {number}" if seen.times is None else moment(float(seen.times[-1]))[:16],
+                f"part {number}" if seen.span is None else moment(seen.span[1])[:16],
                 round(share * rows),
                 max((column.effect for column in columns), default=None),
                 None if now is None else now.value,

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
@@ -100,7 +99,14 @@ def _judged(model: Model, version: ModelVersion, judged: Any, seen: Observed, ho
         target, predicted = outcomes["target"], outcomes["predicted"]
         calibration = calibration_of(model, known, target, predicted, how.significance, how.effect)
     found = Monitoring(
-        model.name, version.version, Window(None, None, 0), "calm", [], performance, calibration=calibration
+        model.name,
+        version.version,
+        Window(None, None, 0),
+        "calm",
+        [],
+        performance,
+        calibration=calibration,
+        strange=seen.strange,
     )
     if len(seen.predicted) < how.least:
         return replace(found, status="not enough data")
@@ -127,11 +133,8 @@ def _judged(model: Model, version: ModelVersion, judged: Any, seen: Observed, ho
 
 def window_of(seen: Observed, rows: int) -> Window:
     """Say what was looked at, of so many rows."""
-    looked_at = len(seen.predicted)
-    times = np.empty(0) if seen.times is None else seen.times[~np.isnan(seen.times)]
-    if not len(times):
-        return Window(None, None, rows, looked_at)
-    return Window(moment(float(times[0])), moment(float(times[-1])), rows, looked_at)
+    first, last = (None, None) if seen.span is None else map(moment, seen.span)
+    return Window(first, last, rows, len(seen.predicted))
 
 
 def answered(taken: Taken) -> list[Record]:
@@ -175,8 +178,8 @@ def _losses_of(seen: Observed) -> list[tuple[float, float]]:
     known = seen.known
     if known is None or seen.times is None:
         return []
-    losses = losses_of(known.target, known.predicted)
-    return list(zip(seen.times[known.rows].tolist(), losses.tolist(), strict=True))
+    losses, times = losses_of(known.target, known.predicted), seen.times[known.rows]
+    return [(at, loss) for at, loss in zip(times.tolist(), losses.tolist(), strict=True) if at == at]
 
 
 def _losses_since(store: Store, version: ModelVersion) -> list[tuple[float, float]]:

@@ -101,7 +101,9 @@ def monitor(
     elif data is None:
         click.echo("no metric yet: send labels by POST /feedback")
     else:
-        click.echo("no metric: fewer than 30 of the rows hold the target")
+        click.echo("no metric: fewer than 30 of the rows hold a truth that training knew, or all have the same")
+    if found.strange:
+        click.echo(click.style("new", fg="red") + f": {found.strange:,} rows are of a class that training did not know")
     if found.concept is not None:
         told = concept_in_words(found.concept) if found.concept.drifted else "losses are as at training"
         since = " since it became champion" if data is None else ""
