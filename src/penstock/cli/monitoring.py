@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from penstock.cli.common import echo_json, events_named, events_option, json_option, named_model, store_option, table
 from penstock.errors import InputError
 from penstock.types.writing import figure
+
+if TYPE_CHECKING:
+    from penstock.monitor.compare import ColumnDrift
+    from penstock.monitored import Monitoring
+
+_LISTED, _MOVES = 25, 5
+"""Of the columns, and of the moves that bear on the answers, so many are printed; the report and ``--json`` have all."""
 
 
 @click.command()
@@ -46,11 +55,8 @@ def monitor(
     from penstock.cli.common import load_pipeline
     from penstock.monitor.drawings import sparkline
     from penstock.monitor.options import drift
-    from penstock.monitored import concept_in_words
     from penstock.observed import Batch
-    from penstock.performance import calibration_in_words, group_in_words
     from penstock.retrospect import history
-    from penstock.unlabelled import skew_in_words, together_in_words
     from penstock.watch import monitor as look
 
     if events and data is None:
@@ -72,51 +78,7 @@ def monitor(
     if as_json:
         echo_json(found.as_json())
         sys.exit(3 if found.status == "drift" else 0)
-    colour = {"calm": "green", "drift": "red"}.get(found.status, "yellow")
-    click.echo(f"{name} v{found.version}: {click.style(found.status, fg=colour)} ({found.window.in_words})")
-    if found.columns:
-        table(
-            ["column", "drifted", "effect", "p-value", "test", "what"],
-            [
-                [c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", f"{c.p_value:.2g}", c.test, c.text]
-                for c in found.columns[:25]
-            ],
-        )
-    for words in found.moves_in_words():
-        click.echo(click.style("drift", fg="red") + f": {words}")
-    if found.answers is not None and not found.answers.drifted:
-        click.echo(f"answers are as at training ({found.answers.text})")
-    if found.together is not None and not found.together.apart:
-        click.echo(together_in_words(found.together))
-    if found.skew is not None:
-        told = skew_in_words(found.skew)
-        click.echo(click.style(told, fg="red") if found.skew.unlike else told)
-    if found.performance:
-        p = found.performance
-        verdict = click.style("decayed", fg="red") if p.decayed else "holds"
-        click.echo(
-            f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}) on {p.labels:,} rows with labels; "
-            f"at training {figure(p.reference)} ({figure(p.reference_low)} to {figure(p.reference_high)}): {verdict}"
-        )
-    elif data is None:
-        click.echo("no metric yet: send labels by POST /feedback")
-    else:
-        click.echo("no metric: fewer than 30 of the rows hold a truth that training knew, or all have the same")
-    if found.strange:
-        click.echo(click.style("new", fg="red") + f": {found.strange:,} rows are of a class that training did not know")
-    if found.concept is not None:
-        told = concept_in_words(found.concept) if found.concept.drifted else "losses are as at training"
-        since = " since it became champion" if data is None else ""
-        click.echo(f"{told} ({found.concept.labels:,} labels{since})")
-    for group in [item for item in found.groups if item.worse][:5]:
-        click.echo(click.style("worse", fg="red") + f" for {group_in_words(group)}")
-    if found.groups and not any(item.worse for item in found.groups):
-        click.echo(f"none of {len(found.groups)} groups is surely worse than at training")
-    if found.calibration is not None:
-        verdict = click.style("no longer", fg="red") if found.calibration.off else "as at training"
-        click.echo(f"{calibration_in_words(found.calibration)}: {verdict}")
-    for column, moved in found.bearing.items():
-        click.echo(f"the move of {column} moves an answer by {figure(moved)} on average")
+    _tell(found, batch=data is not None)
     moments, metric = history(name, opened, how, rows)
     if found.estimate is not None:
         click.echo(
@@ -132,6 +94,65 @@ def monitor(
     if found.status == "drift":
         click.echo("next: add the new data, then penstock run; the gate decides. Or let penstock watch do it.")
     sys.exit(3 if found.status == "drift" else 0)
+
+
+def _tell(found: Monitoring, *, batch: bool) -> None:
+    """Print what was seen of the rows, then what their labels say."""
+    from penstock.monitored import concept_in_words
+    from penstock.performance import calibration_in_words, group_in_words
+    from penstock.unlabelled import skew_in_words, together_in_words
+
+    colour = {"calm": "green", "drift": "red"}.get(found.status, "yellow")
+    status = click.style(found.status, fg=colour)
+    click.echo(f"{found.model} v{found.version}: {status} ({found.window.in_words})")
+    if found.columns:
+        _columns(found.columns)
+    for words in found.moves_in_words():
+        click.echo(click.style("drift", fg="red") + f": {words}")
+    if found.answers is not None and not found.answers.drifted:
+        click.echo(f"answers are as at training ({found.answers.text})")
+    if found.together is not None and not found.together.apart:
+        click.echo(together_in_words(found.together))
+    if found.skew is not None:
+        told = skew_in_words(found.skew)
+        click.echo(click.style(told, fg="red") if found.skew.unlike else told)
+    for column, moved in list(found.bearing.items())[:_MOVES]:
+        click.echo(f"the move of {column} moves an answer by {figure(moved)} on average")
+    if found.performance:
+        p = found.performance
+        verdict = click.style("decayed", fg="red") if p.decayed else "holds"
+        click.echo(
+            f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}) on {p.labels:,} rows with labels; "
+            f"at training {figure(p.reference)} ({figure(p.reference_low)} to {figure(p.reference_high)}): {verdict}"
+        )
+    elif batch:
+        click.echo("no metric: fewer than 30 of the rows hold a truth that training knew, or all have the same")
+    else:
+        click.echo("no metric yet: send labels by POST /feedback")
+    if found.strange:
+        click.echo(click.style("new", fg="red") + f": {found.strange:,} rows are of a class that training did not know")
+    if found.concept is not None:
+        told = concept_in_words(found.concept) if found.concept.drifted else "losses are as at training"
+        since = "" if batch else " since it became champion"
+        click.echo(f"{told} ({found.concept.labels:,} labels{since})")
+    worse = [group for group in found.groups if group.worse]
+    for group in worse[:5]:
+        click.echo(click.style("worse", fg="red") + f" for {group_in_words(group)}")
+    if found.groups and not worse:
+        click.echo(f"none of {len(found.groups)} groups is surely worse than at training")
+    if found.calibration is not None:
+        verdict = click.style("no longer", fg="red") if found.calibration.off else "as at training"
+        click.echo(f"{calibration_in_words(found.calibration)}: {verdict}")
+
+
+def _columns(columns: Sequence[ColumnDrift]) -> None:
+    rows = [
+        [c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", f"{c.p_value:.2g}", c.test, c.text]
+        for c in columns[:_LISTED]
+    ]
+    table(["column", "drifted", "effect", "p-value", "test", "what"], rows)
+    if len(columns) > _LISTED:
+        click.echo(f"and {len(columns) - _LISTED:,} more columns")
 
 
 @click.command()
@@ -162,14 +183,8 @@ def compare(
     else:
         colour = {"calm": "green", "drift": "red"}.get(found.status, "yellow")
         click.echo(f"{click.style(found.status, fg=colour)}: {found.rows[1]:,} rows against {found.rows[0]:,}")
-        rows = [
-            [c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", f"{c.p_value:.2g}", c.test, c.text]
-            for c in found.columns[:25]
-        ]
-        if rows:
-            table(["column", "drifted", "effect", "p-value", "test", "what"], rows)
-        if len(found.columns) > len(rows):
-            click.echo(f"and {len(found.columns) - len(rows):,} more columns")
+        if found.columns:
+            _columns(found.columns)
         if found.shift is not None:
             click.echo(f"trees tell the two tables apart with ROC AUC {found.shift.score:.3f} (0.5: they are alike)")
         for name in found.missing:
