@@ -111,10 +111,13 @@ class Batch:
         Of the table that the model predicts for; its target column, where there is one, is the truth.
     events : mapping of str to DataFrame
         By table, raw rows that have come since the model was made.
+    answered : dict
+        By a model's digest, what it made of the rows: they are answered once.
     """
 
     rows: pl.DataFrame
     events: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    answered: dict[str, Observed] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def read(cls, rows: Any, events: Mapping[str, Any] = {}) -> Batch:
@@ -158,6 +161,8 @@ def from_batch(model: Model, batch: Batch, most: int = MOST) -> Observed:
     DataError
         When the rows do not fit the model.
     """
+    if model.digest in batch.answered:
+        return batch.answered[model.digest]
     raw, time, base = batch.rows, model.manifest.time, model.manifest.base
     for name, events in batch.events.items():
         model.knows.take_rows(name, events)
@@ -178,7 +183,8 @@ def from_batch(model: Model, batch: Batch, most: int = MOST) -> Observed:
         target = model.labels.codes(table[truth])
         strange = int(np.isnan(target).sum()) - table[truth].null_count() if model.task != "regression" else 0
     absent = [column.name for column in model.inputs if column.name not in raw.columns]
-    return Observed(table, absent, predicted, target, times, strange=strange)
+    batch.answered[model.digest] = Observed(table, absent, predicted, target, times, strange=strange)
+    return batch.answered[model.digest]
 
 
 def read_rows(source: str | Path | pl.DataFrame | Any) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,8 +19,8 @@ from penstock.monitor.window import take
 from penstock.monitored import Monitoring, moment
 from penstock.observed import Batch, Observed, from_batch, from_log
 from penstock.outcome import load
-from penstock.performance import performance_of
 from penstock.store.store import Store
+from penstock.types.metrics import METRICS
 from penstock.types.writing import figure
 from penstock.unlabelled import estimate_of, moved_since, skew_in_words
 from penstock.watch import answered, hidden_of, judged_by, monitor, taken_of
@@ -67,16 +68,18 @@ def history(name: str, store: Store, how: Drift | None = None, data: Batch | Non
     metric = str(version.evaluation["metric"])
     judged = judged_by(store, version)
     parts, rows = _parts_of_log(store, version, model, how) if data is None else _parts_of_batch(model, data, how)
+    score = METRICS[metric].at(model.labels.threshold).value
     found: list[Moment] = []
     for number, (seen, share) in enumerate(parts, 1):
         columns = moved_since(model, seen.carried, how)
-        now = None if seen.known is None else performance_of(model, version, seen.known)
+        known = seen.known
+        value = None if known is None else score(known.target, known.predicted)
         found.append(
             Moment(
                 f"part {number}" if seen.span is None else moment(seen.span[1])[:16],
                 round(share * rows),
                 max((column.effect for column in columns), default=None),
-                None if now is None else now.value,
+                None if value is None or math.isnan(value) else value,
                 estimate_of(model, metric, seen.predicted, None if seen.hidden else seen.table, judged),
                 any(column.drifted for column in columns),
             )

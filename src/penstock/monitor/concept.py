@@ -16,7 +16,7 @@ ranks and is no harm. "Before" are the test rows and the answers up to the chang
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -105,35 +105,46 @@ class LossWatch:
         self._seen: list[float] = []
         self._capitals = np.empty((0, _BETS))
         self._starts: list[int] = []
+        self._shares = np.empty(0)
         self._unspent = 1.0
         self._most, self._since = 1.0, 0
 
     def tell(self, losses: Iterable[float]) -> Concept:
         """Take in further losses, in the order of the answers, and say what they show."""
-        for loss in losses:
-            self._bet(float(loss))
+        waiting, at = [float(loss) for loss in losses], 0
+        while at < len(waiting):
+            end = at + BLOCK - len(self._seen) % BLOCK
+            self._bet(waiting[at:end])
+            at = end
         return self._found()
 
-    def _bet(self, loss: float) -> None:
+    def _bet(self, losses: Sequence[float]) -> None:
+        """Let all gamblers bet on losses that come before the next gambler begins."""
         if len(self._seen) % BLOCK == 0:
             share = _share(len(self._seen))
             self._capitals = np.vstack([self._capitals, np.full(_BETS, share / _BETS)])[-_RECENT:]
             self._starts = [*self._starts, len(self._seen)][-_RECENT:]
+            self._shares = np.append(self._shares, share)[-_RECENT:]
             self._unspent -= share
+        ranks = np.array([self._ranked(loss) for loss in losses])[:, None]
+        high = np.where(ranks > 1.0 - _TAILS, _ODDS / _TAILS, (1.0 - _ODDS) / (1.0 - _TAILS))
+        grown = np.cumprod(np.hstack([1.0 + 2.0 * _STAKES * (ranks - 0.5), high]), axis=0)
+        capitals = (self._capitals.sum(axis=0) * grown).sum(axis=1) + self._unspent
+        best = int(np.argmax(capitals))
+        if capitals[best] > self._most:
+            # Later the new losses are what ranks are taken among, and the bets lose again: the most is what counts.
+            self._most = float(capitals[best])
+            if self._most >= 1.0 / self._level:
+                self._since = self._starts[int(np.argmax(self._capitals @ grown[best] / self._shares))]
+        self._capitals = np.minimum(self._capitals * grown[-1], _RICHEST)
+
+    def _ranked(self, loss: float) -> float:
+        """Return a loss's rank among those known, from 0 to 1, and know it from now on; equal ones are told by chance."""
         below, upto = bisect_left(self._known, loss), bisect_right(self._known, loss)
         rank = (below + self._random.random() * (upto - below + 1)) / (len(self._known) + 1)
-        high = np.where(rank > 1.0 - _TAILS, _ODDS / _TAILS, (1.0 - _ODDS) / (1.0 - _TAILS))
-        gains = np.concatenate([1.0 + 2.0 * _STAKES * (rank - 0.5), high])
-        self._capitals = np.minimum(self._capitals * gains, _RICHEST)
-        capital = float(self._capitals.sum()) + self._unspent
-        if capital > self._most:
-            # Later the new losses are what ranks are taken among, and the bets lose again: the most is what counts.
-            self._most = capital
-            if capital >= 1.0 / self._level:
-                shares = np.array([_share(at) for at in self._starts])
-                self._since = self._starts[int(np.argmax(self._capitals.sum(axis=1) / shares))]
         self._seen.append(loss)
-        insort(self._known, loss)
+        self._known.insert(upto, loss)
+        return float(rank)
 
     def _found(self) -> Concept:
         if self._most < 1.0 / self._level:
