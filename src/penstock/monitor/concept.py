@@ -107,6 +107,7 @@ class LossWatch:
         self._starts: list[int] = []
         self._shares = np.empty(0)
         self._unspent = 1.0
+        self._ranks: list[float] = []
         self._most, self._since = 1.0, 0
 
     def tell(self, losses: Iterable[float]) -> Concept:
@@ -120,23 +121,28 @@ class LossWatch:
 
     def _bet(self, losses: Sequence[float]) -> None:
         """Let all gamblers bet on losses that come before the next gambler begins."""
-        if len(self._seen) % BLOCK == 0:
+        if not self._ranks:
             share = _share(len(self._seen))
             self._capitals = np.vstack([self._capitals, np.full(_BETS, share / _BETS)])[-_RECENT:]
             self._starts = [*self._starts, len(self._seen)][-_RECENT:]
             self._shares = np.append(self._shares, share)[-_RECENT:]
             self._unspent -= share
-        ranks = np.array([self._ranked(loss) for loss in losses])[:, None]
+        new = len(self._ranks)
+        self._ranks += [self._ranked(loss) for loss in losses]
+        # From the gambler's start on, whatever came before: else rounding would depend on how often one looks.
+        ranks = np.array(self._ranks)[:, None]
         high = np.where(ranks > 1.0 - _TAILS, _ODDS / _TAILS, (1.0 - _ODDS) / (1.0 - _TAILS))
         grown = np.cumprod(np.hstack([1.0 + 2.0 * _STAKES * (ranks - 0.5), high]), axis=0)
         capitals = (self._capitals.sum(axis=0) * grown).sum(axis=1) + self._unspent
-        best = int(np.argmax(capitals))
+        best = new + int(np.argmax(capitals[new:]))
         if capitals[best] > self._most:
             # Later the new losses are what ranks are taken among, and the bets lose again: the most is what counts.
             self._most = float(capitals[best])
             if self._most >= 1.0 / self._level:
                 self._since = self._starts[int(np.argmax(self._capitals @ grown[best] / self._shares))]
-        self._capitals = np.minimum(self._capitals * grown[-1], _RICHEST)
+        if len(self._ranks) == BLOCK:
+            self._capitals = np.minimum(self._capitals * grown[-1], _RICHEST)
+            self._ranks = []
 
     def _ranked(self, loss: float) -> float:
         """Return a loss's rank among those known, from 0 to 1, and know it from now on; equal ones are told by chance."""
