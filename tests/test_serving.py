@@ -61,7 +61,8 @@ def test_rows_are_answered_with_ids_and_probabilities(served):
         (b"", 400, "not JSON"),
         (b"{", 400, "not JSON"),
         (b'{"rows": ' + b"[" * 100_000, 400, "nested too deeply"),
-        (b"[1]", 422, "expected shape"),
+        (b"[1]", 422, 'got `array`; send {"rows": [{column: value}]}'),
+        (b'{"rows": [{"age": NaN}]}', 400, "NaN and Infinity are no JSON: send null"),
         (b'{"row": {}}', 422, "expected shape"),
         (b'{"rows": 3}', 422, "expected shape"),
         (b'{"rows": [3]}', 422, "expected an object of column to value, found 3"),
@@ -69,7 +70,7 @@ def test_rows_are_answered_with_ids_and_probabilities(served):
         (b"\xff\xfe", 400, "not JSON"),
         (json.dumps({"rows": [{}] * 10_001}).encode(), 422, "at most 10000"),
     ],
-    ids=["empty", "half", "deep", "list", "row", "number", "no-row", "no-fields", "bytes", "many"],
+    ids=["empty", "half", "deep", "list", "nan", "row", "number", "no-row", "no-fields", "bytes", "many"],
 )
 def test_what_is_not_rows_is_told_and_the_service_goes_on(served, body, status, says):
     client, _, _ = served
@@ -77,6 +78,15 @@ def test_what_is_not_rows_is_told_and_the_service_goes_on(served, body, status, 
     assert answer.status_code == status
     assert says in answer.json()["error"]["message"]
     assert client.post("/predict", json={"rows": rows()}).status_code == 200
+
+
+def test_a_path_that_is_posted_to_says_so_to_other_methods(served):
+    client, _, _ = served
+    for path in ("/predict", "/feedback", "/v2/models/customers/infer"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert answer.json()["error"]["code"] == "other_method"
+    assert client.get("/forecast").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -146,7 +156,7 @@ def test_machines_find_what_they_look_for(served):
     assert "key" not in row["required"]
     assert described["openapi"].startswith("3.1")
     assert client.get("/nothing").status_code == 404
-    assert client.get("/predict").status_code == 404
+    assert client.get("/predict").status_code == 405
 
 
 def test_labels_are_taken_and_wrong_ones_are_told(served):

@@ -87,6 +87,7 @@ def test_packed_bodies_get_the_answers_that_plain_ones_get(client):
         ("gzip", gzip.compress(bytes(20_000_000)), 413, "larger than 16 MB"),
         ("br", b"", 415, "send gzip, deflate or none"),
     ],
+    ids=["plain", "half", "bomb", "brotli"],  # a packed body holds the time
 )
 def test_what_cannot_be_unpacked_is_told(client, coding, body, status, says):
     answer = client.post("/predict", content=body, headers={"content-encoding": coding})

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from penstock.deploy.openapi import describe
 from penstock.deploy.protocols import model_metadata, server_metadata
-from penstock.deploy.service import Service
+from penstock.deploy.service import POSTED, Service
 from penstock.types.writing import figure
 from penstock.version import __version__
 
@@ -140,11 +140,18 @@ def pages(service: Service, facts: Facts, compared: Compared) -> Any:
         return answering
 
     def wrong(_request: Request, error: Any) -> Response:
-        messages = {404: "there is no such path; see /", 405: "this path takes another method; see /"}
-        return _problem(error.status_code, "not_found", messages.get(error.status_code, "error"))
+        if error.status_code == 405:
+            answered = _problem(405, "other_method", "this path takes another method; see /")
+            answered.headers.update(error.headers or {})
+            return answered
+        return _problem(404, "not_found", "there is no such path; see /")
 
     return Starlette(
-        routes=[Route(path, guarded(answer, need)) for path, (answer, need) in routes.items()],
+        routes=[
+            *(Route(path, guarded(answer, need)) for path, (answer, need) in routes.items()),
+            # What is posted there is the service's own: here all other methods are told so.
+            *(Route(path, live, methods=["POST"]) for path in (*POSTED, "/v2/models/{name}/infer")),
+        ],
         exception_handlers={404: wrong, 405: wrong},
     )
 

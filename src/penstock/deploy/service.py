@@ -44,7 +44,8 @@ Reply = tuple[int, bytes, list[Header], Future[None] | None]
 """Status, body, headers, and what must be kept before it may leave."""
 
 _encode = msgspec.json.Encoder().encode
-_NEEDS = {"/predict": "predict", "/invocations": "predict", "/feedback": "feedback", "/events": "feedback"}
+POSTED = {"/predict": "predict", "/invocations": "predict", "/feedback": "feedback", "/events": "feedback"}
+"""The busy paths, and the scope that each needs."""
 _OTHER_SITES = (b"cross-site", b"same-site")
 """A browser asks on behalf of another site's page (https://www.w3.org/TR/fetch-metadata/)."""
 _SAFE: list[Header] = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
@@ -103,7 +104,7 @@ class Service:
         """Answer one request; pages and facts go to Starlette."""
         if scope["type"] != "http":
             return
-        need = _NEEDS.get(scope["path"])
+        need = POSTED.get(scope["path"])
         if need is None and scope["path"].startswith("/v2/models/") and scope["path"].endswith("/infer"):
             need = "predict"
         if need is not None and scope["method"] == "POST":
@@ -164,9 +165,13 @@ class Service:
             status, data, extra = error.status, _problem(error.code, str(error), error.rows), JSON
         except msgspec.ValidationError as error:
             status, extra = 422, JSON
-            data = _problem("bad_request", f"the request does not have the expected shape: {error}")
+            data = _problem("bad_request", f"the request does not have the expected shape: {error}{_hint(path, body)}")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            status, data, extra = 400, _problem("not_json", f"the request is not JSON: {error}"), JSON
+            status, data, extra = (
+                400,
+                _problem("not_json", f"the request is not JSON: {error}{_hint(path, body)}"),
+                JSON,
+            )
         except RecursionError:
             status, data, extra = 400, _problem("not_json", "the request is nested too deeply"), JSON
         except RowsError as error:
@@ -181,7 +186,7 @@ class Service:
             told = "the model failed on this request; the service's error output says why"
             status, data, extra = 500, _problem("internal", told), JSON
         seconds = time.perf_counter() - started
-        named = path if path in _NEEDS else "/v2/infer"
+        named = path if path in POSTED else "/v2/infer"
         self.metrics.answered(model.version, named, status, rows if status == 200 and need == "predict" else 0, seconds)
         if self.seen is not None and need == "predict":
             self.seen(model.version, status, seconds)
@@ -315,6 +320,13 @@ async def _rest(body: bytes, receive: Any) -> bytes | None:
         if not message.get("more_body", False):
             break
     return b"".join(parts)
+
+
+def _hint(path: str, body: bytes) -> str:
+    """What a request of a usual mistake should have been."""
+    if b"NaN" in body or b"Infinity" in body:
+        return "; NaN and Infinity are no JSON: send null"
+    return '; send {"rows": [{column: value}]} or {"columns": {column: [value]}}' if path == "/predict" else ""
 
 
 def _announced(headers: Mapping[bytes, bytes]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -158,21 +159,22 @@ def fit_labels(column: pl.Series, target: Target) -> Labels:
             f'target "{name}": the class {rare[0]!r} has a single row, which cannot be both learnt and judged; two classes '
             "of several rows are needed. Give more rows, or join classes."
         )
-    values = [_value(label, column.dtype) for label in sorted(labels)]
+    values = _values(sorted(labels), column.dtype)
     if target.task == "binary":
         values = _ordered(values, target, labels[-1], name)
     return Labels(name, target.task, values, 0.5 if target.threshold is None else target.threshold)
 
 
-def _value(label: str, kind: pl.DataType) -> str | int | float | bool:
+def _values(labels: Sequence[str], kind: pl.DataType) -> list[Any]:
+    """Read classes back as they stand in the data; numbers are whole ones where all of them are."""
     if kind == pl.Boolean:
-        return label == "true"
+        return [label == "true" for label in labels]
     if kind.is_integer():
-        return int(label)
+        return [int(label) for label in labels]
     if kind.is_float():
-        number = float(label)
-        return int(number) if number.is_integer() else number
-    return label
+        found = [float(label) for label in labels]
+        return [int(number) for number in found] if all(number.is_integer() for number in found) else found
+    return list(labels)
 
 
 def _ordered(values: list[Any], target: Target, rarer: str, name: str) -> list[Any]:
