@@ -111,7 +111,8 @@ class Output:
                 self._parquet = pq.ParquetWriter(self.path, table.schema, compression="zstd")
             self._parquet.write_table(table.cast(self._parquet.schema))
         elif self._kind == "csv":
-            frame.write_csv(self._file, include_header=self._first)
+            lengths = [name for name, kind in frame.schema.items() if kind == pl.Duration]
+            frame.with_columns(pl.col(lengths).dt.to_string("iso")).write_csv(self._file, include_header=self._first)
         else:
             frame.write_ndjson(self._file)
         self._first = False

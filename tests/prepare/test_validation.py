@@ -100,6 +100,14 @@ def test_a_finding_names_column_rule_count_and_three_rows():
     )
 
 
+def test_decimals_of_many_digits_are_held_against_their_range():
+    prices = pl.DataFrame({"price": pl.Series(["1.25", "3.07", None]).cast(pl.Decimal(38, 2))})
+    made = infer_rules({"sales": prices}, {"sales": None})
+    assert check_rules({"sales": prices}, made) == []
+    dear = prices.with_columns(pl.col("price") * 10)
+    assert [item.rule for item in check_rules({"sales": dear}, made)] == ["max"]
+
+
 def test_keys_of_another_table_and_freshness():
     orders = pl.DataFrame({"shop": [1, 2, 3, 4] * 5, "at": [dt.datetime(2024, 1, 1)] * 20})
     shops = pl.DataFrame({"id": [1, 2, 3, 4]})

@@ -157,9 +157,9 @@ def _checks(column: str, table: Table, rule: ColumnRules, tables: Mapping[str, T
     if table.schema[column].is_numeric():
         low, high = rule.min, rule.max
         if low is not None:
-            add("min", f"are below {low}", lambda values: values < low)
+            add("min", f"are below {low}", lambda values: _plain(values) < low)
         if high is not None:
-            add("max", f"are above {high}", lambda values: values > high)
+            add("max", f"are above {high}", lambda values: _plain(values) > high)
     if rule.values is not None:
         known = pl.Series(rule.values, dtype=pl.String)
         add("values", "are none of the known values", lambda values: strangers(values, known))
@@ -169,6 +169,11 @@ def _checks(column: str, table: Table, rule: ColumnRules, tables: Mapping[str, T
             there = known_values(tables[other], key)
             add("refers_to", f"are not in {rule.refers_to}", lambda values: strangers(values, there))
     return found
+
+
+def _plain(values: pl.Series) -> pl.Series:
+    """Decimals of many digits cannot be compared with a number that has a fraction."""
+    return values.cast(pl.Float64) if values.dtype.is_decimal() else values
 
 
 def _twice(table: Table, column: str) -> pl.Series:
