@@ -127,3 +127,21 @@ def test_a_champions_history_is_drawn_with_its_alarms(tmp_path, store):
     assert done.returncode == 3, done.stderr
     assert "largest effect  ▁" in done.stdout
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+
+
+def test_nested_columns_and_bytes_are_compared_too(tmp_path):
+    random = np.random.default_rng(0)
+    sizes = random.normal(size=400)
+    table = pl.DataFrame(
+        {
+            "size": [{"of": {"box": value}} for value in sizes],
+            "raw": [b"a", b"b"] * 200,
+            "tags": [["x"], ["y", "z"]] * 200,
+        }
+    )
+    table.write_parquet(tmp_path / "one.parquet")
+    moved = table.with_columns(size=pl.Series([{"of": {"box": value + 1}} for value in sizes]))
+    assert ps.compare(tmp_path / "one.parquet", tmp_path / "one.parquet").status == "calm"
+    found = ps.compare(tmp_path / "one.parquet", moved)
+    assert [item.name for item in found.columns if item.drifted] == ["size.of.box"]
+    assert {item.name for item in found.columns} >= {"raw", "tags"}

@@ -112,6 +112,16 @@ def test_what_is_not_as_it_says_is_told(client, kind, body, says):
     assert says in answer.json()["error"]["message"]
 
 
+def test_numbers_may_come_as_text_as_decimals_do(client):
+    asked = rows(2)
+    expected = shares(client.post("/predict", json={"rows": asked}))
+    texts = [
+        {**row, "orders": str(row["orders"]), "age": None if row["age"] is None else f"{row['age']:.4f}"}
+        for row in asked
+    ]
+    assert shares(client.post("/predict", json={"rows": texts})) == expected
+
+
 def test_a_csv_cell_that_does_not_fit_is_named(client):
     frame = pl.DataFrame(rows(3)).with_columns(age=pl.Series(["40", "forty", "41"]))
     answer = client.post("/predict", content=frame.write_csv(), headers={"content-type": "text/csv"})

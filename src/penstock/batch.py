@@ -112,7 +112,8 @@ class Output:
             self._parquet.write_table(table.cast(self._parquet.schema))
         elif self._kind == "csv":
             lengths = [name for name, kind in frame.schema.items() if kind == pl.Duration]
-            frame.with_columns(pl.col(lengths).dt.to_string("iso")).write_csv(self._file, include_header=self._first)
+            frame = frame.with_columns(pl.col(lengths).dt.to_string("iso"))
+            frame.write_csv(self._file, include_header=self._first)
         else:
             frame.write_ndjson(self._file)
         self._first = False

@@ -22,6 +22,7 @@ from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile, column_profile
 from penstock.monitor.report import drift_report
 from penstock.types.cores import cores
+from penstock.types.nested import flat
 from penstock.types.showing import shown_page
 
 _BLOCK_BYTES = 256 * 1024 * 1024
@@ -226,6 +227,9 @@ class _Table:
                 raise InputError(f"{source}: there is no such file")
             self._lazy = read_table(source).lazy()
         try:
+            schema = self._lazy.collect_schema()
+            if any(kind.is_nested() or kind == pl.Binary for kind in schema.dtypes()):
+                self._lazy = flat(self._lazy.collect()).lazy()
             self.names = self._lazy.collect_schema().names()
             self.rows = int(self._lazy.select(pl.len()).collect().item())
         except pl.exceptions.PolarsError as error:

@@ -18,6 +18,7 @@ from penstock.monitor.profile import Profile
 from penstock.prepare.changes import Dropped, Kept, MapReference, Renamed
 from penstock.prepare.tables import Change, Facts
 from penstock.types.labels import label_name
+from penstock.types.nested import flat
 from penstock.types.parse import Parse, read_boolean, read_date, read_number
 from penstock.types.rows import RowProblem, RowsError
 from penstock.types.table import Table
@@ -169,6 +170,7 @@ def as_in_training(raw: pl.DataFrame, inputs: Sequence[InputColumn], who: str) -
     DataError
         When one is missing that is needed, or holds what it should not.
     """
+    raw = flat(raw)
     schema = raw.schema
     for column in inputs:
         if column.name not in schema:
@@ -321,6 +323,8 @@ def _number(value: Any) -> float | int | None:
         return value  # type: ignore[no-any-return]
     if kind is float:
         return value if value - value == 0 else None
+    if kind is str:  # as decimals are written by many, and as a table's text is read
+        return read_number(value)
     raise ValueError("expected a number")
 
 

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from penstock.deploy.messages import Named, Prediction, Predictions, Why, read_predict
 from penstock.errors import DataError, InputError
+from penstock.types.nested import flat
 
 if TYPE_CHECKING:
     import polars as pl
@@ -180,7 +181,7 @@ def _read_arrow(body: bytes) -> pl.DataFrame:
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError, NotImplementedError) as error:
         raise DataError(f"the request is not an Arrow IPC stream: {str(error).splitlines()[0]}") from None
     assert isinstance(made, pl.DataFrame)
-    return made
+    return flat(made)
 
 
 def answer_table(answered: Answered) -> pl.DataFrame:

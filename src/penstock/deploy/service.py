@@ -25,6 +25,7 @@ from penstock.deploy.rollout import takes_part
 from penstock.deploy.served import Answer, Feed, Keeper, Served
 from penstock.deploy.unpacking import unpack
 from penstock.errors import PenstockError
+from penstock.types.nested import unnested
 from penstock.types.rows import RowsError
 
 if TYPE_CHECKING:
@@ -233,7 +234,13 @@ class Service:
             answers: Sequence[Answer] = [item.answer for item in explained]
             whys = [why_of(item) for item in explained]
         elif asked.rows is not None:
-            answers = model.predict_rows(asked.rows)
+            try:
+                answers = model.predict_rows(asked.rows)
+            except RowsError:
+                if (plain := unnested(asked.rows)) is None:
+                    raise
+                asked = msgspec.structs.replace(asked, rows=plain)
+                answers = model.predict_rows(plain)
         else:
             assert asked.table is not None
             answers = model.answer(asked.table)

@@ -21,7 +21,7 @@ from penstock.ingest.databases import read_part as read_database
 from penstock.ingest.download import download
 from penstock.ingest.growth import STATE, read_new
 from penstock.ingest.http import Http
-from penstock.ingest.read import common_schema, flat, read_parts, with_schema
+from penstock.ingest.read import common_schema, read_parts, with_schema
 from penstock.monitor.profile import Profile, profile_of, sample
 from penstock.prepare.cleaning import Decided, clean, together
 from penstock.prepare.decisions import decide
@@ -35,6 +35,7 @@ from penstock.train.split import divide, looks_at, strange_classes, within_gap
 from penstock.types.convert import convert
 from penstock.types.durations import seconds_of
 from penstock.types.labels import fit_labels
+from penstock.types.nested import flat
 from penstock.types.parse import Parse
 from penstock.types.split import Split
 from penstock.types.table import Table

@@ -13,8 +13,8 @@ import polars as pl
 from penstock.errors import DataError
 from penstock.ingest.download import download
 from penstock.ingest.http import Http
-from penstock.ingest.read import flat
 from penstock.types.durations import seconds_of
+from penstock.types.nested import flat
 
 STATE = "penstock state"
 """Name of the part that says how far a table has been read."""

@@ -6,7 +6,6 @@ Reads what is there and says exactly what cannot be read; what the cells mean is
 from __future__ import annotations
 
 import io
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ import polars as pl
 
 from penstock.errors import DataError, InputError
 from penstock.ingest.text import BLOCK, Stream, Utf8, csv_parts, json_parts
+from penstock.types.nested import flat
 
 SUFFIXES = {
     ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".tab": "csv", ".data": "csv",
@@ -252,21 +252,6 @@ def _read_binary(data: bytes, kind: str, path: Path) -> pl.DataFrame:
         ) from None
     except Exception as error:
         raise DataError(f"{path.name}: cannot be read as {what}: {(str(error).splitlines() or [''])[0]}") from None
-
-
-def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Nested fields become columns of their own (``address.city``); lists become their JSON text."""
-    while structs := [name for name, kind in frame.schema.items() if isinstance(kind, pl.Struct)]:
-        name = structs[0]
-        inner = frame[name].struct.unnest()
-        parts = [inner[field].alias(f"{name}.{field}") for field in inner.columns]
-        at = frame.columns.index(name)
-        frame = pl.DataFrame([*frame.get_columns()[:at], *parts, *frame.get_columns()[at + 1 :]])
-    lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List | pl.Array)]
-    return frame.with_columns(
-        pl.Series(name, [None if item is None else json.dumps(item, default=str) for item in frame[name].to_list()])
-        for name in lists
-    )
 
 
 def concatenate(parts: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
