@@ -48,11 +48,15 @@ def test_every_row_is_answered_in_its_order(model, tmp_path, given, wanted):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_lengths_of_time_and_bytes_are_written_as_text(model, tmp_path):
-    rows = customers(20).with_columns(stayed=pl.duration(days=pl.int_range(20), minutes=90), raw=pl.lit(b"\xff\x00"))
+def test_lengths_of_time_bytes_and_huge_integers_are_written_to_any_kind(model, tmp_path):
+    rows = customers(20).with_columns(
+        stayed=pl.duration(days=pl.int_range(20), minutes=90), raw=pl.lit(b"\xff\x00"), far=pl.lit(10**20, pl.Int128)
+    )
     rows.write_parquet(tmp_path / "rows.parquet")
     assert predict_file(model, tmp_path / "rows.parquet", tmp_path / "out.csv") == 20
     assert pl.read_csv(tmp_path / "out.csv")["stayed"].to_list()[:2] == ["PT1H30M", "P1DT1H30M"]
+    predict_file(model, tmp_path / "rows.parquet", tmp_path / "out.parquet")
+    assert pl.read_parquet(tmp_path / "out.parquet")["far"].cast(pl.Int128).to_list() == [10**20] * 20
     predict_file(model, tmp_path / "rows.parquet", tmp_path / "out.jsonl")
     assert pl.read_ndjson(tmp_path / "out.jsonl")["raw"].to_list() == ["\\xff\x00"] * 20
 

@@ -106,7 +106,7 @@ class Output:
         if self._kind == "parquet":
             import pyarrow.parquet as pq
 
-            table = frame.to_arrow()
+            table = frame.with_columns(pl.col(pl.Int128).cast(pl.Decimal(38, 0))).to_arrow()  # which Arrow knows
             if self._parquet is None:
                 self._parquet = pq.ParquetWriter(self.path, table.schema, compression="zstd")
             self._parquet.write_table(table.cast(self._parquet.schema))
