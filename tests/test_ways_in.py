@@ -85,9 +85,11 @@ def test_packed_bodies_get_the_answers_that_plain_ones_get(client):
         ("gzip", b'{"rows": []}', 400, "the body is not gzip"),
         ("gzip", gzip.compress(b'{"rows": []}')[:-9], 400, "it ends too early"),
         ("gzip", gzip.compress(bytes(20_000_000)), 413, "larger than 16 MB"),
+        ("gzip", gzip.compress(b"") * 10_000, 400, "more than 16 files"),
+        ("gzip", b"", 400, "it ends too early"),
         ("br", b"", 415, "send gzip, deflate or none"),
     ],
-    ids=["plain", "half", "bomb", "brotli"],  # a packed body holds the time
+    ids=["plain", "half", "bomb", "many", "empty", "brotli"],  # a packed body holds the time
 )
 def test_what_cannot_be_unpacked_is_told(client, coding, body, status, says):
     answer = client.post("/predict", content=body, headers={"content-encoding": coding})

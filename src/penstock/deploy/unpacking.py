@@ -9,6 +9,8 @@ from penstock.deploy.limits import Refusal
 _AUTOMATIC = 32 + zlib.MAX_WBITS
 """Tells zlib to read what its first bytes say: gzip or zlib."""
 _CODINGS = (b"gzip", b"x-gzip", b"deflate")
+_MEMBERS = 16
+"""A gzip file may be several, one after the other; very many would keep the service busy with nothing."""
 
 
 def unpack(body: bytes, coding: bytes, most: int) -> bytes | Refusal | None:
@@ -41,7 +43,7 @@ def unpack(body: bytes, coding: bytes, most: int) -> bytes | Refusal | None:
         return 415, "unknown_coding", told, [(b"accept-encoding", b"gzip, deflate")]
     out = b""
     try:
-        while body:  # a gzip file may be several, one after the other
+        for _ in range(_MEMBERS):
             packed = zlib.decompressobj(_AUTOMATIC)
             out += packed.decompress(body, most + 1 - len(out))
             if len(out) > most:
@@ -49,6 +51,8 @@ def unpack(body: bytes, coding: bytes, most: int) -> bytes | Refusal | None:
             if not packed.eof:
                 raise zlib.error("it ends too early")
             body = packed.unused_data
+            if not body:
+                return out
+        raise zlib.error(f"it is more than {_MEMBERS} files in one")
     except zlib.error as error:
         return 400, "not_packed", f"the body is not {name.decode()}, as its Content-Encoding says: {error}", []
-    return out
