@@ -19,7 +19,7 @@ import polars as pl
 import penstock as ps
 from penstock.cli.common import load_pipeline
 from penstock.deploy.registry import Registry
-from penstock.observed import Batch, from_batch
+from penstock.observed import from_batch
 from penstock.retrospect import history
 from penstock.store import open_store
 
@@ -86,8 +86,8 @@ def main():
         done = load_pipeline(str(folder / "p.py")).run(store)
         done.raise_for_status()
         Registry(store, "stream").promote(done.model.version, "whatever the gate says")
-        model, batch = ps.load("stream", done.model.version, store), Batch(stream[half:])
-        parts, metric = history("stream", store, None, batch)
+        model, batch = ps.load("stream", done.model.version, store), stream[half:]
+        parts, metric = history("stream", store, None, from_batch(model, batch))
         assert len(parts) == WINDOWS
         real, ours = (np.array([getattr(part, name) for part in parts], dtype=float) for name in ("value", "estimate"))
         figures = {"metric": metric, "windows": WINDOWS, "rows": stream.height - half}
@@ -95,7 +95,7 @@ def main():
         figures["penstock"] = np.abs(ours - real).mean()
         if asked.nannyml:
             for name, rows in (("reference", stream[tested:half]), ("analysis", stream[half:])):
-                seen = from_batch(model, Batch(rows))
+                seen = from_batch(model, rows)
                 matrix = model.manifest.encoding.matrix(seen.table)
                 framed(model, matrix, seen.predicted, seen.target).write_parquet(folder / f"{name}.parquet")
             words = [str(folder / "reference.parquet"), str(folder / "analysis.parquet"), metric, str(WINDOWS)]

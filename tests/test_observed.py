@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import penstock as ps
-from penstock.observed import Batch, from_batch
+from penstock.observed import from_batch
 from penstock.store import open_store
 from penstock.watch import health, monitor
 from tests.cli.test_commands import call, call_json
@@ -39,7 +39,7 @@ def test_rows_without_the_target_are_judged_by_what_moved(place):  # noqa: F811
 
 def test_of_very_many_rows_evenly_spaced_ones_are_looked_at(place):  # noqa: F811
     model = ps.load("customers", "champion", place)
-    assert len(from_batch(model, Batch(customers(2000, seed=7)), most=900).predicted) == 667
+    assert len(from_batch(model, customers(2000, seed=7), most=900).predicted) == 667
 
 
 def test_a_class_that_training_did_not_know_is_told(place):  # noqa: F811
@@ -77,7 +77,7 @@ def test_rows_of_the_file_are_one_anothers_past(orders):
     folder, table = orders
     store = open_store(folder / ".penstock")
     model = ps.load("orders", "champion", store)
-    seen = from_batch(model, Batch(table[3000:].sample(fraction=1.0, shuffle=True, seed=1)))
+    seen = from_batch(model, table[3000:].sample(fraction=1.0, shuffle=True, seed=1))
     assert seen.times.tolist() == sorted(seen.times.tolist())
     name = next(item for item in seen.table.columns if item.startswith("spent"))
     for row in (0, 400, 999):

@@ -129,3 +129,7 @@ def test_rows_are_apart_where_they_are_further_from_training_than_test_rows_were
     usual, unusual = apart(noise(2000, 41, low=0.8)), apart(noise(2000, 42, low=0.8, together=True))
     assert usual.score > 0.65 and not usual.apart
     assert unusual.score > usual.score + 0.1 and unusual.apart
+    # So near to a perfect score too, as where a column goes missing.
+    later = {**kept, "rows": encode(noise(2000, 43, low=0.97)).astype(np.float32)}
+    missing = apart(noise(2000, 44, low=0.97).with_columns(v=pl.lit(None, pl.Float64)))
+    assert missing.usual > 0.9 and missing.apart

@@ -22,7 +22,7 @@ from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile, column_profile
 from penstock.monitor.report import drift_report
 from penstock.types.cores import cores
-from penstock.types.nested import flat
+from penstock.types.nested import fields, flat
 from penstock.types.showing import shown_page
 
 _BLOCK_BYTES = 256 * 1024 * 1024
@@ -227,9 +227,7 @@ class _Table:
                 raise InputError(f"{source}: there is no such file")
             self._lazy = read_table(source).lazy()
         try:
-            schema = self._lazy.collect_schema()
-            if any(kind.is_nested() or kind == pl.Binary for kind in schema.dtypes()):
-                self._lazy = flat(self._lazy.collect()).lazy()
+            self._lazy = self._lazy.select(fields(self._lazy.collect_schema()))
             self.names = self._lazy.collect_schema().names()
             self.rows = int(self._lazy.select(pl.len()).collect().item())
         except pl.exceptions.PolarsError as error:
@@ -237,4 +235,4 @@ class _Table:
 
     def read(self, names: Sequence[str]) -> pl.DataFrame:
         """Return columns."""
-        return self._lazy.select(names).collect()
+        return flat(self._lazy.select(names).collect())

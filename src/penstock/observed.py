@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ class Observed:
         Seconds since 1970; None where nothing tells.
     records : sequence of Record
         Of the log; none of a table.
+    rows : int
+        Those there are; of very many, some were looked at.
     hidden : bool
         Whether the log does not hold all that was asked.
     strange : int
@@ -71,6 +73,7 @@ class Observed:
     predicted: Array
     target: Array
     times: Array | None
+    rows: int
     records: Sequence[Record] = ()
     hidden: bool = False
     strange: int = 0
@@ -93,40 +96,16 @@ class Observed:
         return Known(rows, self.target[rows], self.predicted[rows]) if len(rows) >= LEAST_LABELS else None
 
     def part(self, start: int, stop: int) -> Observed:
-        """Return some of the rows."""
+        """Return some of those looked at, for as many of all rows."""
         some = slice(start, stop)
         return replace(
-            self, table=self.table[some], predicted=self.predicted[some], target=self.target[some],
+            self, rows=round(self.rows * (stop - start) / len(self.predicted)), table=self.table[some], predicted=self.predicted[some], target=self.target[some],
             times=None if self.times is None else self.times[some], records=self.records[some],
         )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Raw rows that no service was asked.
-
-    Attributes
-    ----------
-    rows : DataFrame
-        Of the table that the model predicts for; its target column, where there is one, is the truth.
-    events : mapping of str to DataFrame
-        By table, raw rows that have come since the model was made.
-    answered : dict
-        By a model's digest, what it made of the rows: they are answered once.
-    """
-
-    rows: pl.DataFrame
-    events: Mapping[str, pl.DataFrame] = field(default_factory=dict)
-    answered: dict[str, Observed] = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def read(cls, rows: Any, events: Mapping[str, Any] = {}) -> Batch:
-        """Read what are not tables yet: see :func:`read_rows`."""
-        return cls(read_rows(rows), {name: read_rows(source) for name, source in events.items()})
-
-
 def from_log(
-    model: Model, records: Sequence[Record], labels: Mapping[str, Any], hidden: Mapping[str, str] = {}
+    model: Model, records: Sequence[Record], labels: Mapping[str, Any], rows: int, hidden: Mapping[str, str] = {}
 ) -> Observed:
     """Take what a service wrote down.
 
@@ -136,41 +115,48 @@ def from_log(
         In order of time, with their rows.
     labels : mapping
         Prediction id to truth.
+    rows : int
+        For how many answers the records stand.
     hidden : mapping
         Columns that the log drops or hashes.
     """
-    rows = [record.row or {} for record in records]
-    table = model.prepare(model.frame_of(rows))
+    asked = [record.row or {} for record in records]
+    table = model.prepare(model.frame_of(asked))
     optional = {column.name for column in model.inputs if not column.required} | hidden.keys()
-    given: set[str] = set().union(*rows) if rows else set()
+    given: set[str] = set().union(*asked)
     absent = [*hidden, *sorted(optional - given - hidden.keys())]
     truth = [label_name(labels[record.id]) if record.id in labels else None for record in records]
     target = model.labels.codes(pl.Series(model.labels.column, truth, pl.String))
     times = np.array([record.at for record in records])
-    return Observed(table, absent, predicted_of(model, records), target, times, records, bool(hidden))
+    return Observed(table, absent, predicted_of(model, records), target, times, rows, records, bool(hidden))
 
 
-def from_batch(model: Model, batch: Batch, most: int = MOST) -> Observed:
-    """Let a model answer raw rows; of more than `most`, evenly spaced ones.
+def from_batch(model: Model, raw: pl.DataFrame, events: Mapping[str, pl.DataFrame] = {}, most: int = MOST) -> Observed:
+    """Let a model answer raw rows that no service was asked; of more than `most`, evenly spaced ones.
 
-    The rows are one another's past where features look at the past of the table that the model predicts for, if they hold
-    what events must.
+    Their target column, where there is one, is the truth. They are one another's past where features look at the past of the
+    table that the model predicts for, if they hold what events must.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        The rows.
+    events : mapping of str to DataFrame
+        By table, raw rows that have come since the model was made; the model counts them from now on.
 
     Raises
     ------
-    DataError
-        When the rows do not fit the model.
+    DataError, InputError
+        When rows do not fit the model, or no feature looks at events of a table.
     """
-    if model.digest in batch.answered:
-        return batch.answered[model.digest]
-    raw, time, base = batch.rows, model.manifest.time, model.manifest.base
-    for name, events in batch.events.items():
-        model.knows.take_rows(name, events)
-    for item in model.knows.event_tables:
-        if item.name == base not in batch.events and all(
-            column.name in raw.columns for column in item.inputs if column.required
-        ):
-            model.knows.take_rows(base, raw)
+    time, base = model.manifest.time, model.manifest.base
+    needed = {
+        item.name: [column.name for column in item.inputs if column.required] for item in model.knows.event_tables
+    }
+    if base not in events and base in needed and set(needed[base]) <= set(raw.columns):
+        events = {**events, base: raw}
+    for name, rows in events.items():
+        model.knows.take_rows(name, rows)
     table = model.prepare(raw.gather_every(max(1, math.ceil(raw.height / most))))
     times = None
     if time is not None and time in table.columns and table[time].dtype.is_temporal():
@@ -183,8 +169,7 @@ def from_batch(model: Model, batch: Batch, most: int = MOST) -> Observed:
         target = model.labels.codes(table[truth])
         strange = int(np.isnan(target).sum()) - table[truth].null_count() if model.task != "regression" else 0
     absent = [column.name for column in model.inputs if column.name not in raw.columns]
-    batch.answered[model.digest] = Observed(table, absent, predicted, target, times, strange=strange)
-    return batch.answered[model.digest]
+    return Observed(table, absent, predicted, target, times, raw.height, strange=strange)
 
 
 def read_rows(source: str | Path | pl.DataFrame | Any) -> pl.DataFrame:

@@ -17,12 +17,12 @@ from penstock.monitor.profile import Profile, column_profile
 from penstock.monitor.report import drift_report
 from penstock.monitor.window import take
 from penstock.monitored import Monitoring, moment
-from penstock.observed import Batch, Observed, from_batch, from_log
+from penstock.observed import Observed, from_log
 from penstock.outcome import load
 from penstock.store.store import Store
 from penstock.types.metrics import METRICS
 from penstock.types.writing import figure
-from penstock.unlabelled import estimate_of, moved_since, skew_in_words
+from penstock.unlabelled import expecting, moved_since, skew_in_words
 from penstock.watch import answered, hidden_of, judged_by, monitor, taken_of
 
 _WINDOWS = 30
@@ -54,55 +54,50 @@ class Moment:
     drifted: bool
 
 
-def history(name: str, store: Store, how: Drift | None = None, data: Batch | None = None) -> tuple[list[Moment], str]:
+def history(
+    name: str, store: Store, how: Drift | None = None, batch: Observed | None = None
+) -> tuple[list[Moment], str]:
     """Cut what the champion was asked into at most thirty parts of equal size; return them and the name of the metric.
 
     Parameters
     ----------
-    data : Batch, optional
-        Rows to look at in place of what its services were asked.
+    batch : Observed, optional
+        What to look at in place of what its services were asked.
     """
     how = how or Drift()
     version = Registry(store, name).version(CHAMPION)
     model = load(name, version.version, store)
     metric = str(version.evaluation["metric"])
-    judged = judged_by(store, version)
-    parts, rows = _parts_of_log(store, version, model, how) if data is None else _parts_of_batch(model, data, how)
     score = METRICS[metric].at(model.labels.threshold).value
+    expected = expecting(model, metric, judged_by(store, version))
     found: list[Moment] = []
-    for number, (seen, share) in enumerate(parts, 1):
+    for number, seen in enumerate(_parts(store, version, model, how, batch), 1):
         columns = moved_since(model, seen.carried, how)
         known = seen.known
         value = None if known is None else score(known.target, known.predicted)
         found.append(
             Moment(
                 f"part {number}" if seen.span is None else moment(seen.span[1])[:16],
-                round(share * rows),
+                seen.rows,
                 max((column.effect for column in columns), default=None),
                 None if value is None or math.isnan(value) else value,
-                estimate_of(model, metric, seen.predicted, None if seen.hidden else seen.table, judged),
+                expected(seen.predicted, None if seen.hidden else seen.table),
                 any(column.drifted for column in columns),
             )
         )
     return found, metric
 
 
-def _parts_of_log(
-    store: Store, version: ModelVersion, model: Model, how: Drift
-) -> tuple[Iterator[tuple[Observed, float]], int]:
+def _parts(store: Store, version: ModelVersion, model: Model, how: Drift, batch: Observed | None) -> Iterator[Observed]:
+    if batch is not None:
+        for start, stop in _cut(len(batch.predicted), how.least):
+            yield batch.part(start, stop)
+        return
     taken = take(log_folder(store.folder, version.name), version.version)
     records, hidden = answered(taken), hidden_of(version)
-    found = (
-        (from_log(model, records[start:stop], taken.labels, hidden), (stop - start) / len(records))
-        for start, stop in _cut(len(records), how.least)
-    )
-    return found, taken.rows
-
-
-def _parts_of_batch(model: Model, data: Batch, how: Drift) -> tuple[Iterator[tuple[Observed, float]], int]:
-    seen = from_batch(model, data)
-    rows = len(seen.predicted)
-    return ((seen.part(start, stop), (stop - start) / rows) for start, stop in _cut(rows, how.least)), data.rows.height
+    for start, stop in _cut(len(records), how.least):
+        rows = round(taken.rows * (stop - start) / len(records))
+        yield from_log(model, records[start:stop], taken.labels, rows, hidden)
 
 
 def _cut(rows: int, least: int) -> Iterator[tuple[int, int]]:
@@ -113,7 +108,7 @@ def _cut(rows: int, least: int) -> Iterator[tuple[int, int]]:
 
 
 def report(
-    name: str, store: Store, how: Drift | None = None, found: Monitoring | None = None, data: Batch | None = None
+    name: str, store: Store, how: Drift | None = None, found: Monitoring | None = None, batch: Observed | None = None
 ) -> str:
     """Write the drift report of a champion: what it was asked lately, and how it went since it answers.
 
@@ -121,24 +116,25 @@ def report(
     ----------
     found : Monitoring, optional
         What :func:`monitor` said, where it was asked already.
-    data : Batch, optional
-        Rows to look at in place of what its services were asked.
+    batch : Observed, optional
+        What to look at in place of what its services were asked.
     """
     how = how or Drift()
-    found = found or monitor(name, store, how, data)
+    found = found or monitor(name, store, how, batch)
     version = Registry(store, name).version(CHAMPION)
     model = load(name, version.version, store)
     reference, current = model.manifest.profile, Profile([])
     if found.columns:
-        if data is None:
-            seen = from_log(model, answered(taken_of(store, name, version.version, how)), {})
+        if batch is None:
+            records = answered(taken_of(store, name, version.version, how))
+            table = model.prepare(model.frame_of([record.row or {} for record in records]))
         else:
-            seen = from_batch(model, data)
+            table = batch.table
         kinds = {column.name: column.kind for column in reference.columns}
-        current = Profile([column_profile(seen.table[item.name], kinds[item.name]) for item in found.columns])
-    moments, metric = history(name, store, how, data)
+        current = Profile([column_profile(table[item.name], kinds[item.name]) for item in found.columns])
+    moments, metric = history(name, store, how, batch)
     decided, marks = [], []
-    if data is None:
+    if batch is None:
         changes = [change for change in Registry(store, name).history() if change.alias == CHAMPION and change.version]
         decided = decisions_of(store, name)[:50]
         marks = [(moment(item.at)[:16], f"v{item.version}") for item in changes]

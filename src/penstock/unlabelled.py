@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,8 +24,8 @@ from penstock.types.convert import convert
 Array = npt.NDArray[Any]
 ANSWERS = "penstock answers"
 _APART_ROWS = 5_000
-_FURTHER, _SURELY = 0.1, 2.6
-"""Rows are further apart than usual by so much, and by so many standard errors, which is 99.5 % sure."""
+_SURELY = 2.6
+"""Standard errors by which rows are further apart than usual, which is 99.5 % sure."""
 _ANSWERED_AGAIN = 500
 _CLOSE = 1e-6
 """Answers of the log and of the same rows again differ by no more than this, of a number by this share of it."""
@@ -117,7 +117,8 @@ def told_apart(
     """Let trees tell what was asked from test rows and from rows learnt from: changes that no column shows alone.
 
     What is like either was known at training. Where time passes, rows with a past of their own are always told apart: they
-    count as apart when they are further from those of training than test rows were. None with fewer than a hundred rows on a side, or where the run kept none.
+    count as apart when they are further from those of training than test rows were. None with fewer than a hundred rows on a
+    side, or where the run kept none.
 
     Parameters
     ----------
@@ -152,22 +153,23 @@ def told_apart(
     if not found or usual is None:
         return found[-1] if found else None
     nearer = min(found, key=lambda item: item.score)
-    error = np.hypot(score_error(len(learnt), len(tested)), score_error(len(tested), len(now)))
-    further = nearer.score - usual.score >= max(_FURTHER, _SURELY * error)
-    return replace(nearer, apart=bool(further), usual=usual.score)
+    # As much of what is left to a perfect score as TELLING is of all: so near to it too, rows can be further apart.
+    further = nearer.score >= usual.score + (1 - usual.score) * (TELLING - 0.5) / 0.5
+    error = np.hypot(
+        score_error(len(learnt), len(tested), usual.score), score_error(len(tested), len(now), nearer.score)
+    )
+    return replace(nearer, apart=bool(further and nearer.score - usual.score >= _SURELY * error), usual=usual.score)
 
 
-def estimate_of(
-    model: Model, metric: str, predicted: Array, table: pl.DataFrame | None, judged: Mapping[str, Any] | None
-) -> float | None:
-    """Return what the metric is expected to be without labels; None where nothing can tell.
+def expecting(
+    model: Model, metric: str, judged: Mapping[str, Any] | None
+) -> Callable[[Array, pl.DataFrame | None], float | None]:
+    """Return what says, of answers and their prepared rows, what the metric is expected to be without labels.
+
+    It says None where nothing can tell. Rows are looked at for numbers, whose expected errors follow from them.
 
     Parameters
     ----------
-    predicted : array
-        What was answered.
-    table : DataFrame, optional
-        The rows prepared; for numbers, whose expected errors follow from them.
     judged : mapping, optional
         What the run judged the model by: its ``outcomes`` on the test rows, and the ``losses`` that
         :func:`~penstock.monitor.estimate.learn_losses` learnt there.
@@ -177,11 +179,12 @@ def estimate_of(
         if judged is not None:
             target, shares = (np.asarray(judged["outcomes"][name]) for name in ("target", "predicted"))
             calibration = learn_calibration(target, shares)
-        return estimated(metric, predicted, model.labels.threshold, calibration)
-    if table is None or judged is None or "losses" not in judged:
-        return None
-    losses = convert(judged["losses"], dict[str, Foreseen])
-    return estimated_loss(metric, losses, model.manifest.encoding.matrix(table))
+        return lambda predicted, _: estimated(metric, predicted, model.labels.threshold, calibration)
+    kept = {} if judged is None or "losses" not in judged else judged["losses"]
+    # Runs of before kept the trees alone, and not how far they are to be believed.
+    losses = {name: convert(item, Foreseen) for name, item in kept.items() if isinstance(item, Mapping)}
+    matrix = model.manifest.encoding.matrix
+    return lambda _, table: None if table is None else estimated_loss(metric, losses, matrix(table))
 
 
 def skew_of(model: Model, records: Sequence[Record]) -> Skew | None:

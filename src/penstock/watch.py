@@ -21,14 +21,14 @@ from penstock.monitor.log import Record, log_folder
 from penstock.monitor.options import Drift
 from penstock.monitor.window import Taken, take
 from penstock.monitored import Monitoring, Window, moment
-from penstock.observed import LEAST_LABELS, Batch, Observed, from_batch, from_log
+from penstock.observed import LEAST_LABELS, Observed, from_batch, from_log, read_rows
 from penstock.outcome import load
 from penstock.performance import Group, calibration_of, groups_of, performance_of
 from penstock.sliced import Within, moved_within
 from penstock.store.schema import alerts
 from penstock.store.store import Store, open_store
 from penstock.traffic import losses_of, losses_since
-from penstock.unlabelled import answers_since, bearing_of, estimate_of, moved_since, skew_of, told_apart
+from penstock.unlabelled import answers_since, bearing_of, expecting, moved_since, skew_of, told_apart
 
 _CONCEPT_SECONDS, _CONCEPT_LABELS = 30 * 86_400.0, 50_000
 """Losses are watched since the version became champion, but for those longer ago than this, or before the latest so many."""
@@ -64,27 +64,33 @@ def health(
         When the pipeline has no champion, or the rows cannot be read or do not fit it.
     """
     opened = store if isinstance(store, Store) else open_store(store)
-    return monitor(name, opened, how, None if data is None else Batch.read(data, events))
+    if data is None:
+        return monitor(name, opened, how)
+    past = {table: read_rows(source) for table, source in events.items()}
+    return monitor(name, opened, how, from_batch(load(name, store=opened), read_rows(data), past))
 
 
-def monitor(name: str, store: Store, how: Drift | None = None, data: Batch | None = None) -> Monitoring:
-    """Look at a champion as :func:`health` does; an alarm about its services is kept."""
+def monitor(name: str, store: Store, how: Drift | None = None, batch: Observed | None = None) -> Monitoring:
+    """Look at a champion as :func:`health` does, and keep an alarm about its services.
+
+    Parameters
+    ----------
+    batch : Observed, optional
+        What the champion makes of rows that no service was asked, to look at in place of its latest predictions.
+    """
     how = how or Drift()
     version = Registry(store, name).version(CHAMPION)
     model = load(name, version.version, store)
-    if data is None:
+    seen = batch
+    if seen is None:
         taken = taken_of(store, name, version.version, how)
-        seen = from_log(model, answered(taken), taken.labels, hidden_of(version))
-        rows = taken.rows
-    else:
-        seen, rows = from_batch(model, data), data.rows.height
+        seen = from_log(model, answered(taken), taken.labels, taken.rows, hidden_of(version))
     judged = judged_by(store, version)
-    found = _judged(model, version, judged, seen, how)
-    losses = _losses_since(store, version) if data is None else _losses_of(seen)
-    found = replace(found, window=window_of(seen, rows), concept=_concept(losses, how, judged))
+    losses = _losses_since(store, version) if batch is None else _losses_of(seen)
+    found = replace(_judged(model, version, judged, seen, how), concept=_concept(losses, how, judged))
     if found.worse or found.moved:
         found = replace(found, status="drift")
-        if data is None:
+        if batch is None:
             _alert(store, found)
     return found
 
@@ -98,15 +104,10 @@ def _judged(model: Model, version: ModelVersion, judged: Any, seen: Observed, ho
     if known is not None and outcomes is not None:
         target, predicted = outcomes["target"], outcomes["predicted"]
         calibration = calibration_of(model, known, target, predicted, how.significance, how.effect)
+    first, last = (None, None) if seen.span is None else map(moment, seen.span)
+    window = Window(first, last, seen.rows, len(seen.predicted))
     found = Monitoring(
-        model.name,
-        version.version,
-        Window(None, None, 0),
-        "calm",
-        [],
-        performance,
-        calibration=calibration,
-        strange=seen.strange,
+        model.name, version.version, window, "calm", [], performance, calibration=calibration, strange=seen.strange
     )
     if len(seen.predicted) < how.least:
         return replace(found, status="not enough data")
@@ -127,14 +128,8 @@ def _judged(model: Model, version: ModelVersion, judged: Any, seen: Observed, ho
         together=told_apart(model, table, carried.columns, outcomes, each),
         skew=skew_of(model, seen.records) if seen.records and not seen.hidden else None,
         bearing=bearing_of(model, table, moved),
-        estimate=estimate_of(model, str(version.evaluation["metric"]), seen.predicted, None if seen.hidden else table, judged),
+        estimate=expecting(model, str(version.evaluation["metric"]), judged)(seen.predicted, None if seen.hidden else table),
     )  # fmt: skip
-
-
-def window_of(seen: Observed, rows: int) -> Window:
-    """Say what was looked at, of so many rows."""
-    first, last = (None, None) if seen.span is None else map(moment, seen.span)
-    return Window(first, last, rows, len(seen.predicted))
 
 
 def answered(taken: Taken) -> list[Record]:

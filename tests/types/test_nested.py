@@ -46,6 +46,8 @@ def test_a_service_takes_nested_rows_as_its_files_had_them(tmp_path):
         nested = client.post("/predict", json={"rows": table.drop("old")[:3].to_dicts()}).json()["predictions"]
         named = client.post("/predict", json={"rows": plain}).json()["predictions"]
         assert [item["probabilities"] for item in nested] == [item["probabilities"] for item in named]
+        why = client.post("/predict?explain=true", json={"rows": table.drop("old")[:1].to_dicts()}).json()
+        assert {item["column"] for item in why["predictions"][0]["explanation"]["reasons"]} >= {"user.age"}
         wrong = client.post("/predict", json={"rows": [{"user": {"age": 3}, "size": 1}]})
         assert 'field "user.city": is missing' in wrong.json()["error"]["message"]
     store.close()

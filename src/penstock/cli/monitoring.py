@@ -55,7 +55,8 @@ def monitor(
     from penstock.cli.common import load_pipeline
     from penstock.monitor.drawings import sparkline
     from penstock.monitor.options import drift
-    from penstock.observed import Batch
+    from penstock.observed import from_batch, read_rows
+    from penstock.outcome import load
     from penstock.retrospect import history
     from penstock.watch import monitor as look
 
@@ -69,17 +70,20 @@ def monitor(
     if window is not None:
         given = drift(window)
         how = given if how is None else dataclasses.replace(how, seconds=given.seconds, rows=given.rows)
-    rows = None if data is None else Batch.read(data, events_named(events))
-    found = look(name, opened, how, rows)
+    batch = None
+    if data is not None:
+        past = {table: read_rows(files) for table, files in events_named(events).items()}
+        batch = from_batch(load(name, store=opened), read_rows(data), past)
+    found = look(name, opened, how, batch)
     if output is not None:
         from penstock.retrospect import report
 
-        Path(output).write_text(report(name, opened, how, found, rows), encoding="utf-8")
+        Path(output).write_text(report(name, opened, how, found, batch), encoding="utf-8")
     if as_json:
         echo_json(found.as_json())
         sys.exit(3 if found.status == "drift" else 0)
     _tell(found, batch=data is not None)
-    moments, metric = history(name, opened, how, rows)
+    moments, metric = history(name, opened, how, batch)
     if found.estimate is not None:
         click.echo(
             f"without labels {metric} is expected to be {figure(found.estimate)}, if the world answers as it did"

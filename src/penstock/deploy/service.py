@@ -17,7 +17,7 @@ import msgspec
 
 from penstock.deploy.bodies import JSON, Answered, Asked, Header, read_body, with_query
 from penstock.deploy.limits import BODY_SECONDS, Guard, Refusal
-from penstock.deploy.messages import read_events, read_feedback, why_of
+from penstock.deploy.messages import Why, read_events, read_feedback, why_of
 from penstock.deploy.metrics import Metrics
 from penstock.deploy.notices import tell
 from penstock.deploy.protocols import read_infer, read_invocation
@@ -47,6 +47,7 @@ Reply = tuple[int, bytes, list[Header], Future[None] | None]
 _encode = msgspec.json.Encoder().encode
 POSTED = {"/predict": "predict", "/invocations": "predict", "/feedback": "feedback", "/events": "feedback"}
 """The busy paths, and the scope that each needs."""
+_SHAPES = {"/predict": '; send {"rows": [{column: value}]} or {"columns": {column: [value]}}'}
 _OTHER_SITES = (b"cross-site", b"same-site")
 """A browser asks on behalf of another site's page (https://www.w3.org/TR/fetch-metadata/)."""
 _SAFE: list[Header] = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
@@ -166,13 +167,12 @@ class Service:
             status, data, extra = error.status, _problem(error.code, str(error), error.rows), JSON
         except msgspec.ValidationError as error:
             status, extra = 422, JSON
-            data = _problem("bad_request", f"the request does not have the expected shape: {error}{_hint(path, body)}")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            status, data, extra = (
-                400,
-                _problem("not_json", f"the request is not JSON: {error}{_hint(path, body)}"),
-                JSON,
+            data = _problem(
+                "bad_request", f"the request does not have the expected shape: {error}{_SHAPES.get(path, '')}"
             )
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            hint = "; NaN and Infinity are no JSON: send null" if b"NaN" in body or b"Infinity" in body else ""
+            status, data, extra = 400, _problem("not_json", f"the request is not JSON: {error}{hint}"), JSON
         except RecursionError:
             status, data, extra = 400, _problem("not_json", "the request is nested too deeply"), JSON
         except RowsError as error:
@@ -225,25 +225,14 @@ class Service:
     ) -> tuple[bytes, list[Header], Future[None] | None]:
         if count > MAX_ROWS:
             raise _RefusedError("too_many_rows", f"{count} rows in one request; at most {MAX_ROWS} are answered")
-        whys = None
-        if asked.explain:
-            if count > MAX_EXPLAINED:
-                most = f"{count} rows in one request; at most {MAX_EXPLAINED} are explained"
-                raise _RefusedError("too_many_rows", most)
-            explained = model.explain(asked.rows or [])
-            answers: Sequence[Answer] = [item.answer for item in explained]
-            whys = [why_of(item) for item in explained]
-        elif asked.rows is not None:
-            try:
-                answers = model.predict_rows(asked.rows)
-            except RowsError:
-                if (plain := unnested(asked.rows)) is None:
-                    raise
-                asked = msgspec.structs.replace(asked, rows=plain)
-                answers = model.predict_rows(plain)
-        else:
-            assert asked.table is not None
-            answers = model.answer(asked.table)
+        try:
+            answers, whys = _answered(model, asked)
+        except RowsError:
+            # Nested as in the files: looked for where rows do not fit, so that it costs the others nothing.
+            if asked.rows is None or (plain := unnested(asked.rows)) is None:
+                raise
+            asked = msgspec.structs.replace(asked, rows=plain)
+            answers, whys = _answered(model, asked)
         process, numbers = self.keeper.process, self.numbers
         ids = [f"{process}-{next(numbers)}" for _ in answers]
         rows: Sequence[Any] = asked.rows if asked.rows is not None else asked.table.to_dicts()
@@ -273,8 +262,22 @@ class Service:
             )
         if self.events is None:
             raise _RefusedError("no_events", "this service takes no events")
-        self.events.take(self.model, told.table, told.rows)
+        self.events.take(self.model, told.table, unnested(told.rows) or told.rows)
         return _encode({"accepted": len(told.rows)}), JSON
+
+
+def _answered(model: Served, asked: Asked) -> tuple[Sequence[Answer], list[Why] | None]:
+    """Answer what was asked, and say why where that was asked too."""
+    if asked.explain:
+        if asked.count > MAX_EXPLAINED:
+            most = f"{asked.count} rows in one request; at most {MAX_EXPLAINED} are explained"
+            raise _RefusedError("too_many_rows", most)
+        explained = model.explain(asked.rows or [])
+        return [item.answer for item in explained], [why_of(item) for item in explained]
+    if asked.rows is not None:
+        return model.predict_rows(asked.rows), None
+    assert asked.table is not None
+    return model.answer(asked.table), None
 
 
 class _RefusedError(Exception):
@@ -327,13 +330,6 @@ async def _rest(body: bytes, receive: Any) -> bytes | None:
         if not message.get("more_body", False):
             break
     return b"".join(parts)
-
-
-def _hint(path: str, body: bytes) -> str:
-    """What a request of a usual mistake should have been."""
-    if b"NaN" in body or b"Infinity" in body:
-        return "; NaN and Infinity are no JSON: send null"
-    return '; send {"rows": [{column: value}]} or {"columns": {column: [value]}}' if path == "/predict" else ""
 
 
 def _announced(headers: Mapping[bytes, bytes]) -> int:

@@ -108,12 +108,13 @@ def shift_between(train: Array, test: Array, blocks: Sequence[tuple[str, slice]]
     return Shift(round(score, 6), [(name, round(share, 6)) for name, share in shares[:5] if share > 0.05], chance)
 
 
-def score_error(one: int, other: int) -> float:
-    """Return the standard error of a score with so many rows on each side, if they were alike (Mann and Whitney 1947).
+def score_error(one: int, other: int, score: float = 0.5) -> float:
+    """Return the standard error of a score with so many rows on each side (Hanley and McNeil 1982, Radiology 143:29).
 
     Examples
     --------
-    >>> round(score_error(300, 300), 4)
-    0.0236
+    >>> round(score_error(300, 300), 4), round(score_error(300, 300, 0.95), 4)
+    (0.0236, 0.0092)
     """
-    return math.sqrt((one + other + 1) / (12 * one * other))
+    first, second = score / (2 - score) - score**2, 2 * score**2 / (1 + score) - score**2
+    return math.sqrt((score * (1 - score) + (one - 1) * first + (other - 1) * second) / (one * other))

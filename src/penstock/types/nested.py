@@ -10,6 +10,31 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+def fields(schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
+    """Return the columns of a table, and nested fields as columns of their own (``address.city``).
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> table = pl.DataFrame({"size": [3], "user": [{"age": 41}]})
+    >>> table.select(fields(table.schema)).columns
+    ['size', 'user.age']
+    """
+    import polars as pl
+
+    return [part for name, kind in schema.items() for part in _parts(pl.col(name), name, kind)]
+
+
+def _parts(column: pl.Expr, name: str, kind: pl.DataType) -> Iterator[pl.Expr]:
+    import polars as pl
+
+    if isinstance(kind, pl.Struct):
+        for field in kind.fields:
+            yield from _parts(column.struct.field(field.name), f"{name}.{field.name}", field.dtype)  # type: ignore[arg-type]
+    else:
+        yield column.alias(name)
+
+
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
     """Nested fields become columns of their own (``address.city``), lists their JSON text, and bytes text.
 
@@ -17,12 +42,8 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
     """
     import polars as pl
 
-    while structs := [name for name, kind in frame.schema.items() if isinstance(kind, pl.Struct)]:
-        name = structs[0]
-        inner = frame[name].struct.unnest()
-        parts = [inner[field].alias(f"{name}.{field}") for field in inner.columns]
-        at = frame.columns.index(name)
-        frame = pl.DataFrame([*frame.get_columns()[:at], *parts, *frame.get_columns()[at + 1 :]])
+    if any(isinstance(kind, pl.Struct) for kind in frame.dtypes):
+        frame = frame.select(fields(frame.schema))
     texts: dict[str, list[str | None]] = {}
     for name, kind in frame.schema.items():
         if isinstance(kind, pl.List | pl.Array):
@@ -45,12 +66,12 @@ def unnested(rows: Sequence[Any]) -> list[Any] | None:
     """
     if not any(isinstance(value, dict | list) for row in rows if isinstance(row, dict) for value in row.values()):
         return None
-    return [dict(_fields(row)) if isinstance(row, dict) else row for row in rows]
+    return [dict(_flattened(row)) if isinstance(row, dict) else row for row in rows]
 
 
-def _fields(row: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def _flattened(row: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in row.items():
         if isinstance(value, dict):
-            yield from _fields(value, f"{before}{name}.")
+            yield from _flattened(value, f"{before}{name}.")
         else:
             yield f"{before}{name}", json.dumps(value, default=str) if isinstance(value, list) else value
