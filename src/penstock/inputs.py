@@ -17,11 +17,15 @@ from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindo
 from penstock.monitor.profile import Profile
 from penstock.prepare.changes import Dropped, Kept, MapReference, Renamed
 from penstock.prepare.tables import Change, Facts
+from penstock.types.integers import fits, is_wide, whole
 from penstock.types.labels import label_name
 from penstock.types.nested import flat
 from penstock.types.parse import Parse, read_boolean, read_date, read_number
 from penstock.types.rows import RowProblem, RowsError
 from penstock.types.table import Table
+
+_DIGITS = 19
+"""So many digits a whole number of 64 bits has at most; longer ones are read as any number is."""
 
 
 class InputColumn(msgspec.Struct, frozen=True):
@@ -122,8 +126,10 @@ def frame_of(inputs: Sequence[InputColumn], rows: Sequence[Mapping[str, Any]]) -
     columns = []
     for column in inputs:
         values = [row.get(column.name) for row in rows]
-        if column.type in ("integer", "number"):
-            columns.append(pl.Series(column.name, values, pl.Float64, strict=False))
+        if column.type == "integer":
+            columns.append(whole([_number(value) for value in values], column.name))
+        elif column.type == "number":
+            columns.append(pl.Series(column.name, [_number(value) for value in values], pl.Float64, strict=False))
         elif column.type == "boolean":
             columns.append(pl.Series(column.name, [boolean_or_none(value) for value in values], pl.Boolean))
         elif column.type == "date":
@@ -143,7 +149,7 @@ def read_texts(values: pl.Series, kind: str) -> pl.Series:
         When one cannot be read, with the first and its row.
     """
     readers: dict[str, Callable[[Any], Any]] = {"boolean": read_boolean, "date": read_date}
-    read: Callable[[Any], Any] = readers.get(kind, read_number)
+    read: Callable[[Any], Any] = readers.get(kind, _number)
     what = {"boolean": "yes or no", "date": "dates"}.get(kind, "numbers")
     known: dict[str | None, Any] = {None: None}
     wrong: set[str] = set()
@@ -158,8 +164,11 @@ def read_texts(values: pl.Series, kind: str) -> pl.Series:
             f'column "{values.name}": {len(rows)} of {values.len()} values are not {what} '
             f"(first: {values[int(rows[0])]!r} in row {int(rows[0]) + 1})"
         )
+    cells = [known[text] for text in values.to_list()]
+    if kind == "integer":
+        return whole(cells, values.name)
     dtype = {"boolean": pl.Boolean(), "date": pl.Datetime("us")}.get(kind, pl.Float64())
-    return pl.Series(values.name, [known[text] for text in values.to_list()], dtype)
+    return pl.Series(values.name, cells, dtype, strict=False)
 
 
 def as_in_training(raw: pl.DataFrame, inputs: Sequence[InputColumn], who: str) -> pl.DataFrame:
@@ -184,6 +193,8 @@ def as_in_training(raw: pl.DataFrame, inputs: Sequence[InputColumn], who: str) -
         kind = schema[column.name]
         if column.type in ("integer", "number", "boolean", "date") and kind == pl.String:
             raw = raw.with_columns(read_texts(raw[column.name], column.type))
+        elif column.type == "integer" and is_wide(kind) and fits(raw[column.name]):
+            raw = raw.with_columns(pl.col(column.name).cast(pl.Int64))
         elif column.type == "text" and not column.reads and kind != pl.String:
             raw = raw.with_columns(pl.col(column.name).cast(pl.String))
     return raw
@@ -324,7 +335,9 @@ def _number(value: Any) -> float | int | None:
     if kind is float:
         return value if value - value == 0 else None
     if kind is str:  # as decimals are written by many, and as a table's text is read
-        return read_number(value)
+        digits = value.removeprefix("-")
+        whole_number = digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS
+        return int(value) if whole_number else read_number(value)
     raise ValueError("expected a number")
 
 

@@ -71,8 +71,16 @@ def moments(times: pl.Series) -> Ints:
 def alike(left: pl.DataFrame, right: pl.DataFrame, names: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give keys the same types on both sides: whole numbers equal numbers with a fraction, as they do in JSON."""
     mine, theirs = left.schema, right.schema
-    unlike = {name: pl.Float64 for name in names if mine[name] != theirs[name]}
+    unlike = {name: _key_type(left[name], right[name]) for name in names if mine[name] != theirs[name]}
     return (left.cast(unlike), right.cast(unlike)) if unlike else (left, right)  # type: ignore[arg-type]
+
+
+def _key_type(mine: pl.Series, theirs: pl.Series) -> type[pl.DataType]:
+    """Return a type of numbers that holds both exactly where there is one: a float ends at 2^53."""
+    for numbers in (mine, theirs):
+        if not numbers.dtype.is_integer() and bool(((numbers % 1 != 0) | (numbers.abs() >= 2.0**63)).any()):
+            return pl.Float64
+    return pl.Int64
 
 
 @dataclass

@@ -15,6 +15,8 @@ from penstock.prepare.operations import Note
 from penstock.types.parse import DATE_FORMATS, FALSE, SPACES, TRUE, Kind, Parse
 
 _NEARLY = 0.9
+_EXACT = 2.0**53
+_WHOLE = rf"^[{SPACES}]*[+-]?[0-9]+[{SPACES}]*$"
 _UNCLEAR = {"%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"}
 """Whether the day or the month stands first is known from a whole column only."""
 _CLEAR = [form for form in DATE_FORMATS if form not in _UNCLEAR]
@@ -75,6 +77,8 @@ class Look:
         Cells that are numbers.
     odd : str, optional
         The first that is not.
+    long : str, optional
+        The first whole number of more digits than a float holds: as floats, different ones would be one.
     dates : DateLook
         Their forms as dates.
     """
@@ -87,6 +91,7 @@ class Look:
     said: bool
     numbers: int
     odd: str | None
+    long: str | None
     dates: DateLook
 
     def with_more(self, other: Look) -> Look:
@@ -100,6 +105,7 @@ class Look:
             self.said or other.said,
             self.numbers + other.numbers,
             self.odd if self.odd is not None else other.odd,
+            self.long if self.long is not None else other.long,
             self.dates.with_more(other.dates),
         )
 
@@ -155,6 +161,8 @@ def look_at(cells: pl.Series) -> Look:
     words = stripped.filter(~blank).str.to_lowercase()
     numbers = values.select(Parse("cell", "number").expression()).to_series()
     odd = values.filter(numbers.is_null())["cell"]
+    long = values.filter(numbers.abs() >= _EXACT)["cell"]
+    long = long.filter(long.str.contains(_WHOLE))
     return Look(
         values=int(values["penstock count"].sum()),
         blank=int(counted.filter(blank)["penstock count"].sum()),
@@ -164,6 +172,7 @@ def look_at(cells: pl.Series) -> Look:
         said=bool(words.is_in(["yes", "no", "true", "false"]).any()),
         numbers=int(values.filter(numbers.is_not_null())["penstock count"].sum()),
         odd=odd[0] if odd.len() else None,
+        long=long[0] if long.len() else None,
         dates=_dates(values["cell"]) if odd.len() else DateLook(values.height > 0, (), None),
     )
 
@@ -174,6 +183,12 @@ def _decide(name: str, look: Look) -> tuple[Parse | None, Note | None]:
     tail = f"; {look.blank} blank cells as missing" if look.blank else ""
     if look.yes_no and look.said:
         return Parse(name, "boolean"), Note("prepare", name, look.blank, f"yes/no as text, read as true/false{tail}")
+    if look.numbers == look.values and look.long is not None:
+        return (Parse(name, "text") if look.empty or look.untrimmed else None), Note(
+            "prepare", name, 0,
+            f"numbers as text, kept as text for cells such as {look.long!r}: of so many digits, different ones would be one "
+            f'number; if they are amounts, not names, read them with cast("{name}", pl.Float64)',
+        )  # fmt: skip
     if look.numbers == look.values:
         return Parse(name, "number"), Note("prepare", name, look.blank, f"numbers as text, read as numbers{tail}")
     form = look.dates.form()
