@@ -120,7 +120,7 @@ class Monitoring:
         """Say what moved, but for single columns."""
         found = []
         if self.answers is not None and self.answers.drifted:
-            found.append(f"answers: {self.answers.text}, effect {self.answers.effect:.2f}")
+            found.append(f"answers: {self.answers.in_words}")
         if self.together is not None and self.together.apart:
             found.append(together_in_words(self.together))
         found += [within_in_words(item) for item in self.within[:_TOLD]]
@@ -183,7 +183,7 @@ def in_words(found: Monitoring) -> str:
     >>> in_words(Monitoring("churn", 3, Window(None, None, 500), "drift", [], None))
     'v3, 500 rows: drift'
     """
-    moved = [f"{column.name} ({column.text}, effect {column.effect:.2f})" for column in found.columns if column.drifted]
+    moved = [f"{column.name} ({column.in_words})" for column in found.columns if column.drifted]
     parts = []
     if moved:
         parts.append(f"{', '.join(moved[:5])}{' and more' if len(moved) > 5 else ''} moved")
@@ -202,7 +202,7 @@ def concept_in_words(concept: Concept) -> str:
     answers = concept.labels - (concept.since or 0)
     odds = f"{concept.capital:,.0f}" if concept.capital < 1e6 else "more than a million"
     return (
-        f"losses have grown since {(concept.at or '')[:16]}: {concept.times:.2g} times as high, "
+        f"losses have grown since {(concept.at or '')[:16]}: {concept.times:.3g} times as high, "
         f"effect {concept.effect:.2f} over {answers:,} answers, the odds {odds} to 1"
     )
 

@@ -22,7 +22,7 @@ from penstock.outcome import load
 from penstock.store.store import Store
 from penstock.types.metrics import METRICS
 from penstock.types.writing import figure
-from penstock.unlabelled import expecting, moved_since, skew_in_words
+from penstock.unlabelled import expecting, moved_since, skew_in_words, usual_for
 from penstock.watch import answered, hidden_of, judged_by, monitor, taken_of
 
 _WINDOWS = 30
@@ -39,7 +39,7 @@ class Moment:
     rows : int
         How many were asked.
     effect : float or None
-        The largest of all columns.
+        The largest of all columns, beyond what is usual.
     drifted : bool
         Whether a column had drifted.
     value, estimate : float or None
@@ -69,17 +69,18 @@ def history(
     model = load(name, version.version, store)
     metric = str(version.evaluation["metric"])
     score = METRICS[metric].at(model.labels.threshold).value
-    expected = expecting(model, metric, judged_by(store, version))
+    judged = judged_by(store, version)
+    expected = expecting(model, metric, judged)
     found: list[Moment] = []
     for number, seen in enumerate(_parts(store, version, model, how, batch), 1):
-        columns = moved_since(model, seen.carried, how)
+        columns = moved_since(model, seen.carried, how, usual_for(model, judged, seen))
         known = seen.known
         value = None if known is None else score(known.target, known.predicted)
         found.append(
             Moment(
                 f"part {number}" if seen.span is None else moment(seen.span[1])[:16],
                 seen.rows,
-                max((column.effect for column in columns), default=None),
+                max((column.excess for column in columns), default=None),
                 None if value is None or math.isnan(value) else value,
                 expected(seen.predicted, None if seen.hidden else seen.table),
                 any(column.drifted for column in columns),
@@ -149,7 +150,7 @@ def report(
     if moments:
         counts, alarms = (how.effect, f"counts from {figure(how.effect)}"), [part.drifted for part in moments]
         effects = timeline([part.effect for part in moments], names, counts, places, "largest effect by time", alarms)
-        drawn.append(("The largest difference of a column", effects))
+        drawn.append(("The largest difference of a column, beyond what is usual", effects))
         value = version.evaluation["metrics"][metric]["value"]
         for title, values in (
             (f"{metric}, where labels came", [part.value for part in moments]),
@@ -158,7 +159,7 @@ def report(
             if any(item is not None for item in values):
                 then = value, f"at training {figure(value)}"
                 drawn.append((title, timeline(values, names, then, places, title)))
-    reasons = [f"{item.name}: {item.text}, effect {item.effect:.2f}" for item in found.columns if item.drifted]
+    reasons = [f"{item.name}: {item.in_words}" for item in found.columns if item.drifted]
     reasons += found.moves_in_words() + found.labels_in_words()
     if found.skew is not None and found.skew.unlike:
         reasons.append(skew_in_words(found.skew))

@@ -49,6 +49,7 @@ def moved_within(
     outcomes: Mapping[str, Any],
     how: Drift,
     known: Sequence[str] = (),
+    usual: Mapping[str, float] = {},
 ) -> list[Within]:
     """Compare the rows of each group with those at training, column by column; return what drifted, the most first.
 
@@ -66,6 +67,8 @@ def moved_within(
         Of the run: the encoded rows ``learnt`` from, and the test ``rows``.
     known : sequence of str
         Columns that moved in all rows together, which is not told again of each group.
+    usual : mapping of str to float
+        By column, the effect that windows have though nothing is wrong.
     """
     encoding = model.manifest.encoding
     starts = {name: block.start for name, block in encoding.blocks()}
@@ -94,7 +97,8 @@ def moved_within(
                 before.append(_profile(key, encoders[name], then[name][its]))
                 now.append(_profile(key, encoders[name], asked[name][mine]))
                 what.append(Within(by, group, int(mine.sum()), ColumnDrift(name, False, "", 0.0, 1.0, 0.0)))
-        for drift in compare_profiles(Profile(before), Profile(now), how):
+        as_usual = {str(number): usual.get(item.drift.name, 0.0) for number, item in enumerate(what)}
+        for drift in compare_profiles(Profile(before), Profile(now), how, as_usual):
             item = what[int(drift.name)]
             item = replace(item, drift=replace(drift, name=item.drift.name))
             where = item.by, item.group, item.drift.name
@@ -146,4 +150,4 @@ def within_in_words(item: Within) -> str:
     >>> within_in_words(Within("city", "Oslo", 312, moved))
     'where city is Oslo (312 rows): fee median 3 -> 5, effect 0.40'
     """
-    return f"where {item.by} is {item.group} ({item.rows:,} rows): {item.drift.name} {item.drift.text}, effect {item.drift.effect:.2f}"
+    return f"where {item.by} is {item.group} ({item.rows:,} rows): {item.drift.name} {item.drift.in_words}"

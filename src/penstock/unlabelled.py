@@ -17,12 +17,13 @@ from penstock.monitor.compare import ColumnDrift, compare_profiles, profiled_as
 from penstock.monitor.estimate import Foreseen, estimated, estimated_loss, learn_calibration
 from penstock.monitor.log import Record
 from penstock.monitor.options import Drift
-from penstock.monitor.profile import Profile, column_profile
-from penstock.observed import predicted_of
+from penstock.monitor.profile import ANSWERS, Profile, column_profile
+from penstock.monitor.usual import Usual, usual_within
+from penstock.observed import Observed, predicted_of
+from penstock.train.split import seconds_in
 from penstock.types.convert import convert
 
 Array = npt.NDArray[Any]
-ANSWERS = "penstock answers"
 _APART_ROWS = 5_000
 _SURELY = 2.6
 """Standard errors by which rows are further apart than usual, which is 99.5 % sure."""
@@ -48,6 +49,8 @@ class Together:
         By which columns the trees tell them, with shares of the gain.
     usual : float
         The same score of the test rows at training; 0.5 where it was not asked for, as the rows are alike.
+    without : int
+        Columns that were left out, for they move from window to window: they would tell any window from all training rows.
     """
 
     score: float
@@ -55,6 +58,7 @@ class Together:
     apart: bool
     columns: list[tuple[str, float]]
     usual: float = 0.5
+    without: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,31 @@ class Skew:
     columns: list[str]
 
 
-def moved_since(model: Model, table: pl.DataFrame, how: Drift) -> list[ColumnDrift]:
+def usual_for(model: Model, judged: Mapping[str, Any] | None, seen: Observed) -> Mapping[str, float]:
+    """Return how far, by column, windows as long as this one lie from all training rows though nothing is wrong.
+
+    Its length is that of the rows' own times where they carry them, else of the time in which they were asked.
+    """
+    known = [] if judged is None or "usual" not in judged else convert(judged["usual"], list[Usual])
+    time, times = model.manifest.time, seen.times
+    if time is not None and time in seen.carried.columns and seen.carried[time].null_count() < seen.carried.height:
+        times = seconds_in(seen.carried[time])
+    if not known or times is None or np.isnan(times).all():
+        return {}
+    return usual_within(known, float(np.nanmax(times) - np.nanmin(times)))
+
+
+def moved_since(model: Model, table: pl.DataFrame, how: Drift, usual: Mapping[str, float] = {}) -> list[ColumnDrift]:
     """Compare what was asked, prepared, with the training rows; columns that drifted come first."""
     present = set(table.columns)
     before = [column for column in model.manifest.profile.columns if column.name in present]
     now = [profiled_as(column, table[column.name]) for column in before]
-    return compare_profiles(Profile(before), Profile(now), how)
+    return compare_profiles(Profile(before), Profile(now), how, usual)
 
 
-def answers_since(model: Model, predicted: Array, outcomes: Mapping[str, Any] | None, how: Drift) -> ColumnDrift | None:
+def answers_since(
+    model: Model, predicted: Array, outcomes: Mapping[str, Any] | None, how: Drift, usual: Mapping[str, float] = {}
+) -> ColumnDrift | None:
     """Compare what was answered with the answers to the test rows and to rows learnt from; the nearer of both counts.
 
     Test rows are the newest ones, where rows are divided by time: what is like either was known at training.
@@ -96,23 +116,20 @@ def answers_since(model: Model, predicted: Array, outcomes: Mapping[str, Any] | 
     if outcomes is None or "learnt" not in outcomes:
         return None
     learnt = np.asarray(outcomes["learnt"], dtype=np.float64)
-    now, found = _answers(model, predicted), []
+    now, found = model.labels.answers(predicted).alias(ANSWERS), []
     for before in (outcomes["predicted"], model.predictor.predict(learnt)):
-        then = column_profile(_answers(model, np.asarray(before)))
-        found += compare_profiles(Profile([then]), Profile([profiled_as(then, now)]), how)
+        then = column_profile(model.labels.answers(np.asarray(before)).alias(ANSWERS))
+        found += compare_profiles(Profile([then]), Profile([profiled_as(then, now)]), how, usual)
     return min(found, key=lambda item: (item.drifted, item.effect))
 
 
-def _answers(model: Model, predicted: Array) -> pl.Series:
-    """One value a row: the number, the second of two classes' probability, or the class."""
-    if model.task == "multiclass":
-        names = np.array(model.labels.names, dtype=object)
-        return pl.Series(ANSWERS, names[model.labels.decided(predicted)].tolist(), pl.String)
-    return pl.Series(ANSWERS, predicted if predicted.ndim == 1 else predicted[:, 1])
-
-
 def told_apart(
-    model: Model, table: pl.DataFrame, columns: Sequence[str], outcomes: Mapping[str, Any] | None, how: Drift
+    model: Model,
+    table: pl.DataFrame,
+    columns: Sequence[str],
+    outcomes: Mapping[str, Any] | None,
+    how: Drift,
+    moving: Mapping[str, float] = {},
 ) -> Together | None:
     """Let trees tell what was asked from test rows and from rows learnt from: changes that no column shows alone.
 
@@ -126,11 +143,14 @@ def told_apart(
         Prepared rows.
     columns : sequence of str
         Those that requests carried.
+    moving : mapping of str to float
+        Columns that move from window to window, which would tell any window from all training rows, and how far.
     """
     if outcomes is None or "learnt" not in outcomes:
         return None
     encoding = model.manifest.encoding
-    watched = {column.name for column in model.manifest.profile.columns} & set(columns)
+    carried = {column.name for column in model.manifest.profile.columns} & set(columns)
+    watched = carried - {name for name, effect in moving.items() if effect >= how.effect}
     kept = [(name, range(block.start, block.stop)) for name, block in encoding.blocks() if name in watched]
     if not kept:
         return None
@@ -146,7 +166,7 @@ def told_apart(
         if shift is None:
             continue
         apart = shift.score >= TELLING and shift.p_value <= how.significance
-        found.append(Together(shift.score, shift.p_value, apart, shift.columns))
+        found.append(Together(shift.score, shift.p_value, apart, shift.columns, without=len(carried - watched)))
         if not apart:
             return found[-1]
     usual = shift_between(learnt, tested, blocks, 0)
@@ -233,6 +253,9 @@ def together_in_words(item: Together) -> str:
     >>> together_in_words(Together(0.93, 0.0, False, [("temperature", 0.8)], usual=0.9))
     'rows as wholes are no further from training than its test rows were (ROC AUC 0.930, then 0.900)'
     """
+    wholes = (
+        "rows as wholes" if not item.without else f"rows as wholes, without {item.without:,} columns that always move,"
+    )
     if item.apart:
         by = ", ".join(f"{name} {share:.0%}" for name, share in item.columns)
         then = f", then {item.usual:.3f}" if item.usual >= TELLING else ""
@@ -240,9 +263,10 @@ def together_in_words(item: Together) -> str:
             f"trees tell the rows from those at training: ROC AUC {item.score:.3f}{then} (0.5: they are alike), by {by}"
         )
     if item.score < TELLING:
-        return f"rows as wholes are as at training (ROC AUC {item.score:.3f} of telling them apart)"
+        # Out of fold, rows that are alike come out below as well as above.
+        return f"{wholes} are as at training (ROC AUC {max(item.score, 0.5):.3f} of telling them apart)"
     return (
-        "rows as wholes are no further from training than its test rows were "
+        f"{wholes} are no further from training than its test rows were "
         f"(ROC AUC {item.score:.3f}, then {item.usual:.3f})"
     )
 

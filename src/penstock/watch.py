@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
@@ -28,7 +29,7 @@ from penstock.sliced import Within, moved_within
 from penstock.store.schema import alerts
 from penstock.store.store import Store, open_store
 from penstock.traffic import losses_of, losses_since
-from penstock.unlabelled import answers_since, bearing_of, expecting, moved_since, skew_of, told_apart
+from penstock.unlabelled import answers_since, bearing_of, expecting, moved_since, skew_of, told_apart, usual_for
 
 _CONCEPT_SECONDS, _CONCEPT_LABELS = 30 * 86_400.0, 50_000
 """Losses are watched since the version became champion, but for those longer ago than this, or before the latest so many."""
@@ -113,19 +114,20 @@ def _judged(model: Model, version: ModelVersion, judged: Any, seen: Observed, ho
         return replace(found, status="not enough data")
     carried, table = seen.carried, seen.table
     each = replace(how, significance=how.significance / 4)  # columns, answers, rows as wholes, groups
-    columns = moved_since(model, carried, each)
+    usual = usual_for(model, judged, seen)
+    columns = moved_since(model, carried, each, usual)
     moved = [column.name for column in columns if column.drifted]
     within: list[Within] = []
     groups: list[Group] = []
     if judged is not None and "learnt" in judged["outcomes"]:
-        within = moved_within(model, carried, judged["evaluation"], judged["outcomes"], each, moved)
+        within = moved_within(model, carried, judged["evaluation"], judged["outcomes"], each, moved, usual)
     if known is not None and performance is not None and judged is not None and table.height == len(seen.target):
         slices = judged["evaluation"]["slices"]
         groups = groups_of(model, table, known, performance.metric, slices, how.significance)
     return replace(
         found, columns=columns, within=within, groups=groups,
-        answers=answers_since(model, seen.predicted, outcomes, each),
-        together=told_apart(model, table, carried.columns, outcomes, each),
+        answers=answers_since(model, seen.predicted, outcomes, each, usual),
+        together=told_apart(model, table, carried.columns, outcomes, each, usual),
         skew=skew_of(model, seen.records) if seen.records and not seen.hidden else None,
         bearing=bearing_of(model, table, moved),
         estimate=expecting(model, str(version.evaluation["metric"]), judged)(seen.predicted, None if seen.hidden else table),
@@ -163,6 +165,8 @@ def _concept(losses: Sequence[tuple[float, float]], how: Drift, judged: Any) -> 
         return None
     outcomes = judged["outcomes"]
     reference = losses_of(outcomes["target"], outcomes["predicted"])
+    if "order" in outcomes:
+        reference = reference[np.asarray(outcomes["order"])]
     # Of columns a move is only a hint; losses are what all is about, and half of it matters.
     concept = LossWatch(reference, how.significance, how.effect / 2).tell(loss for _, loss in losses)
     return concept if concept.since is None else replace(concept, at=moment(losses[concept.since][0]))

@@ -100,3 +100,21 @@ def test_a_model_that_made_no_error_at_all_and_makes_them_now_is_seen_with_finit
     found = LossWatch([0.0] * 500).tell([0.0] * 200 + [1.0] * 200)
     assert found.drifted
     assert np.isfinite(found.times)
+
+
+@pytest.mark.parametrize("together", [20, 100])
+def test_errors_that_come_together_are_no_change_and_a_change_among_them_is(together):
+    def losses(random, count):
+        levels = np.repeat(random.normal(0, 0.6, count // together), together)
+        return np.exp(random.normal(0, 1, count) + levels)
+
+    false = found = 0
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        watch = LossWatch(losses(random, 3000), 0.01, 0.05)
+        false += any(watch.tell(losses(random, 1000)).drifted for _ in range(4))
+        watch = LossWatch(losses(random, 3000), 0.01, 0.05)
+        watch.tell(losses(random, 1000))
+        found += watch.tell(1.8 * losses(random, 4000)).drifted
+    assert false <= 1
+    assert found >= 9

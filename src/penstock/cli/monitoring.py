@@ -150,11 +150,15 @@ def _tell(found: Monitoring, *, batch: bool) -> None:
 
 
 def _columns(columns: Sequence[ColumnDrift]) -> None:
+    usual = any(c.usual for c in columns)
     rows = [
-        [c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", f"{c.p_value:.2g}", c.test, c.text]
+        [
+            c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", *([f"{c.usual:.3f}"] if usual else []),
+            f"{c.p_value:.2g}", c.test, c.text,
+        ]
         for c in columns[:_LISTED]
-    ]
-    table(["column", "drifted", "effect", "p-value", "test", "what"], rows)
+    ]  # fmt: skip
+    table(["column", "drifted", "effect", *(["usual"] if usual else []), "p-value", "test", "what"], rows)
     if len(columns) > _LISTED:
         click.echo(f"and {len(columns) - _LISTED:,} more columns")
 

@@ -228,7 +228,7 @@ def trained(
         "spread": None if given is not None else searched.spread,
         "level": None if target.interval is None else str(target.interval),
         "quantiles": list(target.quantiles),
-        "time": times[base],
+        "time": times[base] or clock_of(divided),
     }
     some = np.sort(np.random.default_rng(seed).permutation(table.height)[:BACKGROUND])
     files = {**learner.files, BACKGROUND_FILE: _written(fitted.matrix(table[some]))}

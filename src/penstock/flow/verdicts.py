@@ -37,11 +37,14 @@ from penstock.flow.models import Left, clock_of, division_of, learning_of, train
 from penstock.flow.tables import snapshots
 from penstock.model import Model
 from penstock.monitor.estimate import learn_losses
+from penstock.monitor.profile import ANSWERS, profile_of
+from penstock.monitor.usual import Usual, usual_of
 from penstock.prepare.tables import ROW
 from penstock.store.formats import Bundle
 from penstock.train.learners import TIMED, read_predictor, row_latency
 from penstock.train.refitting import growth
 from penstock.train.searched import Problem, Searched, fit_small, small_trial
+from penstock.train.split import seconds_in
 from penstock.types.convert import convert
 from penstock.types.labels import Labels
 from penstock.types.metrics import METRICS, PRIMARY, Metric
@@ -114,8 +117,32 @@ def evaluated(
     outcomes = {
         "target": codes, "predicted": predicted, "simple": simple, "rows": _kept(matrix, seed), "learnt": _kept(some, seed),
     }  # fmt: skip
+    if times is not None:
+        outcomes["order"] = np.argsort(times[1], kind="stable")
     losses = learn_losses(matrix, codes, predicted, seed) if target.task == "regression" else {}
-    return Partitions({"evaluation": evaluation, "outcomes": outcomes, "losses": losses})
+    later = test if division.kind == "time" else test.clear()
+    usual = _usual(model, train, some, later, predicted[: later.height])
+    return Partitions({"evaluation": evaluation, "outcomes": outcomes, "losses": losses, "usual": usual})
+
+
+def _usual(model: Model, train: pl.DataFrame, some: Array, later: pl.DataFrame, predicted: Array) -> list[Any]:
+    """Say how far windows of time, of columns and of answers, lie from all training rows."""
+    time = model.manifest.time
+    if time is None or not (train[time].dtype.is_temporal() or train[time].dtype.is_numeric()):
+        return []
+    found: dict[float, Usual] = {}
+    answered = model.labels.answers(model.predictor.predict(some)).alias(ANSWERS).to_frame()
+    asked = model.labels.answers(predicted).alias(ANSWERS).to_frame()
+    shown = train[:: -(-train.height // _WINDOWED) or 1]
+    for profile, then, now, at in (
+        (model.manifest.profile, shown, later, shown[time]),
+        (profile_of(answered, [ANSWERS]), answered, asked, train[time][:: -(-train.height // _COMPARED) or 1]),
+    ):
+        for item in usual_of(profile, then, now, (seconds_in(at), seconds_in(later[time]))):
+            known = found.get(item.seconds, item)
+            windows, effects = max(known.windows, item.windows), {**known.effects, **item.effects}
+            found[item.seconds] = Usual(item.seconds, windows, effects)
+    return [msgspec.to_builtins(found[length]) for length in sorted(found)]
 
 
 def _kept(matrix: Array, seed: int) -> Array:
@@ -184,7 +211,7 @@ def _rows_at(snapshot: Parts, wanted: Array) -> pl.DataFrame:
     return order.join(pl.concat(found, how="diagonal_relaxed"), on=ROW, how="left", maintain_order="left").drop(ROW)
 
 
-_COMPARED = 20_000
+_COMPARED, _WINDOWED = 20_000, 200_000
 _SHOWN = 6
 _CURVED = 20_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile, column_profile
+from penstock.monitor.usual import beyond
 from penstock.types.writing import figure
 
 
@@ -31,6 +33,8 @@ class ColumnDrift:
         From 0 (equal) to 1: the largest gap of the distribution functions, or the total variation distance.
     text : str
         In words.
+    usual : float
+        The effect that windows of training rows have among themselves, as seasons give them; 0 where they have none.
     """
 
     name: str
@@ -40,16 +44,30 @@ class ColumnDrift:
     p_value: float
     effect: float
     text: str = ""
+    usual: float = 0.0
+
+    @property
+    def excess(self) -> float:
+        """The effect beyond what is usual, as a share of what is left to 1: what has to reach ``Drift.effect``."""
+        return max(0.0, (self.effect - self.usual) / (1 - self.usual)) if self.usual < 1 else 0.0
+
+    @property
+    def in_words(self) -> str:
+        """What moved, and how far."""
+        usual = f", windows at training up to {self.usual:.2f}" if self.usual else ""
+        return f"{self.text}, effect {self.effect:.2f}{usual}"
 
 
-def compare_columns(reference: Profile, table: pl.DataFrame, how: Drift) -> list[ColumnDrift]:
+def compare_columns(
+    reference: Profile, table: pl.DataFrame, how: Drift, usual: Mapping[str, float] = {}
+) -> list[ColumnDrift]:
     """Compare the columns of a table with a profile; those that drifted come first.
 
     Columns that the table lacks are left out.
     """
     present = set(table.columns)
     now = [profiled_as(column, table[column.name]) for column in reference.columns if column.name in present]
-    return compare_profiles(reference, Profile(now), how)
+    return compare_profiles(reference, Profile(now), how, usual)
 
 
 def profiled_as(reference: ColumnProfile, values: pl.Series) -> ColumnProfile:
@@ -66,11 +84,18 @@ def profiled_as(reference: ColumnProfile, values: pl.Series) -> ColumnProfile:
     return made
 
 
-def compare_profiles(reference: Profile, current: Profile, how: Drift) -> list[ColumnDrift]:
+def compare_profiles(
+    reference: Profile, current: Profile, how: Drift, usual: Mapping[str, float] = {}
+) -> list[ColumnDrift]:
     """Compare the columns that two profiles share; those that drifted come first.
 
     Numbers of more rows than :data:`~penstock.monitor.profile.POINTS` are compared by so many quantiles, which moves the
     greatest gap by a thousandth at most.
+
+    Parameters
+    ----------
+    usual : mapping of str to float
+        By column, the effect that windows have though nothing is wrong (:mod:`penstock.monitor.usual`): more than that counts.
     """
     now = {column.name: column for column in current.columns}
     found = [_compare(column, now[column.name]) for column in reference.columns if column.name in now]
@@ -80,10 +105,15 @@ def compare_profiles(reference: Profile, current: Profile, how: Drift) -> list[C
         highest = max(highest, min(1.0, found[index].p_value * (len(found) - rank)))
         corrected[index] = highest
     judged = [
-        replace(item, p_value=corrected[i], drifted=item.effect >= how.effect and corrected[i] <= how.significance)
+        replace(
+            item,
+            p_value=corrected[i],
+            drifted=item.effect >= beyond(usual.get(item.name, 0.0), how.effect) and corrected[i] <= how.significance,
+            usual=usual.get(item.name, 0.0),
+        )
         for i, item in enumerate(found)
     ]
-    return sorted(judged, key=lambda item: (not item.drifted, -item.effect, item.name))
+    return sorted(judged, key=lambda item: (not item.drifted, -item.excess, -item.effect, item.name))
 
 
 def _compare(reference: ColumnProfile, now: ColumnProfile) -> ColumnDrift:

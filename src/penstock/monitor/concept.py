@@ -34,6 +34,9 @@ _RICHEST = 1e250
 """More is not counted, and numbers stay finite."""
 _HIGHER = 2.0
 """On average losses are so much higher, in effects, to matter: by a tenth where the least effect is 0.05."""
+_SURELY, _BLOCKS = 4.0, 8
+_BY_CHANCE = 1.6 * math.sqrt(1 / 12)
+"""Ranks that have nothing in common deviate so much at most, by their means in eight blocks: by chance, 1.6 times too much."""
 _TINY = 1e-12
 _REFERENCE = 2_000
 _RECENT = 4_000
@@ -78,7 +81,7 @@ class LossWatch:
     Parameters
     ----------
     reference : sequence of float
-        Losses of the test rows; of more than 2,000 so many are drawn.
+        Losses of the test rows, in order of time where that is known; of more than 2,000 so many are drawn.
     level : float
         The greatest chance of a false alarm, over all the time that it watches.
     effect : float
@@ -97,6 +100,7 @@ class LossWatch:
     def __init__(self, reference: Sequence[float] | npt.NDArray[np.float64], level: float = 0.01, effect: float = 0.1):
         self._random = np.random.default_rng(0)
         losses = np.asarray(reference, dtype=np.float64)
+        self._ordered = losses
         if len(losses) > _REFERENCE:
             losses = losses[np.sort(self._random.permutation(len(losses))[:_REFERENCE])]
         self._reference = sorted(losses.tolist())
@@ -158,8 +162,29 @@ class LossWatch:
         since, before = self._seen[self._since :], np.sort([*self._reference, *self._seen[: self._since]])
         effect = _cliff(since, before)
         times = float(np.mean(since)) / max(float(np.mean(before)), _TINY)
-        harm = times > 1.0 and (effect >= self._effect or times >= 1.0 + _HIGHER * self._effect)
+        higher = times >= 1.0 + self._effect and (effect >= self._effect or times >= 1.0 + _HIGHER * self._effect)
+        error = self._swing(before) / math.sqrt(len(since))
+        harm = higher and (error == 0 or effect / 2 > _SURELY * error)
         return Concept(len(self._seen), self._most, effect, self._since, harm, times=times)
+
+    def _swing(self, before: npt.NDArray[np.float64]) -> float:
+        """Return the deviation of one rank that the means of blocks of ranks show; 0 if no more than chance gives them.
+
+        Where errors come together, as on days of storm, many answers say less than as many that have nothing in common. How
+        long they do is not known: blocks of several lengths are asked, and the longest ones often say the most.
+        """
+        most = 0.0
+        ordered = [self._ordered, np.array(self._seen[: self._since])]
+        ranks = [
+            (np.searchsorted(before, losses, "left") + np.searchsorted(before, losses, "right")) / 2 / len(before)
+            for losses in ordered
+        ]
+        size = BLOCK
+        while sum(len(part) // size for part in ranks) >= _BLOCKS:
+            means = np.concatenate([part[: len(part) // size * size].reshape(-1, size).mean(1) for part in ranks])
+            most = max(most, float(np.std(means)) * math.sqrt(size))
+            size *= 2
+        return most if most > _BY_CHANCE else 0.0
 
 
 def _share(start: int) -> float:

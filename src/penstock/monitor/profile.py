@@ -17,6 +17,8 @@ _SORTED = 200_000
 """Of more numbers, evenly spaced ones stand for all: their distribution differs by a few thousandths."""
 VALUES = 50
 """Of a category so many frequent values are kept."""
+ANSWERS = "penstock answers"
+"""The name of what was answered, where it is compared as a column is."""
 
 
 class ColumnProfile(msgspec.Struct, frozen=True):

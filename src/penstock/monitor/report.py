@@ -75,6 +75,7 @@ def drift_report(
     template = environment.from_string(Path(__file__).with_name("report.html").read_text())
     return template.render(
         title=title, lead=lead, status=status, words=_WORDS, reasons=reasons, figures=figures, rest=columns[:_LISTED],
+        usual=any(column.usual for column in columns),
         timelines=[(name, Markup(drawing)) for name, drawing in timelines],  # noqa: S704
         before=max((column.rows for column in reference.columns), default=0),
         now=max((column.rows for column in current.columns), default=0), decisions=decisions,

@@ -44,6 +44,13 @@ class Labels(msgspec.Struct, frozen=True):
             return (predicted[:, 1] > self.threshold).astype(np.intp)
         return np.asarray(predicted.argmax(1))
 
+    def answers(self, predicted: npt.NDArray[Any]) -> pl.Series:
+        """Return one value a row: the number, the probability of the second of two classes, or the class."""
+        if self.task == "multiclass":
+            names = np.array(self.names, dtype=object)
+            return pl.Series(names[self.decided(predicted)].tolist(), dtype=pl.String)
+        return pl.Series(predicted if predicted.ndim == 1 else predicted[:, 1])
+
     @property
     def names(self) -> list[str]:
         """The classes as the API writes them."""
