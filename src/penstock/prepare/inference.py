@@ -5,6 +5,7 @@ What was seen in the parts of a table is put together, so that no more than one 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -12,14 +13,16 @@ from functools import reduce
 import polars as pl
 
 from penstock.prepare.operations import Note
-from penstock.types.parse import DATE_FORMATS, FALSE, SPACES, TRUE, Kind, Parse
+from penstock.types.dates import DATE_FORMATS, other_order, shape
+from penstock.types.parse import FALSE, SPACES, TRUE, Kind, Parse
 
 _NEARLY = 0.9
 _EXACT = 2.0**53
 _WHOLE = rf"^[{SPACES}]*[+-]?[0-9]+[{SPACES}]*$"
-_UNCLEAR = {"%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"}
+_UNCLEAR = {form for form in DATE_FORMATS if other_order(form) != form and other_order(form) in DATE_FORMATS}
 """Whether the day or the month stands first is known from a whole column only."""
 _CLEAR = [form for form in DATE_FORMATS if form not in _UNCLEAR]
+_LONGEST, _HEAD = 40, 100
 
 
 def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]]:
@@ -139,7 +142,7 @@ class DateLook:
 
     def form(self) -> str | None:
         """Return the one form of all cells, or several forms separated by ``|``, or None."""
-        if self.ambiguous or {"%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"} <= set(self.forms):
+        if self.ambiguous:
             return None
         if self.forms:
             return self.forms[0]
@@ -148,7 +151,7 @@ class DateLook:
     @property
     def ambiguous(self) -> bool:
         """Whether the day or the month may stand first."""
-        return {"%d/%m/%Y", "%m/%d/%Y"} <= set(self.forms)
+        return any(form in _UNCLEAR and other_order(form) in self.forms for form in self.forms)
 
 
 def look_at(cells: pl.Series) -> Look:
@@ -239,24 +242,32 @@ def _dates(cells: pl.Series) -> DateLook:
     rest = frame.filter(~Parse("cell", "date", "").blank() & pl.col("cell").is_not_null()).unique(maintain_order=True)
     if not rest.height:
         return DateLook(False, (), None)
-    forms = tuple(form for form in DATE_FORMATS if _fits(rest, form))
-    made = DateLook(True, forms, None)
-    head = rest.head(100)
-    if head.select(_read(_CLEAR)).to_series().null_count() == head.height:
-        return made
-    used = []
-    for form in _CLEAR:
-        left = rest.filter(rest.select(_read([form])).to_series().is_null())
-        if left.height < rest.height:
-            used.append(form)
-            rest = left
-        if not rest.height:
-            return replace(made, mixed=tuple(used))
-    return made
+    made = DateLook(True, tuple(form for form in _alike(rest) if _fits(rest, form)), None)
+    used: list[str] = []
+    while rest.height:
+        before = rest.height
+        for form in _alike(rest):
+            if form not in _UNCLEAR:
+                left = rest.filter(rest.select(Parse("cell", "date", form).expression()).to_series().is_null())
+                used += [form] if left.height < rest.height else []
+                rest = left
+        if rest.height == before:
+            return made
+    return replace(made, mixed=tuple(used))
 
 
-def _read(forms: list[str]) -> pl.Expr:
-    return Parse("cell", "date", "|".join(forms)).expression()
+def _alike(cells: pl.DataFrame) -> list[str]:
+    """Return the forms that some of the first cells look like, without asking Polars for each of all."""
+    texts = [cell.strip(SPACES) for cell in cells.head(_HEAD)["cell"].to_list()]
+    texts = [text for text in texts if len(text) <= _LONGEST and any(map(str.isdigit, text))]
+    found = [form for form in DATE_FORMATS if any(_shape(form).fullmatch(text) for text in texts)]
+    return [form for form in found if form not in ("%Y-%m", "%Y/%m") or not all(map(_is_season, texts))]
+
+
+def _shape(form: str) -> re.Pattern[str]:
+    found = shape(form)
+    assert found is not None
+    return found
 
 
 def _fits(values: pl.DataFrame, form: str) -> bool:
@@ -264,3 +275,8 @@ def _fits(values: pl.DataFrame, form: str) -> bool:
     if values.head(1).select(expression).to_series().null_count():
         return False
     return values.select(expression).to_series().null_count() == 0
+
+
+def _is_season(text: str) -> bool:
+    """Whether a text names two years that follow one another, such as 2010-11, and no month."""
+    return text[2:4].isdecimal() and text[5:].isdecimal() and (int(text[2:4]) + 1) % 100 == int(text[5:])

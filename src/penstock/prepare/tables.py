@@ -10,6 +10,7 @@ import polars as pl
 from penstock.prepare.changes import Dropped, Kept, MapReference, Once, Renamed
 from penstock.prepare.operations import Note, need
 from penstock.prepare.repairs import Clipped, Filled
+from penstock.types.dates import ISO
 from penstock.types.parse import Parse
 
 ROW = "penstock row"
@@ -112,7 +113,7 @@ def apply_facts(raw: pl.DataFrame, facts: Facts, *, choose: bool = False) -> pl.
     for change in facts.changes:
         if isinstance(change, Parse):
             if change.column in frame.columns and _still_raw(frame.schema[change.column], change):
-                frame = frame.with_columns(change.expression())
+                frame = frame.with_columns(change.expression() if change.to != "date" else _dates(frame, change))
         elif isinstance(change, Renamed):
             frame = frame.rename({change.old: change.new}, strict=False)
         elif isinstance(change, Dropped):
@@ -131,6 +132,15 @@ def apply_facts(raw: pl.DataFrame, facts: Facts, *, choose: bool = False) -> pl.
         else:
             frame = normalised(change.load()(frame))
     return frame
+
+
+def _dates(frame: pl.DataFrame, parse: Parse) -> pl.Series:
+    """Read dates in the form that they had at training, and where they have it no more, in that of ISO 8601, as requests are."""
+    found = frame.select(parse.expression()).to_series()
+    if found.null_count() == frame[parse.column].null_count():
+        return found
+    again = frame.select(Parse(parse.column, "date", ISO).expression()).to_series()
+    return found.fill_null(again)
 
 
 def _still_raw(kind: pl.DataType, parse: Parse) -> bool:

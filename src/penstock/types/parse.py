@@ -15,6 +15,8 @@ from typing import Any, Literal
 import msgspec
 import polars as pl
 
+from penstock.types.dates import LAST_OF_TWO_DIGITS, LEAST_YEAR, has_clock, is_zoned, read_moment
+
 Kind = Literal["number", "boolean", "date", "text", "normal"]
 
 BLANKS = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "#n/a", "missing", "unknown")
@@ -26,27 +28,6 @@ THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
 SIGNS = r"[$€£¥%]"
 ACCOUNTED = r"^\([0-9][0-9,]*\.?[0-9]*\)$"
 """A negative number as accountants write it."""
-DATE_FORMATS = (
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M:%S",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%SZ",
-    "%Y-%m-%dT%H:%M:%S%.fZ",
-    "%Y-%m-%dT%H:%M:%S%:z",
-    "%Y/%m/%d",
-    "%Y/%m/%d %H:%M:%S",
-    "%d.%m.%Y",
-    "%d.%m.%Y %H:%M",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %H:%M",
-    "%d %b %Y",
-    "%b %d, %Y",
-)
 SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 """Stripped from cells; said here because Python and Polars do not agree on what a space is."""
 WHITE = f"[{SPACES}]+"
@@ -111,12 +92,16 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
 
     @staticmethod
     def _date(text: pl.Expr, form: str) -> pl.Expr:
-        if form.endswith(("%:z", "%z")):
+        if is_zoned(form):
             zoned = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
-            return zoned.dt.replace_time_zone(None)
-        if "%H" in form or "%I" in form:
-            return text.str.to_datetime(form, time_unit="us", strict=False)
-        return text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
+            found = zoned.dt.replace_time_zone(None)
+        elif has_clock(form):
+            found = text.str.to_datetime(form, time_unit="us", strict=False)
+        else:
+            found = text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
+        if "%y" in form:
+            return pl.when(found.dt.year() > LAST_OF_TWO_DIGITS).then(found.dt.offset_by("-100y")).otherwise(found)
+        return pl.when(found.dt.year() >= LEAST_YEAR).then(found)
 
     def blank(self) -> pl.Expr:
         """Return the expression that says which cells stand for a missing value."""
@@ -145,6 +130,10 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
             raise ValueError("expected a date as text")
         if is_blank(value):
             return None
+        text = value.strip(SPACES)
+        for form in (self.format or "").split("|"):
+            if (moment := read_moment(text, form)) is not None:
+                return moment
         frame = pl.DataFrame({self.column: [value]}, schema={self.column: pl.String})
         found: dt.datetime | None = frame.select(self.expression()).item()
         if found is None:

@@ -1,0 +1,120 @@
+"""The forms in which people and programs write dates, and reading one cell as Polars reads a column."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import re
+
+_DAYS = (
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d",
+    "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y",
+    "%d %B %Y", "%d-%B-%Y", "%B %d, %Y", "%B %d %Y",
+    "%d/%m/%y", "%m/%d/%y", "%d-%m-%y", "%m-%d-%y", "%d.%m.%y", "%d-%B-%y",
+)  # fmt: skip
+_CLOCKS = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S%.f", " %I:%M:%S %p", " %I:%M %p", " %I:%M%p")
+_ISO = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f")
+_ZONED = tuple(
+    f"%Y-%m-%d{between}%H:%M{rest}{zone}"
+    for between in "T "
+    for rest in (":%S", ":%S%.f", "")
+    for zone in ("%#z", " %#z", " UTC")
+)
+_OTHERS = (
+    "%Y%m%dT%H%M%S", "%Y%m%d %H:%M:%S", "%a %B %d %H:%M:%S %#z %Y", "%a %B %d %H:%M:%S %Y",
+    "%a, %d %B %Y %H:%M:%S GMT", "%a, %d %B %Y %H:%M:%S %#z",
+    "%Y-%m", "%Y/%m", "%m/%Y", "%B %Y", "%B-%y", "%B-%Y", "%Y-%B",
+)  # fmt: skip
+DATE_FORMATS = (*(day + clock for day in _DAYS for clock in _CLOCKS), *_ISO, *_ZONED, *_OTHERS)
+"""In the notation of ``strftime`` as Polars extends it; ``%B`` reads names of months, short ones too."""
+ISO = "|".join(
+    (
+        "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M",
+        "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z",
+    )
+)  # fmt: skip
+"""Forms, separated by ``|``, of ISO 8601: in these a date may always come, whatever form it had at training."""
+LEAST_YEAR = 100
+"""Earlier years are two digits that a form with four has read."""
+LAST_OF_TWO_DIGITS = 2068
+"""Years of two digits are of 1969 to 2068, as POSIX has it."""
+_SHAPES = {
+    "%Y": r"(?P<Y>\d{4})", "%y": r"(?P<y>\d{2})", "%m": r"(?P<m>\d{1,2})", "%d": r"(?P<d>\d{1,2})",
+    "%B": r"(?P<B>[A-Za-z]{3,9})", "%b": r"(?P<B>[A-Za-z]{3})", "%a": "[A-Za-z]{3}", "%H": r"(?P<H>\d{1,2})",
+    "%I": r"(?P<I>\d{1,2})", "%M": r"(?P<M>\d{1,2})", "%S": r"(?P<S>\d{1,2})", "%p": "(?P<p>[AaPp])[Mm]",
+    "%.f": r"(?:\.(?P<f>\d{1,9}))?", "%#z": r"(?P<z>[zZ]|[+-]\d{2}(?::?\d{2})?)", "%:z": r"(?P<z>[+-]\d{2}:?\d{2})",
+    "%z": r"(?P<z>[+-]\d{2}:?\d{2})",
+}  # fmt: skip
+_token = re.compile(r"%(?:[#:]z|\.f|[A-Za-z])")
+_MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
+)  # fmt: skip
+_NUMBERS = {name[:size]: at for at, name in enumerate(_MONTHS, 1) for size in (3, len(name))}
+
+
+def is_zoned(form: str) -> bool:
+    """Whether cells of this form say how far from UTC they are."""
+    return any(word in form for word in ("%#z", "%:z", "%z"))
+
+
+def has_clock(form: str) -> bool:
+    """Whether cells of this form say the hour."""
+    return "%H" in form or "%I" in form
+
+
+def other_order(form: str) -> str:
+    """Return the form with day and month in each other's place.
+
+    Examples
+    --------
+    >>> other_order("%d/%m/%Y")
+    '%m/%d/%Y'
+    """
+    return form.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
+
+
+@functools.cache
+def shape(form: str) -> re.Pattern[str] | None:
+    """Return what cells of a form look like, its parts by their letters; None where it has parts that are not known here."""
+    found, at = "", 0
+    for part in _token.finditer(form):
+        if part[0] not in _SHAPES:
+            return None
+        found += re.escape(form[at : part.start()]) + _SHAPES[part[0]]
+        at = part.end()
+    return re.compile(found + re.escape(form[at:]), re.ASCII)
+
+
+def read_moment(text: str, form: str) -> dt.datetime | None:
+    """Read one cell as UTC without zone; None where it is not of the form.
+
+    Examples
+    --------
+    >>> read_moment("1/31/2019 3:05:00 PM", "%m/%d/%Y %I:%M:%S %p")
+    datetime.datetime(2019, 1, 31, 15, 5)
+    """
+    pattern = shape(form)
+    found = None if pattern is None else pattern.fullmatch(text)
+    if found is None:
+        return None
+    parts = found.groupdict()
+    year = int(parts["Y"]) if "Y" in parts else 2000 + int(parts["y"])
+    if "Y" not in parts and year > LAST_OF_TWO_DIGITS:
+        year -= 100
+    month = _NUMBERS.get(parts["B"].lower(), 0) if "B" in parts else int(parts["m"])
+    hour = int(parts.get("H") or 0)
+    if "I" in parts:
+        if not 1 <= int(parts["I"]) <= 12:
+            return None
+        hour = int(parts["I"]) % 12 + 12 * (parts["p"].lower() == "p")
+    fraction = int((parts.get("f") or "0").ljust(6, "0")[:6])
+    day, minute, second = (int(parts.get(name) or start) for name, start in (("d", 1), ("M", 0), ("S", 0)))
+    try:
+        moment = dt.datetime(year, month, day, hour, minute, second, fraction)
+    except ValueError:
+        return None
+    zone = parts.get("z") or "Z"
+    if zone not in "zZ":
+        away = dt.timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]) if len(zone) > 3 else 0)
+        moment -= away if zone[0] == "+" else -away
+    return moment if year >= LEAST_YEAR else None
