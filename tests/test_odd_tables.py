@@ -162,3 +162,26 @@ def test_where_most_test_rows_are_of_classes_that_were_never_learnt_nothing_is_j
     late = pl.when(ROW > 250).then(pl.lit("new")).otherwise(pl.col("y"))
     with pytest.raises(InputError, match="49 of 60 test rows are of classes that no training row has .'new'."):
         run(table().with_columns(y=late, k=ROW), ps.multiclass("y"), split=ps.split.time("k"))
+
+
+def test_numbers_and_dates_as_people_write_them_are_learnt_and_asked_in_either_way(run, tmp_path):
+    random = np.random.default_rng(0)
+    size, far, day = random.integers(900, 2000, 300), random.uniform(1, 9, 300).round(1), random.integers(1, 28, 300)
+    rows = pl.DataFrame(
+        {
+            "engine": [f"{item} CC" for item in size],
+            "litres": [str(item).replace(".", ",") for item in far],
+            "since": [f"{item:02}-Jan-{2000 + item}" for item in day],
+            "price": size / 100 + 5 * far + day,
+        }
+    )
+    run(rows, ps.regression("price"), train=ps.train.search(trials=1, learners=["linear"], folds=2))
+    model = ps.load("odd", store=tmp_path / "s")
+    texts = [{"engine": "1248 CC", "litres": "4,5", "since": "03-Jan-2003"}]
+    plain = [{"engine": 1248, "litres": 4.5, "since": "2003-01-03"}]
+    expected = 12.48 + 22.5 + 3
+    assert [item.prediction for item in model.predict_rows(texts + plain)] == pytest.approx([expected] * 2, abs=0.5)
+    assert model.predict(texts + plain) == pytest.approx([expected] * 2, abs=0.5)
+    assert model.predict(pl.DataFrame(plain)) == model.predict(pl.DataFrame(texts)) == model.predict(texts)
+    with pytest.raises(ps.PenstockError, match="expected a number"):
+        model.predict_rows([{**texts[0], "engine": "1248 kW"}])

@@ -20,7 +20,8 @@ from penstock.prepare.tables import Change, Facts
 from penstock.types.integers import fits, is_wide, whole
 from penstock.types.labels import label_name
 from penstock.types.nested import flat
-from penstock.types.parse import Parse, read_boolean, read_date, read_number
+from penstock.types.numbers import read_number
+from penstock.types.parse import Parse, read_boolean, read_date
 from penstock.types.rows import RowProblem, RowsError
 from penstock.types.table import Table
 
@@ -43,6 +44,8 @@ class InputColumn(msgspec.Struct, frozen=True):
         What its text is read as: ``number``, ``boolean``, ``date`` or nothing.
     values : list of str
         The categories that it had in training, when they are few.
+    decimal : str
+        What stands before the fraction of a number in its text.
     """
 
     name: str
@@ -50,6 +53,7 @@ class InputColumn(msgspec.Struct, frozen=True):
     required: bool
     reads: str = ""
     values: list[str] = []
+    decimal: str = "."
 
 
 class TableOf(msgspec.Struct, frozen=True):
@@ -102,7 +106,7 @@ def input_columns(
     found = []
     for name, kind in facts.raw:
         now: str | None = name
-        reads, chosen_by = "", False
+        reads, decimal, chosen_by = "", ".", False
         for change in changes:
             if isinstance(change, Kept):
                 chosen_by = chosen_by or (events and now in change.needs)
@@ -111,13 +115,13 @@ def input_columns(
             elif isinstance(change, Dropped) and change.column == now:
                 now = None
             elif isinstance(change, Parse) and change.column == now and change.to in ("number", "boolean", "date"):
-                reads = change.to
+                reads, decimal = change.to, change.decimal
         if target is not None and target in (now, name):
             continue
         known = levels.get(now or "", [])
         values = known if len(known) <= 20 else []
         required = chosen_by or (now is not None and (now in used or everything))
-        found.append(InputColumn(name, kind, required, reads, values))
+        found.append(InputColumn(name, kind, required, reads, values, decimal))
     return found
 
 
@@ -135,7 +139,11 @@ def frame_of(inputs: Sequence[InputColumn], rows: Sequence[Mapping[str, Any]]) -
         elif column.type == "date":
             columns.append(pl.Series(column.name, [read_date(value) for value in values], pl.Datetime("us")))
         else:
-            texts = [value if value is None or isinstance(value, str) else label_name(value) for value in values]
+            # A number goes the way of the texts, and is written as they are.
+            texts = [
+                value if value is None or isinstance(value, str) else label_name(value).replace(".", column.decimal)
+                for value in values
+            ]
             columns.append(pl.Series(column.name, texts, pl.String))
     return pl.DataFrame(columns)
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from penstock.features.encoders import Boolean, Category, Number
 from penstock.features.encoding import Encoder
 from penstock.inputs import InputColumn, text_or_none
-from penstock.types.parse import FALSE, TRUE, read_number
+from penstock.types.numbers import read_number
+from penstock.types.parse import FALSE, TRUE
 
 RowReader = Callable[[Mapping[str, Any]], list[float]]
 

@@ -16,11 +16,11 @@ from penstock.features.encoding import fit_encoding
 from penstock.ingest.read import concatenate, read_table
 from penstock.ingest.text import EncodingError
 from penstock.prepare.decisions import prepare
+from penstock.prepare.inference import look_at
 from penstock.prepare.operations import cast, need
 from penstock.prepare.tables import ROW
 from penstock.train.split import _time_column
 from penstock.types.labels import fit_labels, text_of
-from penstock.types.parse import Parse
 from penstock.types.target import Target
 
 _MANY = 20
@@ -59,9 +59,11 @@ def write_starter(data: str, target: str, output: Path, name: str | None = None)
     files = find_files([data], Path.cwd())
     raw, encoding_of = _read(files)
     need(raw, [target], f"--target {target}")
-    commas = _decimal_commas(raw)
-    table, facts = prepare(raw, [cast(column, "number", decimal=",") for column in commas], target)
-    wanted = table[target] if target in commas else raw[target]
+    # Of all columns but the target, preparation finds that out by itself.
+    look = look_at(raw[target]) if raw.schema[target] == pl.String else None
+    commas = look is not None and look.commas == [""] and look.numbers < look.values
+    table, facts = prepare(raw, [cast(target, "number", decimal=",")] if commas else [], target)
+    wanted = table[target] if commas else raw[target]
     task = guess_task(wanted)
     labels = fit_labels(wanted, Target(target, task))  # type: ignore[arg-type]
     encoding = fit_encoding(table, [column for column in table.columns if column not in (target, ROW)])
@@ -70,7 +72,7 @@ def write_starter(data: str, target: str, output: Path, name: str | None = None)
     notes = [f"{note.column or 'rows'}: {note.text}" for note in facts.notes]
     if encoding_of:
         notes.append(f"the text is not UTF-8 and read as {encoding_of}: correct encoding= where letters look wrong")
-    notes += _told([(column, "is read as numbers with a comma before the fraction") for column in commas])
+    notes += [f"{target}: is read as numbers with a comma before the fraction"] if commas else []
     missing = {column: raw[column].null_count() for column in raw.columns if raw[column].null_count()}
     notes += _told([(column, f"left out, {reason}") for column, reason in encoding.ignored])
     notes += _told([(column, f"{count} cells are missing") for column, count in missing.items()], "cells are missing")
@@ -123,29 +125,6 @@ def _read(files: Sequence[Path]) -> tuple[pl.DataFrame, str | None]:
         raise
 
 
-def _decimal_commas(table: pl.DataFrame) -> list[str]:
-    """Return the columns of text that are numbers with a comma before the fraction, beyond doubt.
-
-    Examples
-    --------
-    >>> _decimal_commas(pl.DataFrame({"price": ["1,5", "1.200,75"], "count": ["1,200", "3,000"], "place": ["a", "1,5"]}))
-    ['price']
-    """
-    found = []
-    for column in table.columns:
-        if table[column].dtype != pl.String:
-            continue
-        text = table[column].str.strip_chars().drop_nulls()
-        # Three digits after a comma may as well be thousands.
-        if not text.str.contains(r",(\d{1,2}|\d{4,})$").any():
-            continue
-        read = text.to_frame().select(Parse(column, "number", decimal=",").expression()).to_series()
-        blank = text.to_frame().select(Parse(column, "number").blank()).to_series()
-        if not (read.is_null() & ~blank).any():
-            found.append(column)
-    return found
-
-
 def _told(notes: Sequence[tuple[str, str]], alike: str = "") -> list[str]:
     """Write what is to be said of columns: in one line where it is the same of many.
 
@@ -170,7 +149,7 @@ def _told(notes: Sequence[tuple[str, str]], alike: str = "") -> list[str]:
 def _text(
     name: str,
     place: str,
-    commas: list[str],
+    commas: bool,
     target: str,
     task: str,
     values: list[Any],
@@ -193,8 +172,7 @@ def _text(
         "pipeline = ps.Pipeline(",
         f"    name={json_text(name)},",
         f"    ingest=ps.ingest.files({place}),",
-        *(["    prepare=[", *(f"        ps.prepare.cast({json_text(each)}, \"number\", decimal=\",\")," for each in commas), "    ],"]
-          if commas else []),
+        *([f"    prepare=[ps.prepare.cast({json_text(target)}, \"number\", decimal=\",\")],"] if commas else []),
         "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, fill, clip, normalise, rename, drop, filter, map",
         "    # features=[ps.features.derive(ratio=pl.col(\"a\") / pl.col(\"b\"))],  # after: import polars as pl",
         f"    target={what},",

@@ -220,7 +220,7 @@ def test_init_reads_decimal_commas_and_other_encodings_and_writes_them_down(tmp_
     text = "Größe;Punkte;Stadt;Käufer\n" + "\n".join(lines).replace("Köln 0", "Zürich")
     (tmp_path / "rows.csv").write_bytes(text.encode(encoding))
     made = call_json("init", "rows.csv", "--target", "Käufer", "-o", "p.py", folder=tmp_path)
-    assert "Größe: is read as numbers with a comma before the fraction" in made["notes"]
+    assert "Größe: numbers as text with a comma before the fraction, read as numbers" in made["notes"]
     assert any(f"read as {told}" in note for note in made["notes"]) is (told is not None)
     written = (tmp_path / "p.py").read_text()
     assert (f'encoding="{told}"' in written) is (told is not None)
@@ -229,6 +229,8 @@ def test_init_reads_decimal_commas_and_other_encodings_and_writes_them_down(tmp_
     assert run["metrics"]["roc_auc"]["value"] == 1.0
     price = call_json("init", "rows.csv", "--target", "Größe", "-o", "q.py", folder=tmp_path)
     assert price["task"] == "regression"
+    assert "Größe: is read as numbers with a comma before the fraction" in price["notes"]
+    assert 'ps.prepare.cast("Größe", "number", decimal=",")' in (tmp_path / "q.py").read_text()
 
 
 def call_code(folder):

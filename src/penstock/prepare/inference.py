@@ -13,8 +13,10 @@ from functools import reduce
 import polars as pl
 
 from penstock.prepare.operations import Note
+from penstock.types.cells import SPACES
 from penstock.types.dates import DATE_FORMATS, other_order, shape
-from penstock.types.parse import FALSE, SPACES, TRUE, Kind, Parse
+from penstock.types.numbers import MAGNITUDES, unit_among, units_of
+from penstock.types.parse import FALSE, TRUE, Kind, Parse
 
 _NEARLY = 0.9
 _EXACT = 2.0**53
@@ -22,7 +24,8 @@ _WHOLE = rf"^[{SPACES}]*[+-]?[0-9]+[{SPACES}]*$"
 _UNCLEAR = {form for form in DATE_FORMATS if other_order(form) != form and other_order(form) in DATE_FORMATS}
 """Whether the day or the month stands first is known from a whole column only."""
 _CLEAR = [form for form in DATE_FORMATS if form not in _UNCLEAR]
-_LONGEST, _HEAD = 40, 100
+_LIKELY = rf"^[{SPACES}]*[$€£¥%]*[{SPACES}]*[-+(\u2212]*[$€£¥%]*[{SPACES}]*\.?[0-9]"
+_LONGEST, _HEAD, _UNITS = 40, 100, 6
 
 
 def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]]:
@@ -79,9 +82,11 @@ class Look:
     numbers : int
         Cells that are numbers.
     odd : str, optional
-        The first that is not.
+        One that is not, the first by its letters.
+    points, commas : list of str, optional
+        What follows the numbers, where all are some with a point, or a comma, before the fraction; None where not.
     long : str, optional
-        The first whole number of more digits than a float holds: as floats, different ones would be one.
+        A whole number of more digits than a float holds: as floats, different ones would be one.
     dates : DateLook
         Their forms as dates.
     """
@@ -94,6 +99,8 @@ class Look:
     said: bool
     numbers: int
     odd: str | None
+    points: list[str] | None
+    commas: list[str] | None
     long: str | None
     dates: DateLook
 
@@ -108,6 +115,8 @@ class Look:
             self.said or other.said,
             self.numbers + other.numbers,
             self.odd if self.odd is not None else other.odd,
+            _both(self.points, other.points),
+            _both(self.commas, other.commas),
             self.long if self.long is not None else other.long,
             self.dates.with_more(other.dates),
         )
@@ -162,9 +171,15 @@ def look_at(cells: pl.Series) -> Look:
     blank = counted.select(Parse("cell", "number").blank()).to_series()
     values = counted.filter(~blank)
     words = stripped.filter(~blank).str.to_lowercase()
-    numbers = values.select(Parse("cell", "number").expression()).to_series()
-    odd = values.filter(numbers.is_null())["cell"]
-    long = values.filter(numbers.abs() >= _EXACT)["cell"]
+    # Most text is words: only what begins like a number is asked whether it is one.
+    likely = values.filter(values["cell"].str.contains(_LIKELY))
+    numbers = likely.select(Parse("cell", "number").expression()).to_series()
+    odd = pl.concat(
+        [values.filter(~values["cell"].str.contains(_LIKELY))["cell"], likely.filter(numbers.is_null())["cell"]]
+    )
+    texts = values["cell"].str.strip_chars(SPACES)
+    plain = not odd.len() and not texts.str.contains("[.,]").any()
+    long = likely.filter(numbers.abs() >= _EXACT)["cell"]
     long = long.filter(long.str.contains(_WHOLE))
     return Look(
         values=int(values["penstock count"].sum()),
@@ -173,11 +188,40 @@ def look_at(cells: pl.Series) -> Look:
         untrimmed=bool((stripped != counted["cell"]).any()),
         yes_no=bool(words.is_in([*TRUE, *FALSE]).all()),
         said=bool(words.is_in(["yes", "no", "true", "false"]).any()),
-        numbers=int(values.filter(numbers.is_not_null())["penstock count"].sum()),
-        odd=odd[0] if odd.len() else None,
-        long=long[0] if long.len() else None,
+        numbers=int(likely.filter(numbers.is_not_null())["penstock count"].sum()),
+        odd=odd.min(),  # type: ignore[arg-type]
+        points=_units(texts, odd, ".") if odd.len() else [""][: texts.len()],
+        commas=[""][: texts.len()] if plain else _units(texts, odd if odd.len() else texts, ","),
+        long=long.min(),  # type: ignore[arg-type]
         dates=_dates(values["cell"]) if odd.len() else DateLook(values.height > 0, (), None),
     )
+
+
+def _units(texts: pl.Series, doubtful: pl.Series, decimal: str) -> list[str] | None:
+    """Return what follows numbers; a doubtful one is looked at first, for most columns of text are words."""
+    if units_of(doubtful.head(1).str.strip_chars(SPACES), decimal) is None:
+        return None
+    found = units_of(texts, decimal)
+    return found if found is None or len(found) <= _UNITS else None
+
+
+def _both(one: list[str] | None, other: list[str] | None) -> list[str] | None:
+    return None if one is None or other is None else sorted({*one, *other})
+
+
+def _written(name: str, look: Look) -> tuple[Parse, str] | None:
+    """Return how numbers are read that have a comma before the fraction, or a unit behind, and what to say of it."""
+    if look.values == 0:
+        return None
+    if look.commas == [""]:
+        return Parse(name, "number", decimal=","), " with a comma before the fraction"
+    for decimal, units in ((".", look.points), (",", look.commas)):
+        unit = unit_among(units)
+        if unit is not None:
+            of = "K, M and B for thousands, millions and billions" if unit == MAGNITUDES else f"the unit {unit}"
+            comma = ", a comma before the fraction" if decimal == "," else ""
+            return Parse(name, "number", decimal=decimal, unit=unit), f" with {of}{comma}"
+    return None
 
 
 def _decide(name: str, look: Look) -> tuple[Parse | None, Note | None]:
@@ -194,6 +238,8 @@ def _decide(name: str, look: Look) -> tuple[Parse | None, Note | None]:
         )  # fmt: skip
     if look.numbers == look.values:
         return Parse(name, "number"), Note("prepare", name, look.blank, f"numbers as text, read as numbers{tail}")
+    if (found := _written(name, look)) is not None:
+        return found[0], Note("prepare", name, look.blank, f"numbers as text{found[1]}, read as numbers{tail}")
     form = look.dates.form()
     if form is not None:
         text = f"dates as text ({form}), read as dates{tail}"

@@ -15,25 +15,15 @@ from typing import Any, Literal
 import msgspec
 import polars as pl
 
+from penstock.types.cells import BLANKS, SPACES, is_blank
 from penstock.types.dates import LAST_OF_TWO_DIGITS, LEAST_YEAR, has_clock, is_zoned, read_moment
+from penstock.types.numbers import number_in, read_number
 
 Kind = Literal["number", "boolean", "date", "text", "normal"]
 
-BLANKS = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "#n/a", "missing", "unknown")
-"""Texts that stand for a missing value in a column that otherwise holds numbers, dates or yes/no."""
-
 TRUE, FALSE = ("yes", "y", "true", "t", "1"), ("no", "n", "false", "f", "0")
-NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
-THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
-SIGNS = r"[$€£¥%]"
-ACCOUNTED = r"^\([0-9][0-9,]*\.?[0-9]*\)$"
-"""A negative number as accountants write it."""
-SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
-"""Stripped from cells; said here because Python and Polars do not agree on what a space is."""
 WHITE = f"[{SPACES}]+"
-_number, _thousands, _signs = re.compile(NUMBER), re.compile(THOUSANDS), re.compile(SIGNS)
-_accounted, _white = re.compile(ACCOUNTED), re.compile(WHITE)
-_SWAPPED = str.maketrans(".,", ",.")
+_white = re.compile(WHITE)
 
 
 class Parse(msgspec.Struct, frozen=True, tag="parse"):
@@ -51,6 +41,8 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
         What stands before the fraction of a number.
     true, false : tuple of str
         Further words for true and false, in lower case.
+    unit : str
+        What may stand behind a number, such as ``kg``; :data:`~penstock.types.numbers.MAGNITUDES` for K, M and B.
 
     Examples
     --------
@@ -66,20 +58,13 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
     decimal: str = "."
     true: tuple[str, ...] = ()
     false: tuple[str, ...] = ()
+    unit: str = ""
 
     def expression(self) -> pl.Expr:
         """Return the expression that reads the column; what cannot be read becomes null."""
         text = pl.col(self.column).cast(pl.String).str.strip_chars(SPACES)
         if self.to == "number":
-            plain = text.str.replace_all(SIGNS, "").str.strip_chars(SPACES)
-            if self.decimal == ",":
-                plain = plain.str.replace_all(".", ";", literal=True).str.replace_all(",", ".", literal=True)
-                plain = plain.str.replace_all(";", ",", literal=True)
-            negative = plain.str.contains(ACCOUNTED)
-            plain = pl.when(negative).then(pl.concat_str(pl.lit("-"), plain.str.strip_chars("()"))).otherwise(plain)
-            whole = pl.when(plain.str.contains(THOUSANDS)).then(plain.str.replace_all(",", "")).otherwise(plain)
-            found = pl.when(whole.str.contains(NUMBER)).then(whole).cast(pl.Float64, strict=False)
-            return pl.when(found.is_finite()).then(found).alias(self.column)
+            return number_in(text, self.decimal, self.unit).alias(self.column)
         if self.to == "boolean":
             lower = text.str.to_lowercase()
             yes, no = [*TRUE, *self.true], [*FALSE, *self.false]
@@ -110,7 +95,9 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
     def reader(self) -> Callable[[Any], Any]:
         """Return the function that reads one cell; it raises ValueError where a table would hold junk."""
         if self.to == "number":
-            return read_number if self.decimal == "." else functools.partial(read_number, decimal=self.decimal)
+            if self.decimal == "." and not self.unit:
+                return read_number
+            return functools.partial(read_number, decimal=self.decimal, unit=self.unit)
         if self.to == "boolean":
             if self.true or self.false:
                 return functools.partial(read_boolean, true=(*TRUE, *self.true), false=(*FALSE, *self.false))
@@ -139,42 +126,6 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
         if found is None:
             return read_date(value)
         return found
-
-
-def is_blank(text: str) -> bool:
-    """Whether a text stands for a missing value.
-
-    Examples
-    --------
-    >>> is_blank(" "), is_blank("N/A"), is_blank("0")
-    (True, True, False)
-    """
-    return text.strip(SPACES).lower() in BLANKS
-
-
-def read_number(value: Any, decimal: str = ".") -> float | None:
-    """Read a number from a JSON number or from text, as :meth:`Parse.expression` does."""
-    if value is None:
-        return None
-    kind = type(value)
-    if kind is float or kind is int:
-        number = float(value)
-        return number if number - number == 0 else None
-    if kind is not str:
-        raise ValueError("expected a number, or a number as text")
-    plain = _signs.sub("", value.strip(SPACES)).strip(SPACES)
-    if decimal == ",":
-        plain = plain.translate(_SWAPPED)
-    if plain[:1] == "(" and _accounted.match(plain):
-        plain = f"-{plain.strip('()')}"
-    if _thousands.match(plain):
-        plain = plain.replace(",", "")
-    if _number.match(plain):
-        number = float(plain)
-        return number if number - number == 0 else None
-    if is_blank(value):
-        return None
-    raise ValueError("expected a number, or a number as text")
 
 
 def read_boolean(value: Any, true: Sequence[str] = TRUE, false: Sequence[str] = FALSE) -> bool | None:

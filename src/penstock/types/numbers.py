@@ -1,0 +1,131 @@
+"""Numbers as people write them: with currencies, thousands, a comma before the fraction, or a unit behind.
+
+One definition with two faces, equal value for value: a Polars expression for tables, a function for one cell.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import polars as pl
+
+from penstock.types.cells import SPACES, is_blank
+
+MAGNITUDES = "K, M, B"
+"""As a unit: thousands, millions and billions, each cell by its own last letter."""
+_TIMES = {"k": 1e3, "m": 1e6, "b": 1e9}
+_LETTERS = "kKmMbB"
+NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
+_THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
+_SPACED = "[ \u00a0\u2009\u202f'’]"
+_APART = rf"^[+-]?[0-9]{{1,3}}(?:{_SPACED}[0-9]{{3}})+(?:\.[0-9]*)?$"
+"""Thousands with spaces, as in France and Poland, or with apostrophes, as in Switzerland."""
+_SIGNS = r"[$€£¥%]"
+_ACCOUNTED = r"^\([0-9][0-9,]*\.?[0-9]*\)$"
+"""A negative number as accountants write it."""
+_MINUS = "\u2212"
+_UNIT = r"^([^A-Za-z]*[0-9.)][^A-Za-z]*?)\s*([A-Za-zµ°][A-Za-zµ°²³/]{0,11})?$"
+_number, _thousands, _signs = re.compile(NUMBER), re.compile(_THOUSANDS), re.compile(_SIGNS)
+_accounted, _apart, _spaced = re.compile(_ACCOUNTED), re.compile(_APART), re.compile(_SPACED)
+_SWAPPED = str.maketrans(".,", ",.")
+
+
+def number_in(text: pl.Expr, decimal: str = ".", unit: str = "") -> pl.Expr:
+    """Return the expression that reads stripped text; what is no number becomes null.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"x": ["1 200,5 kg", "3 kg", "much"]})
+    >>> table.select(number_in(pl.col("x"), ",", "kg")).to_series().to_list()
+    [1200.5, 3.0, None]
+    """
+    times: pl.Expr | None = None
+    if unit == MAGNITUDES:
+        times = text.str.slice(-1).str.to_lowercase().replace_strict(_TIMES, default=1.0, return_dtype=pl.Float64)
+        text = pl.when(times > 1).then(text.str.slice(0, text.str.len_chars() - 1)).otherwise(text)
+    elif unit:
+        text = text.str.strip_suffix(unit)
+    plain = text.str.replace_all(_SIGNS, "").str.replace(_MINUS, "-", literal=True).str.strip_chars(SPACES)
+    if decimal == ",":
+        plain = plain.str.replace_all(".", ";", literal=True).str.replace_all(",", ".", literal=True)
+        plain = plain.str.replace_all(";", ",", literal=True)
+    negative = plain.str.contains(_ACCOUNTED)
+    plain = pl.when(negative).then(pl.concat_str(pl.lit("-"), plain.str.strip_chars("()"))).otherwise(plain)
+    whole = pl.when(plain.str.contains(_THOUSANDS)).then(plain.str.replace_all(",", "")).otherwise(plain)
+    whole = pl.when(whole.str.contains(_APART)).then(whole.str.replace_all(_SPACED, "")).otherwise(whole)
+    found = pl.when(whole.str.contains(NUMBER)).then(whole).cast(pl.Float64, strict=False)
+    if times is not None:
+        found = found * times
+    return pl.when(found.is_finite()).then(found)
+
+
+def read_number(value: Any, decimal: str = ".", unit: str = "") -> float | None:
+    """Read a number from a JSON number or from text, as :func:`number_in` does.
+
+    Raises
+    ------
+    ValueError
+        When it is neither a number nor missing.
+    """
+    if value is None:
+        return None
+    kind = type(value)
+    if kind is float or kind is int:
+        number = float(value)
+        return number if number - number == 0 else None
+    if kind is not str:
+        raise ValueError("expected a number, or a number as text")
+    text, times = value.strip(SPACES), 1.0
+    if unit == MAGNITUDES:
+        times = _TIMES.get(text[-1:].lower(), 1.0)
+        text = text[:-1] if times > 1 else text
+    elif unit:
+        text = text.removesuffix(unit)
+    plain = _signs.sub("", text).replace(_MINUS, "-", 1).strip(SPACES)
+    if decimal == ",":
+        plain = plain.translate(_SWAPPED)
+    if plain[:1] == "(" and _accounted.match(plain):
+        plain = f"-{plain.strip('()')}"
+    if _thousands.match(plain):
+        plain = plain.replace(",", "")
+    elif _apart.match(plain):
+        plain = _spaced.sub("", plain)
+    if _number.match(plain):
+        number = float(plain) * times
+        return number if number - number == 0 else None
+    if is_blank(value):
+        return None
+    raise ValueError("expected a number, or a number as text")
+
+
+def units_of(texts: pl.Series, decimal: str) -> list[str] | None:
+    """Return what follows the numbers, each once; None where a cell is none with anything behind it.
+
+    Examples
+    --------
+    >>> units_of(pl.Series(["12 kg", "3.5kg"]), "."), units_of(pl.Series(["5", "5 kg"]), "."), units_of(pl.Series(["C5"]), ".")
+    (['kg'], ['', 'kg'], None)
+    """
+    parts = texts.str.extract_groups(_UNIT)
+    bare = parts.struct[0]
+    if bare.null_count() or bare.to_frame("x").select(number_in(pl.col("x"), decimal)).to_series().null_count():
+        return None
+    return parts.struct[1].fill_null("").unique().sort().to_list()
+
+
+def unit_among(units: list[str] | None) -> str | None:
+    """Return the unit of a column; None where it has none, or more than one.
+
+    Examples
+    --------
+    >>> unit_among(["kg"]), unit_among(["", "K", "M"]), unit_among(["kg", "lb"]), unit_among(["", "m"])
+    ('kg', 'K, M, B', None, None)
+    """
+    if not units or units == [""]:
+        return None
+    if len(units) == 1:
+        return units[0]
+    letters = {unit.lower() for unit in units} - {""}
+    # A lone m may be metres; thousands beside it, or alone beside plain numbers, leave no doubt.
+    return MAGNITUDES if letters <= _TIMES.keys() and "k" in letters and all(len(unit) <= 1 for unit in units) else None
