@@ -23,6 +23,10 @@ class DataError(InputError):
     """The data cannot be read or cannot be learnt from."""
 
 
+class DataWarning(UserWarning):
+    """Rows that are answered all the same hold something that training never saw so: it counts as missing."""
+
+
 class GraphError(InputError):
     """The steps do not form a graph: a cycle, a missing or doubled name, types that do not fit."""
 

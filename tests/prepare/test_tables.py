@@ -6,11 +6,12 @@ import polars as pl
 import pytest
 from tests.conftest import customers
 
-from penstock.errors import DataError, InputError
+from penstock.errors import DataError, DataWarning, InputError
 from penstock.prepare import cast, drop, drop_duplicates, filter, map, rename  # noqa: A004
 from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import date_format
-from penstock.prepare.tables import ROW, apply_facts
+from penstock.prepare.tables import ROW, Facts, apply_facts
+from penstock.types.parse import Parse
 
 
 def upper(table: pl.DataFrame) -> pl.DataFrame:
@@ -142,3 +143,20 @@ def test_columns_named_like_keywords_and_our_own_words_are_columns(tmp_path):
     row = customers(1, seed=4).rename(names).drop("left").with_columns(pl.col("birthday").cast(pl.String)).to_dicts()[0]
     assert ps.load("words", store=store).answer([row])[0].prediction in ("gone", "here")
     store.close()
+
+
+def test_later_cells_that_cannot_be_read_count_as_missing_and_are_told(recwarn):
+    raw = (("size", "text"), ("paid", "text"), ("when", "text"))
+    parses = (
+        Parse("size", "number", unit="CC"),
+        Parse("paid", "boolean"),
+        Parse("when", "date", "%d/%m/%Y", lenient=True),
+    )
+    later = pl.DataFrame(
+        {"size": ["998 CC", "n/a", "998 kW"], "paid": ["yes", "", "no"], "when": ["31/12/2024", "soon", None]}
+    )
+    made = apply_facts(later, Facts(raw, parses, (), 0, 0))
+    assert made["size"].to_list() == [998.0, None, None]
+    assert made["when"].null_count() == 2
+    told = [str(item.message) for item in recwarn if issubclass(item.category, DataWarning)]
+    assert told == ["column \"size\": 1 of 3 cells are not numbers, and count as missing (first: '998 kW')"]

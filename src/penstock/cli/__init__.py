@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
 
-from penstock.errors import PenstockError
+from penstock.errors import DataWarning, PenstockError
 from penstock.version import __version__
 
 COMMANDS = {
@@ -86,8 +87,24 @@ def cli() -> None:
     """
 
 
+_WARNED: set[str] = set()
+"""Columns of which it was told; a large file is read in many parts."""
+
+
+def _warn(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *others: Any, **more: Any
+) -> None:
+    """Tell of data in words, once for each column, and of anything else as Python does."""
+    if not issubclass(category, DataWarning):
+        click.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
+    elif (column := str(message).partition(":")[0]) not in _WARNED:
+        _WARNED.add(column)
+        click.echo(f"warning: {message}", err=True)
+
+
 def main() -> None:
     """Run the command line; errors are told in words, with exit code 1 (failed) or 2 (the user's input)."""
+    warnings.showwarning = _warn
     try:
         code = cli.main(standalone_mode=False)
     except PenstockError as error:

@@ -270,8 +270,8 @@ def parse_of(schema: Mapping[str, pl.DataType], made: Cast, form: str | None) ->
     if (made.to == "boolean" and kind == pl.Boolean) or (made.to == "date" and kind.is_temporal()):
         return None
     if made.to == "date":
-        return Parse(made.column, "date", made.format or form)
-    return Parse(made.column, made.to, made.format, made.decimal, made.true, made.false)
+        return Parse(made.column, "date", made.format or form, lenient=made.invalid == "null")
+    return Parse(made.column, made.to, made.format, made.decimal, made.true, made.false, lenient=made.invalid == "null")
 
 
 def apply_cast(frame: pl.DataFrame, made: Cast, parse: Parse | None) -> tuple[pl.DataFrame, list[Note]]:

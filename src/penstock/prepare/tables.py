@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from penstock.errors import DataWarning
 from penstock.prepare.changes import Dropped, Kept, MapReference, Once, Renamed
 from penstock.prepare.operations import Note, need
 from penstock.prepare.repairs import Clipped, Filled
@@ -113,7 +115,7 @@ def apply_facts(raw: pl.DataFrame, facts: Facts, *, choose: bool = False) -> pl.
     for change in facts.changes:
         if isinstance(change, Parse):
             if change.column in frame.columns and _still_raw(frame.schema[change.column], change):
-                frame = frame.with_columns(change.expression() if change.to != "date" else _dates(frame, change))
+                frame = frame.with_columns(_read(frame, change))
         elif isinstance(change, Renamed):
             frame = frame.rename({change.old: change.new}, strict=False)
         elif isinstance(change, Dropped):
@@ -134,13 +136,22 @@ def apply_facts(raw: pl.DataFrame, facts: Facts, *, choose: bool = False) -> pl.
     return frame
 
 
-def _dates(frame: pl.DataFrame, parse: Parse) -> pl.Series:
-    """Read dates in the form that they had at training, and where they have it no more, in that of ISO 8601, as requests are."""
-    found = frame.select(parse.expression()).to_series()
-    if found.null_count() == frame[parse.column].null_count():
+def _read(frame: pl.DataFrame, parse: Parse) -> pl.Series:
+    """Read a column as it was at training; what cannot be read is missing, which is told."""
+    cells, found = frame[parse.column], frame.select(parse.expression()).to_series()
+    if found.null_count() == cells.null_count() or parse.to in ("text", "normal"):
         return found
-    again = frame.select(Parse(parse.column, "date", ISO).expression()).to_series()
-    return found.fill_null(again)
+    if parse.to == "date":
+        # In the form of ISO 8601 dates may always come, as in requests.
+        again = frame.select(Parse(parse.column, "date", ISO).expression()).to_series()
+        found = found.fill_null(again)
+    if not parse.lenient:
+        lost = cells.filter(found.is_null() & cells.is_not_null() & ~frame.select(parse.blank()).to_series())
+        if lost.len():
+            what = {"boolean": "yes or no", "date": "dates in the form of training"}.get(parse.to, "numbers")
+            text = f'column "{parse.column}": {lost.len()} of {frame.height} cells are not {what}, and count as missing'
+            warnings.warn(DataWarning(f"{text} (first: {lost[0]!r})"), stacklevel=2)
+    return found
 
 
 def _still_raw(kind: pl.DataType, parse: Parse) -> bool:

@@ -43,6 +43,8 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
         Further words for true and false, in lower case.
     unit : str
         What may stand behind a number, such as ``kg``; :data:`~penstock.types.numbers.MAGNITUDES` for K, M and B.
+    lenient : bool
+        Whether the author said that cells which cannot be read are missing.
 
     Examples
     --------
@@ -59,6 +61,7 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
     true: tuple[str, ...] = ()
     false: tuple[str, ...] = ()
     unit: str = ""
+    lenient: bool = False
 
     def expression(self) -> pl.Expr:
         """Return the expression that reads the column; what cannot be read becomes null."""
