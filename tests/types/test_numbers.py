@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import infer, infer_parts
-from penstock.types.numbers import MAGNITUDES, number_in, read_number
+from penstock.types.numbers import CLOCKS, MAGNITUDES, number_in, read_number
 from penstock.types.parse import Parse
 
-ODD = st.text(alphabet="0123456789.,+-()' \u00a0\u202f\u2212$€%eEkKmMbBgx", max_size=10)
+ODD = st.text(alphabet="0123456789.,:+-()' \u00a0\u202f\u2212$€%eEkKmMbBgxaApP", max_size=10)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,10 @@ ODD = st.text(alphabet="0123456789.,+-()' \u00a0\u202f\u2212$€%eEkKmMbBgx", ma
         ([" 36 months", " 60 months"], ".", "months", [36, 60]),
         (["€110.5M", "€600K", "€0"], ".", MAGNITUDES, [110_500_000, 600_000, 0]),
         (["5k", "3.2m"], ".", MAGNITUDES, [5000, 3_200_000]),
+        (["₹500", "₹1,200"], ".", "", [500, 1200]),
+        (["13:08", "9:30"], ".", "h:mm", [788, 570]),
+        (["9:30 AM", "12:05 PM", "12:05am"], ".", "h:mm", [570, 725, 5]),
+        (["1:02:03", "0:00:01.5"], ".", "h:mm:ss", [3723, 1.5]),
     ],
 )
 def test_the_way_of_writing_is_found_and_every_cell_read(cells, decimal, unit, numbers):
@@ -57,13 +61,16 @@ def test_the_way_of_writing_is_found_and_every_cell_read(cells, decimal, unit, n
         ["1,234,5", "2"],
         ["10,000+", "5+"],
         ["K", "M"],
+        ["3:45", "1:03:45"],
+        ["2:1", "3:0"],
+        ["10:75", "11:00"],
     ],
 )
 def test_what_is_no_number_or_of_several_units_stays_text(cells):
     assert infer(pl.DataFrame({"x": cells}), set())[0] == []
 
 
-@given(ODD, st.sampled_from([".", ","]), st.sampled_from(["", "kg", MAGNITUDES]))
+@given(ODD, st.sampled_from([".", ","]), st.sampled_from(["", "kg", MAGNITUDES, *CLOCKS]))
 def test_a_cell_is_read_alone_as_in_a_table(text, decimal, unit):
     stripped = pl.DataFrame({"x": [text]}).select(pl.col("x").str.strip_chars(" \u00a0\u202f"))
     table = stripped.select(number_in(pl.col("x"), decimal, unit)).item()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,9 @@ def _svg(figure: Any) -> str:
 
     buffer = io.StringIO()
     unstamped = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context({"svg.hashsalt": "penstock", "svg.fonttype": "none"}):  # else ids are drawn by chance
+    with mpl.rc_context({"svg.hashsalt": "penstock", "svg.fonttype": "none"}), warnings.catch_warnings():
+        # Without a salt ids are drawn by chance. Text stays text: the browser has letters that matplotlib's font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure.savefig(buffer, format="svg", metadata=unstamped, transparent=True)
     text = buffer.getvalue()
     return text[text.index("<svg") :]

@@ -15,7 +15,7 @@ import polars as pl
 from penstock.prepare.operations import Note
 from penstock.types.cells import SPACES
 from penstock.types.dates import DATE_FORMATS, other_order, shape
-from penstock.types.numbers import MAGNITUDES, unit_among, units_of
+from penstock.types.numbers import CLOCKS, MAGNITUDES, SIGNS, unit_among, units_of
 from penstock.types.parse import FALSE, TRUE, Kind, Parse
 
 _NEARLY = 0.9
@@ -24,7 +24,7 @@ _WHOLE = rf"^[{SPACES}]*[+-]?[0-9]+[{SPACES}]*$"
 _UNCLEAR = {form for form in DATE_FORMATS if other_order(form) != form and other_order(form) in DATE_FORMATS}
 """Whether the day or the month stands first is known from a whole column only."""
 _CLEAR = [form for form in DATE_FORMATS if form not in _UNCLEAR]
-_LIKELY = rf"^[{SPACES}]*[$€£¥%]*[{SPACES}]*[-+(\u2212]*[$€£¥%]*[{SPACES}]*\.?[0-9]"
+_LIKELY = rf"^[{SIGNS}]*[{SPACES}]*[-+(\u2212]*[{SIGNS}]*[{SPACES}]*\.?[0-9]"
 _LONGEST, _HEAD, _UNITS = 40, 100, 6
 
 
@@ -170,14 +170,13 @@ def look_at(cells: pl.Series) -> Look:
     empty = stripped.str.len_bytes() == 0
     blank = counted.select(Parse("cell", "number").blank()).to_series()
     values = counted.filter(~blank)
-    words = stripped.filter(~blank).str.to_lowercase()
+    texts = stripped.filter(~blank)
     # Most text is words: only what begins like a number is asked whether it is one.
-    likely = values.filter(values["cell"].str.contains(_LIKELY))
+    begins = texts.str.contains(_LIKELY)
+    likely = values.filter(begins)
     numbers = likely.select(Parse("cell", "number").expression()).to_series()
-    odd = pl.concat(
-        [values.filter(~values["cell"].str.contains(_LIKELY))["cell"], likely.filter(numbers.is_null())["cell"]]
-    )
-    texts = values["cell"].str.strip_chars(SPACES)
+    odd = pl.concat([texts.filter(~begins), texts.filter(begins).filter(numbers.is_null())])
+    words = texts.str.to_lowercase()
     plain = not odd.len() and not texts.str.contains("[.,]").any()
     long = likely.filter(numbers.abs() >= _EXACT)["cell"]
     long = long.filter(long.str.contains(_WHOLE))
@@ -199,7 +198,7 @@ def look_at(cells: pl.Series) -> Look:
 
 def _units(texts: pl.Series, doubtful: pl.Series, decimal: str) -> list[str] | None:
     """Return what follows numbers; a doubtful one is looked at first, for most columns of text are words."""
-    if units_of(doubtful.head(1).str.strip_chars(SPACES), decimal) is None:
+    if units_of(doubtful.head(1), decimal) is None:
         return None
     found = units_of(texts, decimal)
     return found if found is None or len(found) <= _UNITS else None
@@ -218,9 +217,13 @@ def _written(name: str, look: Look) -> tuple[Parse, str] | None:
     for decimal, units in ((".", look.points), (",", look.commas)):
         unit = unit_among(units)
         if unit is not None:
-            of = "K, M and B for thousands, millions and billions" if unit == MAGNITUDES else f"the unit {unit}"
+            what = (
+                " with K, M and B for thousands, millions and billions" if unit == MAGNITUDES
+                else f" of the form {unit}" if unit in CLOCKS
+                else f" with the unit {unit}"
+            )  # fmt: skip
             comma = ", a comma before the fraction" if decimal == "," else ""
-            return Parse(name, "number", decimal=decimal, unit=unit), f" with {of}{comma}"
+            return Parse(name, "number", decimal=decimal, unit=unit), what + comma
     return None
 
 

@@ -14,6 +14,12 @@ from penstock.types.cells import SPACES, is_blank
 
 MAGNITUDES = "K, M, B"
 """As a unit: thousands, millions and billions, each cell by its own last letter."""
+CLOCKS = ("h:mm", "h:mm:ss")
+"""As units: times of the day, or how long something took; in the least that is written, minutes or seconds."""
+_CLOCK = {
+    "h:mm": r"^([0-9]{1,4}):([0-5][0-9])(?: ?([AaPp])[Mm])?$",
+    "h:mm:ss": r"^([0-9]{1,4}):([0-5][0-9]):([0-5][0-9](?:\.[0-9]+)?)(?: ?([AaPp])[Mm])?$",
+}
 _TIMES = {"k": 1e3, "m": 1e6, "b": 1e9}
 _LETTERS = "kKmMbB"
 NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
@@ -21,7 +27,8 @@ _THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
 _SPACED = "[ \u00a0\u2009\u202f'’]"
 _APART = rf"^[+-]?[0-9]{{1,3}}(?:{_SPACED}[0-9]{{3}})+(?:\.[0-9]*)?$"
 """Thousands with spaces, as in France and Poland, or with apostrophes, as in Switzerland."""
-_SIGNS = r"[$€£¥%]"
+SIGNS = "$€£¥₹₽₩₺₫฿₪₴₦₱%"
+_SIGNS = f"[{SIGNS}]"
 _ACCOUNTED = r"^\([0-9][0-9,]*\.?[0-9]*\)$"
 """A negative number as accountants write it."""
 _MINUS = "\u2212"
@@ -41,6 +48,8 @@ def number_in(text: pl.Expr, decimal: str = ".", unit: str = "") -> pl.Expr:
     [1200.5, 3.0, None]
     """
     times: pl.Expr | None = None
+    if unit in CLOCKS:
+        return pl.coalesce(_clock_in(text, _CLOCK[unit]), number_in(text, decimal))
     if unit == MAGNITUDES:
         times = text.str.slice(-1).str.to_lowercase().replace_strict(_TIMES, default=1.0, return_dtype=pl.Float64)
         text = pl.when(times > 1).then(text.str.slice(0, text.str.len_chars() - 1)).otherwise(text)
@@ -60,6 +69,29 @@ def number_in(text: pl.Expr, decimal: str = ".", unit: str = "") -> pl.Expr:
     return pl.when(found.is_finite()).then(found)
 
 
+def _clock_in(text: pl.Expr, clock: str) -> pl.Expr:
+    parts = [text.str.extract(clock, at) for at in range(1, re.compile(clock).groups + 1)]
+    first, *others = (part.cast(pl.Float64) for part in parts[:-1])
+    # Twelve o'clock is the first hour of its half of the day.
+    afternoon = parts[-1].str.to_lowercase() == "p"
+    found = pl.when(parts[-1].is_null()).then(first).otherwise(first % 12 + 12 * afternoon.cast(pl.Float64))
+    for part in others:
+        found = found * 60 + part
+    return found
+
+
+def _read_clock(text: str, clock: str) -> float | None:
+    parts = re.match(clock, text)
+    if parts is None:
+        return None
+    first, *others = map(float, parts.groups()[:-1])
+    half = parts.groups()[-1]
+    found = first if half is None else first % 12 + 12 * (half in "pP")
+    for part in others:
+        found = found * 60 + part
+    return found
+
+
 def read_number(value: Any, decimal: str = ".", unit: str = "") -> float | None:
     """Read a number from a JSON number or from text, as :func:`number_in` does.
 
@@ -77,10 +109,12 @@ def read_number(value: Any, decimal: str = ".", unit: str = "") -> float | None:
     if kind is not str:
         raise ValueError("expected a number, or a number as text")
     text, times = value.strip(SPACES), 1.0
+    if unit in CLOCKS and (clock := _read_clock(text, _CLOCK[unit])) is not None:
+        return clock
     if unit == MAGNITUDES:
         times = _TIMES.get(text[-1:].lower(), 1.0)
         text = text[:-1] if times > 1 else text
-    elif unit:
+    elif unit and unit not in CLOCKS:
         text = text.removesuffix(unit)
     plain = _signs.sub("", text).replace(_MINUS, "-", 1).strip(SPACES)
     if decimal == ",":
@@ -106,7 +140,12 @@ def units_of(texts: pl.Series, decimal: str) -> list[str] | None:
     --------
     >>> units_of(pl.Series(["12 kg", "3.5kg"]), "."), units_of(pl.Series(["5", "5 kg"]), "."), units_of(pl.Series(["C5"]), ".")
     (['kg'], ['', 'kg'], None)
+    >>> units_of(pl.Series(["9:30 AM", "12:05 PM"]), ".")
+    ['h:mm']
     """
+    for clock, pattern in _CLOCK.items():
+        if decimal == "." and texts.str.contains(pattern).all():
+            return [clock]
     parts = texts.str.extract_groups(_UNIT)
     bare = parts.struct[0]
     if bare.null_count() or bare.to_frame("x").select(number_in(pl.col("x"), decimal)).to_series().null_count():
