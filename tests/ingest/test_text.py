@@ -12,6 +12,7 @@ from penstock.errors import DataError
 from penstock.ingest import read, text
 from penstock.ingest.read import read_parts, read_table
 from penstock.ingest.text import blocks, csv_parts
+from penstock.prepare.inference import infer
 
 FIELDS = st.sampled_from(["plain", "a,b", "two\nlines", 'say ""hi""', "Łódź", ""])
 
@@ -52,6 +53,19 @@ def test_a_later_block_with_wider_types_begins_the_table_again(tmp_path, small_b
     assert table.height == 3011
     assert table[3000].row(0) == (1.5, "x", "soon", "2")
     assert table[0].row(0) == (1.0, "2", "2024-01-01", "01")
+
+
+def test_dates_whose_year_does_not_stand_first_are_not_guessed_from_the_first_rows(tmp_path, small_blocks):
+    days = [f"{day:02}/0{1 + at % 2}/2019" for at, day in enumerate(list(range(1, 13)) * 100)]
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "d,e,n\n" + "".join(f"{day},2019-01-01 10:00:00,{at}\n" for at, day in enumerate([*days, "1/31/2019"]))
+    )
+    table = read_table(path)
+    assert table.schema == {"d": pl.String, "e": pl.Datetime("us"), "n": pl.Int64}
+    assert table["d"].to_list() == [*days, "1/31/2019"]
+    assert [(parse.column, parse.format) for parse in infer(table, set())[0]] == [("d", "%m/%d/%Y")]
+    assert infer(table[:-1], set())[0] == []
 
 
 def test_what_is_wrong_in_a_later_block_is_told_with_its_line(tmp_path, small_blocks):

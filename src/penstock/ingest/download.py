@@ -20,6 +20,7 @@ import polars as pl
 
 from penstock.errors import DataError, InputError
 from penstock.ingest.http import Http
+from penstock.ingest.text import unclear_dates
 from penstock.types.secrets import filled, hidden
 
 _KEPT_SECONDS = 86_400.0
@@ -245,7 +246,12 @@ def _rows(source: Http, body: bytes, kind: str, number: int) -> pl.DataFrame:
         if not body.strip():
             return pl.DataFrame()
         try:
-            return pl.read_csv(io.BytesIO(body), infer_schema_length=None, try_parse_dates=True)
+            frame = pl.read_csv(io.BytesIO(body), infer_schema_length=None, try_parse_dates=True)
+            unclear = unclear_dates(frame.schema, pl.read_csv(io.BytesIO(body), n_rows=1000, infer_schema=False))
+            return frame if not unclear else pl.read_csv(
+                io.BytesIO(body), infer_schema_length=None, try_parse_dates=True,
+                schema_overrides=dict.fromkeys(unclear, pl.String()),
+            )  # fmt: skip
         except pl.exceptions.PolarsError as error:
             raise DataError(f"{where}: is not CSV: {str(error).splitlines()[0]}") from None
     found = json.loads(body)

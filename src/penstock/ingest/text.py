@@ -271,21 +271,46 @@ def _first_frame(data: bytes, separator: str, names: list[str], widened: Schema)
     options: dict[str, Any] = {"separator": separator, "has_header": False, "new_columns": names}
     infer: dict[str, Any] = {"try_parse_dates": True, "schema_overrides": widened, **options}
     rows = min(_INFERRED_ROWS, max(_INFERRED_LEAST, _INFERRED_CELLS // len(names)))
+    head = pl.read_csv(data, n_rows=1000, infer_schema=False, **options)
     try:
         # The types of the first rows, found apart: reading all with them is twice as fast as finding them on the way.
-        schema = pl.read_csv(data, n_rows=rows, infer_schema_length=rows, **infer).schema
+        schema = dict(pl.read_csv(data, n_rows=rows, infer_schema_length=rows, **infer).schema)
+        schema |= dict.fromkeys(unclear_dates(schema, head), pl.String())
         frame = pl.read_csv(data, separator=separator, has_header=False, schema=schema)
     except pl.exceptions.PolarsError:  # they mislead: all rows are looked at
         frame = pl.read_csv(data, infer_schema_length=None, **infer)
+        if unclear := unclear_dates(frame.schema, head):
+            infer["schema_overrides"] = {**widened, **dict.fromkeys(unclear, pl.String())}
+            frame = pl.read_csv(data, infer_schema_length=None, **infer)
     # Leading zeros mean something: postcodes, account numbers.
     whole = [name for name, kind in frame.schema.items() if kind.is_integer()]
-    if whole:
-        head = pl.read_csv(data, n_rows=1000, infer_schema=False, **options)
-        coded = [name for name in whole if head[name].str.contains(r"^\s*0[0-9]").any()]
-        if coded:
-            text = pl.read_csv(data, infer_schema=False, **options)
-            frame = frame.with_columns(text[name] for name in coded)
+    coded = [name for name in whole if head[name].str.contains(r"^\s*0[0-9]").any()]
+    if coded:
+        text = pl.read_csv(data, infer_schema=False, **options)
+        frame = frame.with_columns(text[name] for name in coded)
     return frame
+
+
+def unclear_dates(schema: Mapping[str, pl.DataType], head: pl.DataFrame) -> list[str]:
+    """Return the columns that were read as dates though the year does not stand first: Polars takes the day to, unasked.
+
+    They stay text, and preparation looks at the whole column.
+
+    Parameters
+    ----------
+    schema : mapping of str to DataType
+        As Polars read the columns.
+    head : DataFrame
+        The first rows as text.
+
+    Examples
+    --------
+    >>> head = pl.DataFrame({"a": ["01/02/2024"], "b": ["2024-02-01"], "c": ["x"]})
+    >>> unclear_dates({"a": pl.Date(), "b": pl.Date(), "c": pl.String()}, head)
+    ['a']
+    """
+    dates = [name for name, kind in schema.items() if isinstance(kind, pl.Date | pl.Datetime)]
+    return [name for name in dates if not head[name].drop_nulls().str.contains(r"^\s*[0-9]{4}[^0-9]").all()]
 
 
 def _wider_types(data: bytes, separator: str, names: list[str], schema: Schema) -> dict[str, pl.DataType]:

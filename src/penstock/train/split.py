@@ -230,7 +230,8 @@ def _by_time(table: pl.DataFrame, column: str, test: float | str) -> tuple[Flags
         raise DataError(f'split by time: column "{column}" has {moments.null_count()} empty cells; drop those rows')
     if not (moments.dtype.is_temporal() or moments.dtype.is_numeric()):
         raise DataError(
-            f'split by time: column "{column}" holds {moments.dtype}, not times; read it with ps.prepare.cast'
+            f'split by time: column "{column}" holds {moments.dtype}, not times; say their form with '
+            f'ps.prepare.cast("{column}", "date", format="%d/%m/%Y"), or as it is'
         )
     if table.height and moments.min() == moments.max():
         raise DataError(
