@@ -25,6 +25,8 @@ _UNCLEAR = {form for form in DATE_FORMATS if other_order(form) != form and other
 """Whether the day or the month stands first is known from a whole column only."""
 _CLEAR = [form for form in DATE_FORMATS if form not in _UNCLEAR]
 _LIKELY = rf"^[{SIGNS}]*[{SPACES}]*[-+(\u2212]*[{SIGNS}]*[{SPACES}]*\.?[0-9]"
+_EITHER = r"^(?:[^.,]*|[^.,]*[0-9]{1,3}(?:[.][0-9]{3})+(?:,[0-9]*)?|[^.,]*,[0-9]*)$"
+"""Numbers that are some as well if it is the comma that stands before the fraction."""
 _LONGEST, _HEAD, _UNITS = 40, 100, 6
 
 
@@ -134,24 +136,29 @@ class DateLook:
         Those in which every cell is one.
     mixed : tuple of str, optional
         Those that together read every cell; None when they do not. None of them could be taken for another.
+    seasons : bool
+        Whether all look like a year and a month, and may as well be two years that follow one another, such as 2010-11.
     """
 
     any: bool
     forms: tuple[str, ...]
     mixed: tuple[str, ...] | None
+    seasons: bool = False
 
     def with_more(self, other: DateLook) -> DateLook:
         """Put two looks together."""
         if not (self.any and other.any):
             return self if self.any else other
         forms = tuple(form for form in self.forms if form in other.forms)
+        seasons = self.seasons and other.seasons
         if self.mixed is None or other.mixed is None:
-            return DateLook(True, forms, None)
-        return DateLook(True, forms, tuple(form for form in _CLEAR if form in self.mixed or form in other.mixed))
+            return DateLook(True, forms, None, seasons)
+        mixed = tuple(form for form in _CLEAR if form in self.mixed or form in other.mixed)
+        return DateLook(True, forms, mixed, seasons)
 
     def form(self) -> str | None:
         """Return the one form of all cells, or several forms separated by ``|``, or None."""
-        if self.ambiguous:
+        if self.ambiguous or self.seasons:
             return None
         if self.forms:
             return self.forms[0]
@@ -174,10 +181,10 @@ def look_at(cells: pl.Series) -> Look:
     # Most text is words: only what begins like a number is asked whether it is one.
     begins = texts.str.contains(_LIKELY)
     likely = values.filter(begins)
-    numbers = likely.select(Parse("cell", "number").expression()).to_series()
+    read = Parse("cell", "number").expression() if likely.height else pl.lit(None, pl.Float64)
+    numbers = likely.select(read).to_series()
     odd = pl.concat([texts.filter(~begins), texts.filter(begins).filter(numbers.is_null())])
     words = texts.str.to_lowercase()
-    plain = not odd.len() and not texts.str.contains("[.,]").any()
     long = likely.filter(numbers.abs() >= _EXACT)["cell"]
     long = long.filter(long.str.contains(_WHOLE))
     return Look(
@@ -189,8 +196,8 @@ def look_at(cells: pl.Series) -> Look:
         said=bool(words.is_in(["yes", "no", "true", "false"]).any()),
         numbers=int(likely.filter(numbers.is_not_null())["penstock count"].sum()),
         odd=odd.min(),  # type: ignore[arg-type]
-        points=_units(texts, odd, ".") if odd.len() else [""][: texts.len()],
-        commas=[""][: texts.len()] if plain else _units(texts, odd if odd.len() else texts, ","),
+        points=[""][: texts.len()] if not odd.len() else _units(texts, odd, ".") if begins.all() else None,
+        commas=_commas(texts, odd) if begins.all() else None,
         long=long.min(),  # type: ignore[arg-type]
         dates=_dates(values["cell"]) if odd.len() else DateLook(values.height > 0, (), None),
     )
@@ -198,10 +205,15 @@ def look_at(cells: pl.Series) -> Look:
 
 def _units(texts: pl.Series, doubtful: pl.Series, decimal: str) -> list[str] | None:
     """Return what follows numbers; a doubtful one is looked at first, for most columns of text are words."""
-    if units_of(doubtful.head(1), decimal) is None:
-        return None
-    found = units_of(texts, decimal)
+    found = units_of(doubtful.head(1), decimal) and units_of(texts, decimal)
     return found if found is None or len(found) <= _UNITS else None
+
+
+def _commas(texts: pl.Series, odd: pl.Series) -> list[str] | None:
+    """Return what follows numbers with a comma before the fraction; of those that may have a point too, whether they may have one."""
+    if odd.len():
+        return _units(texts, odd, ",")
+    return [""][: texts.len()] if texts.str.contains(_EITHER).all() else None
 
 
 def _both(one: list[str] | None, other: list[str] | None) -> list[str] | None:
@@ -291,26 +303,29 @@ def _dates(cells: pl.Series) -> DateLook:
     rest = frame.filter(~Parse("cell", "date", "").blank() & pl.col("cell").is_not_null()).unique(maintain_order=True)
     if not rest.height:
         return DateLook(False, (), None)
-    made = DateLook(True, tuple(form for form in _alike(rest) if _fits(rest, form)), None)
-    used: list[str] = []
+    forms = tuple(form for form in _alike(rest) if _fits(rest, form))
+    seasons = forms in (("%Y-%m",), ("%Y/%m",)) and all(map(_is_season, rest["cell"].to_list()))
+    made = DateLook(True, forms, None, seasons)
+    used: set[str] = set()
     while rest.height:
         before = rest.height
-        for form in _alike(rest):
-            if form not in _UNCLEAR:
-                left = rest.filter(rest.select(Parse("cell", "date", form).expression()).to_series().is_null())
-                used += [form] if left.height < rest.height else []
-                rest = left
+        # Whatever cell comes first, each is read by the first form that can: one without a fraction before one that may have it.
+        alike = {form.replace("%.f", "") for form in _alike(rest)} | {*_alike(rest)}
+        for form in (form for form in _CLEAR if form in alike):
+            left = rest.filter(rest.select(Parse("cell", "date", form).expression()).to_series().is_null())
+            used |= {form} if left.height < rest.height else set()
+            rest = left
         if rest.height == before:
             return made
-    return replace(made, mixed=tuple(used))
+    return replace(made, mixed=tuple(form for form in _CLEAR if form in used))
 
 
 def _alike(cells: pl.DataFrame) -> list[str]:
-    """Return the forms that some of the first cells look like, without asking Polars for each of all."""
-    texts = [cell.strip(SPACES) for cell in cells.head(_HEAD)["cell"].to_list()]
-    texts = [text for text in texts if len(text) <= _LONGEST and any(map(str.isdigit, text))]
-    found = [form for form in DATE_FORMATS if any(_shape(form).fullmatch(text) for text in texts)]
-    return [form for form in found if form not in ("%Y-%m", "%Y/%m") or not all(map(_is_season, texts))]
+    """Return the forms that the first cell looks like, without asking Polars for each of all."""
+    text = cells["cell"][0].strip(SPACES) if cells.height else ""
+    if len(text) > _LONGEST or not any(map(str.isdigit, text)):
+        return []
+    return [form for form in DATE_FORMATS if _shape(form).fullmatch(text)]
 
 
 def _shape(form: str) -> re.Pattern[str]:
@@ -320,12 +335,10 @@ def _shape(form: str) -> re.Pattern[str]:
 
 
 def _fits(values: pl.DataFrame, form: str) -> bool:
-    expression = Parse("cell", "date", form).expression()
-    if values.head(1).select(expression).to_series().null_count():
-        return False
-    return values.select(expression).to_series().null_count() == 0
+    return values.select(Parse("cell", "date", form).expression()).to_series().null_count() == 0
 
 
 def _is_season(text: str) -> bool:
-    """Whether a text names two years that follow one another, such as 2010-11, and no month."""
+    """Whether a cell names two years that follow one another, such as 2010-11, and no month."""
+    text = text.strip(SPACES)
     return text[2:4].isdecimal() and text[5:].isdecimal() and (int(text[2:4]) + 1) % 100 == int(text[5:])

@@ -22,19 +22,19 @@ _CLOCK = {
 }
 _TIMES = {"k": 1e3, "m": 1e6, "b": 1e9}
 _LETTERS = "kKmMbB"
-NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?$"
-_THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?$"
-_SPACED = "[ \u00a0\u2009\u202f'’]"
-_APART = rf"^[+-]?[0-9]{{1,3}}(?:{_SPACED}[0-9]{{3}})+(?:\.[0-9]*)?$"
-"""Thousands with spaces, as in France and Poland, or with apostrophes, as in Switzerland."""
+NUMBER = r"^([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)$"
+_SPACED = "[, \u00a0\u2009\u202f'’]"
+_GROUPED = rf"^[+-]?[0-9]{{1,3}}(?:(?:,[0-9]{{3}})+|(?:{_SPACED.replace(',', '')}[0-9]{{3}})+)(?:\.[0-9]*)?$"
+"""Thousands apart: by commas, by spaces, as in France and Poland, or by apostrophes, as in Switzerland."""
 SIGNS = "$€£¥₹₽₩₺₫฿₪₴₦₱%"
 _SIGNS = f"[{SIGNS}]"
-_ACCOUNTED = r"^\([0-9][0-9,]*\.?[0-9]*\)$"
+_ACCOUNTED = r"^\(([0-9][0-9,]*\.?[0-9]*)\)$"
 """A negative number as accountants write it."""
 _MINUS = "\u2212"
-_UNIT = r"^([^A-Za-z]*[0-9.)][^A-Za-z]*?)\s*([A-Za-zµ°][A-Za-zµ°²³/]{0,11})?$"
-_number, _thousands, _signs = re.compile(NUMBER), re.compile(_THOUSANDS), re.compile(_SIGNS)
-_accounted, _apart, _spaced = re.compile(_ACCOUNTED), re.compile(_APART), re.compile(_SPACED)
+_UNIT = r"\s*([A-Za-zµ°][A-Za-zµ°²³/]{0,11})$"
+_number, _grouped, _signs = re.compile(NUMBER), re.compile(_GROUPED), re.compile(_SIGNS)
+_accounted, _spaced = re.compile(_ACCOUNTED), re.compile(_SPACED)
+_unit = re.compile(_UNIT)
 _SWAPPED = str.maketrans(".,", ",.")
 
 
@@ -59,11 +59,10 @@ def number_in(text: pl.Expr, decimal: str = ".", unit: str = "") -> pl.Expr:
     if decimal == ",":
         plain = plain.str.replace_all(".", ";", literal=True).str.replace_all(",", ".", literal=True)
         plain = plain.str.replace_all(";", ",", literal=True)
-    negative = plain.str.contains(_ACCOUNTED)
-    plain = pl.when(negative).then(pl.concat_str(pl.lit("-"), plain.str.strip_chars("()"))).otherwise(plain)
-    whole = pl.when(plain.str.contains(_THOUSANDS)).then(plain.str.replace_all(",", "")).otherwise(plain)
-    whole = pl.when(whole.str.contains(_APART)).then(whole.str.replace_all(_SPACED, "")).otherwise(whole)
-    found = pl.when(whole.str.contains(NUMBER)).then(whole).cast(pl.Float64, strict=False)
+    plain = plain.str.replace(_ACCOUNTED, "-$1")
+    # Each use of an expression is computed anew, so that there are few.
+    whole = pl.when(plain.str.contains(_GROUPED)).then(plain.str.replace_all(_SPACED, "")).otherwise(plain)
+    found = whole.str.extract(NUMBER).cast(pl.Float64, strict=False)
     if times is not None:
         found = found * times
     return pl.when(found.is_finite()).then(found)
@@ -119,11 +118,8 @@ def read_number(value: Any, decimal: str = ".", unit: str = "") -> float | None:
     plain = _signs.sub("", text).replace(_MINUS, "-", 1).strip(SPACES)
     if decimal == ",":
         plain = plain.translate(_SWAPPED)
-    if plain[:1] == "(" and _accounted.match(plain):
-        plain = f"-{plain.strip('()')}"
-    if _thousands.match(plain):
-        plain = plain.replace(",", "")
-    elif _apart.match(plain):
+    plain = _accounted.sub(r"-\1", plain)
+    if _grouped.match(plain):
         plain = _spaced.sub("", plain)
     if _number.match(plain):
         number = float(plain) * times
@@ -143,14 +139,20 @@ def units_of(texts: pl.Series, decimal: str) -> list[str] | None:
     >>> units_of(pl.Series(["9:30 AM", "12:05 PM"]), ".")
     ['h:mm']
     """
+    # Most text is no number: the first cell, which costs little to ask, says so.
+    if not texts.len() or not any(re.match(clock, texts[0]) for clock in _CLOCK.values()):
+        try:
+            if not texts.len() or read_number(_unit.sub("", texts[0]), decimal) is None:
+                return None
+        except ValueError:
+            return None
     for clock, pattern in _CLOCK.items():
         if decimal == "." and texts.str.contains(pattern).all():
             return [clock]
-    parts = texts.str.extract_groups(_UNIT)
-    bare = parts.struct[0]
-    if bare.null_count() or bare.to_frame("x").select(number_in(pl.col("x"), decimal)).to_series().null_count():
+    bare = texts.str.replace(_UNIT, "")
+    if bare.to_frame("x").select(number_in(pl.col("x"), decimal)).to_series().null_count():
         return None
-    return parts.struct[1].fill_null("").unique().sort().to_list()
+    return texts.str.extract(_UNIT, 1).fill_null("").unique().sort().to_list()
 
 
 def unit_among(units: list[str] | None) -> str | None:
