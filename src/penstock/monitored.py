@@ -44,7 +44,7 @@ class Window:
     def text(self) -> str:
         """How many rows, and of very many how many of them were looked at."""
         some = f", of which {self.looked_at:,} were looked at" if 0 < self.looked_at < self.rows else ""
-        return f"{self.rows:,} rows{some}"
+        return f"{self.rows:,} row{'' if self.rows == 1 else 's'}{some}"
 
     @property
     def in_words(self) -> str:

@@ -233,6 +233,17 @@ def test_init_reads_decimal_commas_and_other_encodings_and_writes_them_down(tmp_
     assert 'ps.prepare.cast("Größe", "number", decimal=",")' in (tmp_path / "q.py").read_text()
 
 
+def test_a_run_tells_what_only_the_author_can_say_of_a_column(tmp_path):
+    rows = [f"0{1 + at % 9}/0{1 + at % 7}/2024,{at % 13},{'yes' if at % 13 > 6 else 'no'}" for at in range(200)]
+    (tmp_path / "rows.csv").write_text("day,x,y\n" + "\n".join(rows))
+    (tmp_path / "p.py").write_text(
+        'import penstock as ps\npipeline = ps.Pipeline("days", ingest=ps.ingest.files("rows.csv"), target=ps.binary("y"), '
+        'train=ps.train.search(trials=1, folds=2, learners=["lightgbm"]))\n'
+    )
+    told = call("run", "p.py", folder=tmp_path).stdout
+    assert "warning: column day: dates with the day or the month first: kept as text" in told
+
+
 def call_code(folder):
     """What the gate says of a target that nothing predicts: either is right."""
     return subprocess.run(

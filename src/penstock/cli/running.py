@@ -212,6 +212,8 @@ def summary(done: Any, may_deploy: bool = True) -> None:
 
     for finding, advice in doubts(done["evaluated"]["evaluation"]):
         click.secho(f"warning: {finding}: {advice}", fg="yellow")
+    for note in _unclear(done):
+        click.secho(f"warning: column {note['column']}: {note['text']}", fg="yellow")
     unlike = [f"{item['table']} {item['column']}".strip() for item in done["checked"]]
     if unlike:
         some = ", ".join(unlike[:5]) + (" and more" if len(unlike) > 5 else "")
@@ -230,6 +232,14 @@ def summary(done: Any, may_deploy: bool = True) -> None:
         f"penstock serve {done.model.name}" if serves else f"penstock promote {done.model.name} {done.model.version}"
     )
     click.echo(f"next: {following}")
+
+
+def _unclear(done: Any) -> list[dict[str, Any]]:
+    """Return what preparation saw in columns and left to the author, of each table."""
+    from penstock.flow.tables import WHOLE
+
+    names = [item.name for item in done.steps if item.name == "inferred" or item.name.startswith("inferred_")]
+    return [note for name in names for note in done[name][WHOLE]["notes"] if note["unclear"]][:5]
 
 
 class progress:  # noqa: N801 - used like a function

@@ -250,6 +250,7 @@ def _decide(name: str, look: Look) -> tuple[Parse | None, Note | None]:
             "prepare", name, 0,
             f"numbers as text, kept as text for cells such as {look.long!r}: of so many digits, different ones would be one "
             f'number; if they are amounts, not names, read them with cast("{name}", pl.Float64)',
+            unclear=True,
         )  # fmt: skip
     if look.numbers == look.values:
         return Parse(name, "number"), Note("prepare", name, look.blank, f"numbers as text, read as numbers{tail}")
@@ -267,12 +268,14 @@ def _decide(name: str, look: Look) -> tuple[Parse | None, Note | None]:
             name,
             0,
             'dates with the day or the month first: kept as text; say which with cast(..., format="%d/%m/%Y")',
+            unclear=True,
         )
     if look.numbers >= _NEARLY * look.values:
         return parse, Note(
             "prepare", name, look.values - look.numbers,
             f"nearly all numbers, but kept as text for cells such as {look.odd!r}; "
             f'read them as missing with cast("{name}", pl.Float64, invalid="null")',
+            unclear=True,
         )  # fmt: skip
     if look.empty:
         return parse, Note("prepare", name, look.empty, "blank cells read as missing")

@@ -27,12 +27,15 @@ class Note:
         How many cells or rows.
     text : str
         In words.
+    unclear : bool
+        Whether only the author can say what is right; a run tells of it.
     """
 
     stage: str
     column: str | None
     count: int
     text: str
+    unclear: bool = False
 
 
 @dataclass(frozen=True)
