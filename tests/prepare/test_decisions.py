@@ -11,6 +11,7 @@ from penstock.errors import DataError
 from penstock.prepare import cast, drop, drop_duplicates, filter, map, normalise, rename  # noqa: A004
 from penstock.prepare.cleaning import clean, together
 from penstock.prepare.decisions import decide, prepare
+from penstock.prepare.inference import infer, infer_parts
 from penstock.prepare.tables import ROW
 from penstock.types.table import InMemory, Table
 
@@ -83,3 +84,26 @@ def test_duplicates_are_found_across_parts_however_they_are_dealt_out(monkeypatc
     found, _, _ = prepare_in_parts(in_parts(raw, 70), operations, "left")
     assert found.height == 600
     assert found[ROW].to_list() == list(range(600))
+
+
+TEXTS = [
+    "7", "2.5", "7,5", "1,234", "1.234", "1234.567", "1.234.567", "12 kg", "3kg", "5k", "2M", "9:30", "1:02:03", "x", " ", "n/a",
+    "2010-11", "2011-12", "2010-05", "2024-01-31", "2024-01-31 10:00:00", "2024-01-31 10:00:00.5", "31/01/2024", "01/02/2024", "1 234",
+    "9007199254740993",
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(TEXTS), min_size=1, max_size=3),
+    st.lists(st.integers(0, 2), min_size=1, max_size=9),
+    st.integers(1, 4),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_column_is_read_in_one_way_however_its_rows_are_parted(some, places, size):
+    table = pl.DataFrame({"t": [some[at % len(some)] for at in places]})
+    parses, notes = infer(table, set())
+    apart = [table[at : at + size] for at in range(0, table.height, size)]
+    assert infer_parts(apart, set()) == (parses, notes)
+    for parse in parses:
+        blank = table.select(parse.blank()).to_series()
+        assert (table.select(parse.expression()).to_series().is_null() == blank).all() or parse.to == "text"

@@ -83,7 +83,7 @@ def usual_of(reference: Profile, train: pl.DataFrame, test: pl.DataFrame, times:
 
 
 def usual_within(found: Sequence[Usual], seconds: float | None) -> Mapping[str, float]:
-    """Return by column what is usual for a window so long: as of the next shorter ones, which differ more.
+    """Return by column what is usual for a window so long: as of the next shorter ones, which differ more, else the shortest.
 
     Nothing is usual for one as long as all training rows, or of unknown length.
     """

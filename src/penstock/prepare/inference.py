@@ -25,9 +25,9 @@ _UNCLEAR = {form for form in DATE_FORMATS if other_order(form) != form and other
 """Whether the day or the month stands first is known from a whole column only."""
 _CLEAR = [form for form in DATE_FORMATS if form not in _UNCLEAR]
 _LIKELY = rf"^[{SIGNS}]*[{SPACES}]*[-+(\u2212]*[{SIGNS}]*[{SPACES}]*\.?[0-9]"
-_EITHER = r"^(?:[^.,]*|[^.,]*[0-9]{1,3}(?:[.][0-9]{3})+(?:,[0-9]*)?|[^.,]*,[0-9]*)$"
+_EITHER = r"^(?:[^.,]*|[^.,0-9]*[0-9]{1,3}(?:[.][0-9]{3})+(?:,[0-9]*)?|[^.,]*,[0-9]*)$"
 """Numbers that are some as well if it is the comma that stands before the fraction."""
-_LONGEST, _HEAD, _UNITS = 40, 100, 6
+_LONGEST, _UNITS = 40, 6
 
 
 def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]]:
