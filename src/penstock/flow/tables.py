@@ -34,7 +34,7 @@ from penstock.store.formats import Bundle
 from penstock.train.split import divide, looks_at, strange_classes, within_gap
 from penstock.types.convert import convert
 from penstock.types.durations import seconds_of
-from penstock.types.integers import fits, is_wide
+from penstock.types.integers import fits, is_wide, narrowed
 from penstock.types.labels import fit_labels
 from penstock.types.nested import flat
 from penstock.types.parse import Parse
@@ -53,15 +53,17 @@ def read(file: Path, separator: str | None, encoding: str) -> pl.DataFrame | Ite
     parts = read_parts(file, separator, encoding)
     first = next(parts)
     second = next(parts, None)
-    return first[1] if second is None else _stream([first, second], parts)
+    return narrowed(first[1]) if second is None else _stream([first, second], parts)
 
 
 def _stream(
     begun: list[tuple[str, pl.DataFrame]], parts: Iterator[tuple[str, pl.DataFrame]]
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     while begun:
-        yield begun.pop(0)
-    yield from parts
+        name, frame = begun.pop(0)
+        yield name, narrowed(frame)
+    for name, frame in parts:
+        yield name, narrowed(frame)
 
 
 def read_part(part: dict[str, Any], database: Database) -> pl.DataFrame:
@@ -70,7 +72,7 @@ def read_part(part: dict[str, Any], database: Database) -> pl.DataFrame:
     frames = [frame for frame in read_database(database, name) if frame.height]
     if not frames:
         raise DataError(f"{database.table or 'the query'}: partition {name} has vanished while it was read; run again")
-    return pl.concat(frames, how="vertical_relaxed")
+    return narrowed(pl.concat(frames, how="vertical_relaxed"))
 
 
 def read_whole(asked: dict[str, Any], database: Database) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -79,7 +81,7 @@ def read_whole(asked: dict[str, Any], database: Database) -> Iterator[tuple[str,
     for number, frame in enumerate(read_database(database, "all")):
         rows += frame.height
         if frame.height:
-            yield f"{number:05}", frame
+            yield f"{number:05}", narrowed(frame)
     if not rows:
         raise DataError(f"{database.table or 'the query'}: has no rows")
 
@@ -99,7 +101,7 @@ def snapshot(parts: Parts) -> Iterator[tuple[str, pl.DataFrame | Ref]]:
     schemas = {name: parts.shape(name)[0] for name in names}
     common = common_schema(schemas)
     for column in [column for column, kind in common.items() if is_wide(kind)]:
-        # As a float, which is what else is left for them, keys that differ in the last digits would be one.
+        # Files of several such types have a wide one in common, though all of their values are small.
         if all(fits(parts.select([column])[name][column]) for name in names if column in schemas[name]):
             common[column] = pl.Int64()
     for name in names:
