@@ -66,6 +66,17 @@ def test_identifiers_constants_and_empty_columns_are_left_out_with_the_reason():
     assert "note has 'great'" in encoding.names()
 
 
+def test_whole_numbers_in_a_float_column_are_identifiers_as_integers_are():
+    rows = [float(number) for number in range(1000, 1100)]
+    table = pl.DataFrame(
+        {"row": rows, "user_id": [None, *rows[:0:-1]], "half": [item / 2 for item in rows], "size": rows[::-1]}
+    )
+    assert dict(fit_encoding(table, table.columns).ignored) == {
+        "row": "is an identifier",
+        "user_id": "is an identifier",
+    }
+
+
 def test_ten_thousand_categories_are_kept_in_bounds():
     random = np.random.default_rng(0)
     values = [f"c{int(value)}" for value in random.zipf(1.3, 20_000).clip(0, 10_000)]

@@ -263,8 +263,13 @@ def _fit(values: pl.Series, name: str, clock: bool) -> Encoder | str:
 
 
 def _numbers_rows(filled: pl.Series, name: str) -> bool:
-    if not filled.dtype.is_integer() or filled.len() < 20:
+    if filled.len() < 20:
         return False
+    if not filled.dtype.is_integer():
+        # Numbers as text are floats, and so are whole ones in a column with gaps.
+        if (filled % 1 != 0).any() or filled.abs().max() >= 2.0**53:  # type: ignore[operator]
+            return False
+        filled = filled.cast(pl.Int64)
     span = int(filled.max()) - int(filled.min()) + 1  # type: ignore[arg-type]
     named = bool(_IDENTIFIERS.match(name))
     return (named or (span == filled.len() and filled.is_sorted())) and filled.n_unique() == filled.len()
