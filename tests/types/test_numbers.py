@@ -10,7 +10,7 @@ from penstock.prepare.inference import infer, infer_parts
 from penstock.types.numbers import CLOCKS, MAGNITUDES, number_in, read_number
 from penstock.types.parse import Parse
 
-ODD = st.text(alphabet="0123456789.,:+-()' \u00a0\u202f\u2212$€%eEkKmMbBgxaApP", max_size=10)
+ODD = st.text(alphabet="0123456789.,:+-()' \u00a0\u202f\u2212$€%eEkKmMbBgsxaApP", max_size=10)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,7 @@ ODD = st.text(alphabet="0123456789.,:+-()' \u00a0\u202f\u2212$€%eEkKmMbBgxaApP
         (["1'234.50", "2"], ".", "", [1234.5, 2]),
         (["\u22125", "3"], ".", "", [-5, 3]),
         (["1248 CC", "998 CC"], ".", "CC", [1248, 998]),
+        (["1 day", "14 days"], ".", "day(s)", [1, 14]),
         (["12,5 km", "3km"], ",", "km", [12.5, 3]),
         (["12.5 °C", "-3 °C"], ".", "°C", [12.5, -3]),
         ([" 36 months", " 60 months"], ".", "months", [36, 60]),
@@ -70,7 +71,7 @@ def test_what_is_no_number_or_of_several_units_stays_text(cells):
     assert infer(pl.DataFrame({"x": cells}), set())[0] == []
 
 
-@given(ODD, st.sampled_from([".", ","]), st.sampled_from(["", "kg", MAGNITUDES, *CLOCKS]))
+@given(ODD, st.sampled_from([".", ","]), st.sampled_from(["", "kg", "kg(s)", MAGNITUDES, *CLOCKS]))
 def test_a_cell_is_read_alone_as_in_a_table(text, decimal, unit):
     stripped = pl.DataFrame({"x": [text]}).select(pl.col("x").str.strip_chars(" \u00a0\u202f"))
     table = stripped.select(number_in(pl.col("x"), decimal, unit)).item()

@@ -20,6 +20,8 @@ _CLOCK = {
     "h:mm": r"^([0-9]{1,4}):([0-5][0-9])(?: ?([AaPp])[Mm])?$",
     "h:mm:ss": r"^([0-9]{1,4}):([0-5][0-9]):([0-5][0-9](?:\.[0-9]+)?)(?: ?([AaPp])[Mm])?$",
 }
+_OR_MORE = "(s)"
+"""Behind a unit that stands in the plural too, such as ``day(s)``."""
 _TIMES = {"k": 1e3, "m": 1e6, "b": 1e9}
 NUMBER = r"^([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)$"
 _SPACED = "[, \u00a0\u2009\u202f'’]"
@@ -53,7 +55,9 @@ def number_in(text: pl.Expr, decimal: str = ".", unit: str = "") -> pl.Expr:
         times = text.str.slice(-1).str.to_lowercase().replace_strict(_TIMES, default=1.0, return_dtype=pl.Float64)
         text = pl.when(times > 1).then(text.str.slice(0, text.str.len_chars() - 1)).otherwise(text)
     elif unit:
-        text = text.str.strip_suffix(unit)
+        text = (text.str.strip_suffix("s") if unit.endswith(_OR_MORE) else text).str.strip_suffix(
+            unit.removesuffix(_OR_MORE)
+        )
     plain = text.str.replace_all(_SIGNS, "").str.replace(_MINUS, "-", literal=True).str.strip_chars(SPACES)
     if decimal == ",":
         plain = plain.str.replace_all(".", ";", literal=True).str.replace_all(",", ".", literal=True)
@@ -113,7 +117,7 @@ def read_number(value: Any, decimal: str = ".", unit: str = "") -> float | None:
         times = _TIMES.get(text[-1:].lower(), 1.0)
         text = text[:-1] if times > 1 else text
     elif unit and unit not in CLOCKS:
-        text = text.removesuffix(unit)
+        text = (text.removesuffix("s") if unit.endswith(_OR_MORE) else text).removesuffix(unit.removesuffix(_OR_MORE))
     plain = _signs.sub("", text).replace(_MINUS, "-", 1).strip(SPACES)
     if decimal == ",":
         plain = plain.translate(_SWAPPED)
@@ -159,13 +163,15 @@ def unit_among(units: list[str] | None) -> str | None:
 
     Examples
     --------
-    >>> unit_among(["kg"]), unit_among(["", "K", "M"]), unit_among(["kg", "lb"]), unit_among(["", "m"])
-    ('kg', 'K, M, B', None, None)
+    >>> unit_among(["kg"]), unit_among(["day", "days"]), unit_among(["", "K", "M"]), unit_among(["kg", "lb"])
+    ('kg', 'day(s)', 'K, M, B', None)
     """
     if not units or units == [""]:
         return None
     if len(units) == 1:
         return units[0]
+    if len(units) == 2 and units[1] == f"{units[0]}s" and units[0]:
+        return f"{units[0]}{_OR_MORE}"
     letters = {unit.lower() for unit in units} - {""}
     # A lone m may be metres; thousands beside it, or alone beside plain numbers, leave no doubt.
     return MAGNITUDES if letters <= _TIMES.keys() and "k" in letters and all(len(unit) <= 1 for unit in units) else None
