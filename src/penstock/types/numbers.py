@@ -170,7 +170,7 @@ def unit_among(units: list[str] | None) -> str | None:
         return None
     if len(units) == 1:
         return units[0]
-    if len(units) == 2 and units[1] == f"{units[0]}s" and units[0]:
+    if len(units) == 2 and units[1] == f"{units[0]}s" and len(units[0]) > 1:  # m and ms are two
         return f"{units[0]}{_OR_MORE}"
     letters = {unit.lower() for unit in units} - {""}
     # A lone m may be metres; thousands beside it, or alone beside plain numbers, leave no doubt.
