@@ -62,6 +62,7 @@ def test_the_way_of_writing_is_found_and_every_cell_read(cells, decimal, unit, n
         ["1,234,5", "2"],
         ["10,000+", "5+"],
         ["K", "M"],
+        ["9", "11", "20,22", "16"],
         ["3:45", "1:03:45"],
         ["2:1", "3:0"],
         ["10:75", "11:00"],

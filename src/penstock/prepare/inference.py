@@ -27,7 +27,7 @@ _CLEAR = [form for form in DATE_FORMATS if form not in _UNCLEAR]
 _LIKELY = rf"^[{SIGNS}]*[{SPACES}]*[-+(\u2212]*[{SIGNS}]*[{SPACES}]*\.?[0-9]"
 _EITHER = r"^(?:[^.,]*|[^.,0-9]*[0-9]{1,3}(?:[.][0-9]{3})+(?:,[0-9]*)?|[^.,]*,[0-9]*)$"
 """Numbers that are some as well if it is the comma that stands before the fraction."""
-_LONGEST, _UNITS = 40, 6
+_LONGEST, _UNITS, _PARTED = 40, 6, 3
 
 
 def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]]:
@@ -87,6 +87,8 @@ class Look:
         One that is not, the first by its letters.
     points, commas : list of str, optional
         What follows the numbers, where all are some with a point, or a comma, before the fraction; None where not.
+    parted : int
+        Cells with a comma or a point in them.
     long : str, optional
         A whole number of more digits than a float holds: as floats, different ones would be one.
     dates : DateLook
@@ -103,6 +105,7 @@ class Look:
     odd: str | None
     points: list[str] | None
     commas: list[str] | None
+    parted: int
     long: str | None
     dates: DateLook
 
@@ -119,6 +122,7 @@ class Look:
             self.odd if self.odd is not None else other.odd,
             _both(self.points, other.points),
             _both(self.commas, other.commas),
+            self.parted + other.parted,
             self.long if self.long is not None else other.long,
             self.dates.with_more(other.dates),
         )
@@ -198,6 +202,7 @@ def look_at(cells: pl.Series) -> Look:
         odd=odd.min(),  # type: ignore[arg-type]
         points=[""][: texts.len()] if not odd.len() else _units(texts, odd, ".") if begins.all() else None,
         commas=_commas(texts, odd) if begins.all() else None,
+        parted=int(values.filter(texts.str.contains("[.,]"))["penstock count"].sum()),
         long=long.min(),  # type: ignore[arg-type]
         dates=_dates(values["cell"]) if odd.len() else DateLook(values.height > 0, (), None),
     )
@@ -254,6 +259,13 @@ def _decide(name: str, look: Look) -> tuple[Parse | None, Note | None]:
         )  # fmt: skip
     if look.numbers == look.values:
         return Parse(name, "number"), Note("prepare", name, look.blank, f"numbers as text, read as numbers{tail}")
+    if look.commas == [""] and look.values > look.parted * _PARTED:
+        return (Parse(name, "text") if look.empty or look.untrimmed else None), Note(
+            "prepare", name, look.parted,
+            "numbers, a few with a comma: kept as text, for they may be several in one cell; if it stands before a fraction, "
+            f'say cast("{name}", pl.Float64, decimal=",")',
+            unclear=True,
+        )  # fmt: skip
     if (found := _written(name, look)) is not None:
         return found[0], Note("prepare", name, look.blank, f"numbers as text{found[1]}, read as numbers{tail}")
     form = look.dates.form()

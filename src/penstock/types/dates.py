@@ -36,8 +36,8 @@ ISO = "|".join(
 """Forms, separated by ``|``, of ISO 8601: in these a date may always come, whatever form it had at training."""
 LEAST_YEAR = 100
 """Earlier years are two digits that a form with four has read."""
-LAST_OF_TWO_DIGITS = 2068
-"""Years of two digits are of 1969 to 2068, as POSIX has it."""
+LAST_OF_TWO_DIGITS = 2049
+"""Years of two digits are of 1950 to 2049, as Windows and SQL Server have it: data tell of the past more than of what is far ahead."""
 _SHAPES = {
     "%Y": r"(?P<Y>\d{4})", "%y": r"(?P<y>\d{2})", "%m": r"(?P<m>\d{1,2})", "%d": r"(?P<d>\d{1,2})",
     "%B": r"(?P<B>[A-Za-z]{3,9})", "%b": r"(?P<B>[A-Za-z]{3})", "%a": "[A-Za-z]{3}", "%H": r"(?P<H>\d{1,2})",
