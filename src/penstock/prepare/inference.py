@@ -16,7 +16,7 @@ from penstock.prepare.operations import Note
 from penstock.types.cells import SPACES
 from penstock.types.dates import DATE_FORMATS, other_order, shape
 from penstock.types.numbers import CLOCKS, MAGNITUDES, SIGNS, unit_among, units_of
-from penstock.types.parse import FALSE, TRUE, Kind, Parse
+from penstock.types.parse import FALSE, TRUE, Parse
 
 _NEARLY = 0.9
 _EXACT = 2.0**53
@@ -119,11 +119,11 @@ class Look:
             self.yes_no and other.yes_no,
             self.said or other.said,
             self.numbers + other.numbers,
-            self.odd if self.odd is not None else other.odd,
+            _first(self.odd, other.odd),
             _both(self.points, other.points),
             _both(self.commas, other.commas),
             self.parted + other.parted,
-            self.long if self.long is not None else other.long,
+            _first(self.long, other.long),
             self.dates.with_more(other.dates),
         )
 
@@ -225,6 +225,10 @@ def _both(one: list[str] | None, other: list[str] | None) -> list[str] | None:
     return None if one is None or other is None else sorted({*one, *other})
 
 
+def _first(one: str | None, other: str | None) -> str | None:
+    return min((text for text in (one, other) if text is not None), default=None)
+
+
 def _written(name: str, look: Look) -> tuple[Parse, str] | None:
     """Return how numbers are read that have a comma before the fraction, or a unit behind, and what to say of it."""
     if look.values == 0:
@@ -248,10 +252,11 @@ def _decide(name: str, look: Look) -> tuple[Parse | None, Note | None]:
     if look.values == 0:
         return None, None
     tail = f"; {look.blank} blank cells as missing" if look.blank else ""
+    kept = Parse(name, "text") if look.empty or look.untrimmed else None
     if look.yes_no and look.said:
         return Parse(name, "boolean"), Note("prepare", name, look.blank, f"yes/no as text, read as true/false{tail}")
     if look.numbers == look.values and look.long is not None:
-        return (Parse(name, "text") if look.empty or look.untrimmed else None), Note(
+        return kept, Note(
             "prepare", name, 0,
             f"numbers as text, kept as text for cells such as {look.long!r}: of so many digits, different ones would be one "
             f'number; if they are amounts, not names, read them with cast("{name}", pl.Float64)',
@@ -260,7 +265,7 @@ def _decide(name: str, look: Look) -> tuple[Parse | None, Note | None]:
     if look.numbers == look.values:
         return Parse(name, "number"), Note("prepare", name, look.blank, f"numbers as text, read as numbers{tail}")
     if look.commas == [""] and look.values > look.parted * _PARTED:
-        return (Parse(name, "text") if look.empty or look.untrimmed else None), Note(
+        return kept, Note(
             "prepare", name, look.parted,
             "numbers, a few with a comma: kept as text, for they may be several in one cell; if it stands before a fraction, "
             f'say cast("{name}", pl.Float64, decimal=",")',
@@ -272,26 +277,22 @@ def _decide(name: str, look: Look) -> tuple[Parse | None, Note | None]:
     if form is not None:
         text = f"dates as text ({form}), read as dates{tail}"
         return Parse(name, "date", form), Note("prepare", name, look.blank, text)
-    kind: Kind = "text"
-    parse = Parse(name, kind) if look.empty or look.untrimmed else None
     if look.dates.ambiguous:
-        return parse, Note(
-            "prepare",
-            name,
-            0,
+        return kept, Note(
+            "prepare", name, 0,
             'dates with the day or the month first: kept as text; say which with cast(..., format="%d/%m/%Y")',
             unclear=True,
-        )
+        )  # fmt: skip
     if look.numbers >= _NEARLY * look.values:
-        return parse, Note(
+        return kept, Note(
             "prepare", name, look.values - look.numbers,
             f"nearly all numbers, but kept as text for cells such as {look.odd!r}; "
             f'read them as missing with cast("{name}", pl.Float64, invalid="null")',
             unclear=True,
         )  # fmt: skip
     if look.empty:
-        return parse, Note("prepare", name, look.empty, "blank cells read as missing")
-    return parse, None
+        return kept, Note("prepare", name, look.empty, "blank cells read as missing")
+    return kept, None
 
 
 def date_format(cells: pl.Series) -> str | None:
