@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 import penstock as ps
-from penstock.observed import from_batch
+from penstock.errors import DataError
+from penstock.monitor.log import Record
+from penstock.observed import from_batch, from_log
 from penstock.store import open_store
 from penstock.watch import health, monitor
 from tests.cli.test_commands import call, call_json
@@ -110,3 +112,41 @@ def test_the_command_tells_when_the_rows_were_and_draws_the_report(orders):
     assert "largest difference of a column" in (folder / "new.html").read_text()
     both = call("monitor", "orders", "--data", "new.parquet", "--window", "1d", folder=folder, code=2)
     assert "give one of them" in both.stderr
+
+
+def test_fields_that_a_log_holds_only_as_hashes_are_missing_and_rows_that_cannot_be_read_are_refused(tmp_path):
+    random = np.random.default_rng(0)
+    days = [dt.datetime(2024, 1, 1) + dt.timedelta(days=int(day)) for day in random.integers(0, 300, 200)]
+    rows = pl.DataFrame(
+        {
+            "size": random.normal(0, 1, 200),
+            "count": random.integers(0, 9, 200),
+            "old": random.random(200) < 0.5,
+            "day": days,
+        }
+    ).with_columns(price=pl.col("size") * 3 + pl.col("count"))
+    rows.write_parquet(tmp_path / "rows.parquet")
+    pipeline = ps.Pipeline(
+        "hashed", ingest=ps.ingest.files(str(tmp_path / "rows.parquet")), target=ps.regression("price"),
+        train=ps.train.search(trials=1, learners=["lightgbm"], folds=2), file=str(tmp_path / "p.py"),
+    )  # fmt: skip
+    store = open_store(tmp_path / "s")
+    pipeline.run(store).raise_for_status()
+    model = ps.load("hashed", store=store)
+    asked = rows.drop("price").head(50).to_dicts()
+    answers = model.predict(asked)
+    assert np.array_equal(answers, model.predict(rows.head(50)))
+    for hidden in ("size", "count", "old", "day"):
+        records = [
+            Record(str(at), float(at), 1, {**row, hidden: "9f3ab2c0"}, float(answer))
+            for at, (row, answer) in enumerate(zip(asked, answers, strict=True))
+        ]
+        for known in ({hidden: "hash"}, {}):  # {}: hashed by rules of before
+            seen = from_log(model, records, {}, 50, known)
+            assert seen.table[hidden].null_count() == 50
+            assert (hidden in seen.absent) is bool(known)
+    numpy = {"size": np.float64(asked[0]["size"]), "count": np.int64(asked[0]["count"])}
+    assert model.predict([{**asked[0], **numpy}]) == answers[:1]
+    with pytest.raises(DataError, match="column \"size\": expected a number.*found 'much' in row 2"):
+        model.predict([asked[0], {**asked[1], "size": "much"}])
+    store.close()

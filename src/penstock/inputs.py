@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import Any
 
 import msgspec
@@ -125,27 +127,55 @@ def input_columns(
     return found
 
 
-def frame_of(inputs: Sequence[InputColumn], rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Make a raw table of rows as requests carry them; fields that a row lacks are null."""
+def frame_of(
+    inputs: Sequence[InputColumn], rows: Sequence[Mapping[str, Any]], *, lenient: bool = False
+) -> pl.DataFrame:
+    """Make a raw table of rows as requests carry them; fields that a row lacks are null.
+
+    Parameters
+    ----------
+    lenient : bool
+        Fields that cannot be read are null too, as those that a log holds only as hashes.
+
+    Raises
+    ------
+    DataError
+        When a field cannot be read, with the first such row.
+    """
     columns = []
     for column in inputs:
-        values = [row.get(column.name) for row in rows]
+        cells = _cells(column, rows, lenient)
         if column.type == "integer":
-            columns.append(whole([_number(value) for value in values], column.name))
-        elif column.type == "number":
-            columns.append(pl.Series(column.name, [_number(value) for value in values], pl.Float64, strict=False))
-        elif column.type == "boolean":
-            columns.append(pl.Series(column.name, [boolean_or_none(value) for value in values], pl.Boolean))
-        elif column.type == "date":
-            columns.append(pl.Series(column.name, [read_date(value) for value in values], pl.Datetime("us")))
+            columns.append(whole(cells, column.name))
         else:
-            # A number goes the way of the texts, and is written as they are.
-            texts = [
-                value if value is None or isinstance(value, str) else label_name(value).replace(".", column.decimal)
-                for value in values
-            ]
-            columns.append(pl.Series(column.name, texts, pl.String))
+            dtype = {"number": pl.Float64(), "boolean": pl.Boolean(), "date": pl.Datetime("us")}.get(
+                column.type, pl.String()
+            )
+            columns.append(pl.Series(column.name, cells, dtype, strict=False))
     return pl.DataFrame(columns)
+
+
+def _cells(column: InputColumn, rows: Sequence[Mapping[str, Any]], lenient: bool) -> list[Any]:
+    read = _any_text(column) if column.type == "text" else reader_of(column)
+    cells: list[Any] = []
+    for number, row in enumerate(rows):
+        value = row.get(column.name)
+        try:
+            cells.append(read(value))
+        except (ValueError, TypeError, OverflowError) as error:
+            if not lenient:
+                raise DataError(f'column "{column.name}": {error}, found {shown(value)} in row {number + 1}') from None
+            cells.append(None)
+    return cells
+
+
+def _any_text(column: InputColumn) -> Callable[[Any], str | None]:
+    """A number goes the way of the texts, and is written as they are."""
+
+    def read(value: Any) -> str | None:
+        return value if value is None or isinstance(value, str) else label_name(value).replace(".", column.decimal)
+
+    return read
 
 
 def read_texts(values: pl.Series, kind: str) -> pl.Series:
@@ -346,6 +376,8 @@ def _number(value: Any) -> float | int | None:
         digits = value.removeprefix("-")
         whole_number = digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS
         return int(value) if whole_number else read_number(value)
+    if kind is not bool and isinstance(value, Real | Decimal):  # of NumPy, for one
+        return int(value) if isinstance(value, Integral) else _number(float(value))
     raise ValueError("expected a number")
 
 

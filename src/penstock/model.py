@@ -310,9 +310,9 @@ class Model:
             number, None, around, {str(at): spread.quantile(number, at) for at in shares} if shares else None
         )
 
-    def frame_of(self, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-        """Make a raw table of rows as requests carry them; fields that a row lacks are null."""
-        return frame_of(self.inputs, rows)
+    def frame_of(self, rows: Sequence[Mapping[str, Any]], *, lenient: bool = False) -> pl.DataFrame:
+        """Make a raw table of rows as requests carry them, as :func:`penstock.inputs.frame_of` does."""
+        return frame_of(self.inputs, rows, lenient=lenient)
 
     def explain(self, rows: Sequence[Mapping[str, Any]] | pl.DataFrame) -> list[Explanation]:
         """Answer raw rows, and say what each column did: Shapley values, drawn (see :mod:`penstock.evaluate.reasons`).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -120,15 +120,20 @@ def from_log(
     hidden : mapping
         Columns that the log drops or hashes.
     """
-    asked = [record.row or {} for record in records]
-    table = model.prepare(model.frame_of(asked))
+    table = model.prepare(logged(model, records, hidden))
     optional = {column.name for column in model.inputs if not column.required} | hidden.keys()
-    given: set[str] = set().union(*asked)
+    given: set[str] = set().union(*(record.row or {} for record in records))
     absent = [*hidden, *sorted(optional - given - hidden.keys())]
     truth = [label_name(labels[record.id]) if record.id in labels else None for record in records]
     target = model.labels.codes(pl.Series(model.labels.column, truth, pl.String))
     times = np.array([record.at for record in records])
     return Observed(table, absent, predicted_of(model, records), target, times, rows, records, bool(hidden))
+
+
+def logged(model: Model, records: Sequence[Record], hidden: Collection[str] = ()) -> pl.DataFrame:
+    """Return the rows of a log as a raw table: what it holds only as a hash, by now or by rules of before, is missing."""
+    rows = [{name: value for name, value in (record.row or {}).items() if name not in hidden} for record in records]
+    return model.frame_of(rows, lenient=True)
 
 
 def from_batch(model: Model, raw: pl.DataFrame, events: Mapping[str, pl.DataFrame] = {}, most: int = MOST) -> Observed:

@@ -17,7 +17,7 @@ from penstock.monitor.profile import Profile, column_profile
 from penstock.monitor.report import drift_report
 from penstock.monitor.window import take
 from penstock.monitored import Monitoring, moment
-from penstock.observed import Observed, from_log
+from penstock.observed import Observed, from_log, logged
 from penstock.outcome import load
 from penstock.store.store import Store
 from penstock.types.metrics import METRICS
@@ -128,7 +128,7 @@ def report(
     if found.columns:
         if batch is None:
             records = answered(taken_of(store, name, version.version, how))
-            table = model.prepare(model.frame_of([record.row or {} for record in records]))
+            table = model.prepare(logged(model, records, hidden_of(version)))
         else:
             table = batch.table
         kinds = {column.name: column.kind for column in reference.columns}

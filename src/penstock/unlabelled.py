@@ -19,7 +19,7 @@ from penstock.monitor.log import Record
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import ANSWERS, Profile, column_profile
 from penstock.monitor.usual import Usual, usual_within
-from penstock.observed import Observed, predicted_of
+from penstock.observed import Observed, logged, predicted_of
 from penstock.train.split import seconds_in
 from penstock.types.convert import convert
 
@@ -213,7 +213,7 @@ def skew_of(model: Model, records: Sequence[Record]) -> Skew | None:
     if not some:
         return None
     said = predicted_of(model, some)
-    again = model.predict_table(model.frame_of([record.row or {} for record in some]))
+    again = model.predict_table(logged(model, some))
     if len(again) != len(said):
         return None  # a preparation that leaves out rows does so of a table only
     scale = np.maximum(np.abs(again), 1.0) if again.ndim == 1 else 1.0

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from penstock.monitor.distances import homogeneity, smirnov_chance
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile, column_profile
 from penstock.monitor.usual import beyond
@@ -140,7 +140,7 @@ def _missing(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift:
 
         chance = float(fisher_exact(counts.astype(np.int64))[1])
     else:
-        chance = _chi_squared(counts)[1]
+        chance = float(homogeneity(counts[:1], counts[1:])[1][0])
     share = now / max(rows, 1)
     return ColumnDrift(
         reference.name, False, "missing values", abs(share - before), chance, abs(share - before),
@@ -148,19 +148,8 @@ def _missing(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift:
     )  # fmt: skip
 
 
-def _chi_squared(counts: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The statistic and p-value of Pearson's test of homogeneity; as scipy.stats gives it, a second of imports sooner."""
-    from scipy.special import chdtrc
-
-    expected = counts.sum(0) * counts.sum(1)[:, None] / counts.sum()
-    statistic = float(((counts - expected) ** 2 / expected).sum())
-    return statistic, float(chdtrc((counts.shape[0] - 1) * (counts.shape[1] - 1), statistic))
-
-
 def _numbers(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift | None:
-    """Compare numbers by the two-sample Kolmogorov-Smirnov test (Smirnov 1948)."""
-    from scipy.special import kolmogorov
-
+    """Compare numbers by the two-sample Kolmogorov-Smirnov test."""
     if not reference.quantiles or not current.quantiles:
         return None
     old, new = np.array(reference.quantiles), np.array(current.quantiles)
@@ -168,14 +157,13 @@ def _numbers(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift | 
     below = np.searchsorted(old, points, "right") / len(old) - np.searchsorted(new, points, "right") / len(new)
     gap = float(np.abs(below).max())
     before, now = max(reference.rows - reference.missing, 1), max(current.rows - current.missing, 1)
-    size = float(np.sqrt(before * now / (before + now)))
-    chance = float(kolmogorov((size + 0.12 + 0.11 / size) * gap))  # Stephens 1970: good from a few rows on
+    chance = float(smirnov_chance(np.array([gap]), np.array([float(before)]), np.array([float(now)]))[0])
     text = f"median {figure(float(np.median(old)))} -> {figure(float(np.median(new)))}"
     return ColumnDrift(reference.name, False, "Kolmogorov-Smirnov", gap, chance, gap, text)
 
 
 def _categories(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift | None:
-    """Compare categories by the chi-squared test of homogeneity (Pearson 1900); rare values count together."""
+    """Compare categories by the chi-squared test of homogeneity; rare values count together."""
     known, now = dict(reference.counts), dict(current.counts)
     total, rows = reference.rows - reference.missing, current.rows - current.missing
     if not known or rows == 0:
@@ -186,10 +174,9 @@ def _categories(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift
     new = np.array([*seen, rows - sum(seen)], dtype=np.float64)
     shares_old, shares_new = old / old.sum(), new / new.sum()
     distance = float(np.abs(shares_old - shares_new).sum() / 2)
-    filled_columns = (old + new) > 0
-    if filled_columns.sum() < 2:
+    if ((old + new) > 0).sum() < 2:
         return ColumnDrift(reference.name, False, "chi-squared", 0.0, 1.0, 0.0, "one value")
-    statistic, chance = _chi_squared(np.vstack([old, new])[:, filled_columns])
+    statistic, chance = (float(found[0]) for found in homogeneity(old[None], new[None]))
     at = int(np.argmax(np.abs(shares_old - shares_new)))
     label = names[at] or "other values"
     return ColumnDrift(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.monitor.distances import homogeneity, smirnov_chance
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile
 
@@ -165,27 +166,16 @@ def _split(counts: Array) -> Array:
 
 
 def _apart(now: Array, then: Array) -> tuple[Array, Array]:
-    """Compare steps of numbers by the Kolmogorov-Smirnov test; return effects and p-values."""
-    from scipy.special import kolmogorov
-
+    """Compare steps of numbers; return effects and p-values."""
     rows, others = now.sum(1), then.sum(1)
     shares = now.cumsum(1) / np.maximum(rows, 1)[:, None] - then.cumsum(1) / np.maximum(others, 1)[:, None]
     gap = np.where((rows > 0) & (others > 0), np.abs(shares).max(1), 0.0)
-    size = np.sqrt(rows * others / np.maximum(rows + others, 1))
-    return gap, np.asarray(kolmogorov((size + 0.12 + 0.11 / np.maximum(size, 1)) * gap))
+    return gap, smirnov_chance(gap, rows, others)
 
 
 def _unlike(now: Array, then: Array) -> tuple[Array, Array]:
-    """Compare categories by the chi-squared test; return effects and p-values."""
-    from scipy.special import chdtrc
-
-    rows, others = now.sum(1)[:, None], then.sum(1)[:, None]
-    both, total = now + then, np.maximum(rows + others, 1)
-    distance = np.abs(now / np.maximum(rows, 1) - then / np.maximum(others, 1)).sum(1) / 2
-    distance = np.where((rows > 0) & (others > 0), distance[:, None], 0.0)[:, 0]
-    statistic = np.zeros(len(now))
-    for counts, size in ((now, rows), (then, others)):
-        expected = both * size / total
-        statistic += ((counts - expected) ** 2 / np.where(expected > 0, expected, 1)).sum(1)
-    free = (both > 0).sum(1) - 1
-    return distance, np.where(free > 0, chdtrc(np.maximum(free, 1), statistic), 1.0)
+    """Compare categories; return effects and p-values."""
+    rows, others = now.sum(1), then.sum(1)
+    shares = now / np.maximum(rows, 1)[:, None] - then / np.maximum(others, 1)[:, None]
+    distance = np.where((rows > 0) & (others > 0), np.abs(shares).sum(1) / 2, 0.0)
+    return distance, homogeneity(now, then)[1]
