@@ -226,8 +226,11 @@ def test_a_person_asks_by_hand_and_sees_why(client):
         problems = []
         page.on("console", lambda message: problems.append(message.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
+        sent = []
+        page.on("request", lambda request: sent.append(request.post_data or ""))
         page.goto(str(client.base_url))
         page.fill("input[name=age]", "61")
+        page.fill("input[name=orders]", "9007199254740993")
         page.click("button")
         page.wait_for_selector("#answer .said")
         text = page.inner_text("#answer")
@@ -237,6 +240,7 @@ def test_a_person_asks_by_hand_and_sees_why(client):
         told = page.inner_text("#answer .error")
         browser.close()
     assert "age = 61" in text
+    assert any('"orders":"9007199254740993"' in body for body in sent)  # as a number of JavaScript it would end in 2
     assert "expected a date" in told
     assert [problem for problem in problems if "422" not in problem] == []
 
