@@ -3,7 +3,8 @@
 Each server is pinned to one core and wrk to the other, 8 connections, alternating rounds; single rows, then 100 at once.
 The peers serve a scikit-learn pipeline with LightGBM, trained on the same rows with scikit-learn's own encoders.
 Needs wrk (apt-get install wrk), and for the peers an environment with: mlflow bentoml fastapi joblib lightgbm scikit-learn pandas.
-Run: python benchmarks/service.py [--peers PYTHON] [--rounds 3] [--seconds 5]
+With --one-model Penstock serves one LightGBM too, instead of the ensemble that its search finds.
+Run: python benchmarks/service.py [--peers PYTHON] [--one-model] [--rounds 3] [--seconds 5]
 """
 
 from __future__ import annotations
@@ -165,6 +166,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", metavar="PYTHON", help="an environment with the peers")
+    parser.add_argument("--one-model", action="store_true", help="train one LightGBM, as the peers do")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5)
     asked = parser.parse_args()
@@ -175,6 +177,8 @@ def main() -> None:
         }  # fmt: skip
         example = HERE.parent / "examples" / "churn"
         run = [sys.executable, "-m", "penstock", "run", str(example / "churn.py")]
+        if asked.one_model:
+            run += ["--set", "train.trials=1", "--set", 'train.learners=["lightgbm"]']
         subprocess.run(run, env=environment, check=True, capture_output=True)
         (place / "bare.py").write_text(BARE.replace("PORT", "18101"))
         ours = [sys.executable, "-m", "penstock", "serve", "churn", "--port"]

@@ -10,7 +10,7 @@ import pytest
 import penstock as ps
 from penstock.monitor.log import PredictionLog, Record, log_folder
 from penstock.observed import Known
-from penstock.performance import calibration_of
+from penstock.performance import calibration_of, performance_of
 from penstock.retrospect import report
 from penstock.store import open_store
 from penstock.watch import monitor
@@ -74,13 +74,49 @@ def test_a_class_that_comes_more_often_than_is_said_is_told(place):
     assert "probabilities say" in " ".join(found.labels_in_words())
 
 
+def judged(target, predicted, **more):
+    return {"target": target * 1.0, "predicted": predicted, **more}
+
+
+def test_a_day_of_storm_is_no_decay_where_test_rows_had_such_days():
+    random = np.random.default_rng(0)
+    spread = np.repeat([1.0, 1.0, 1.0, 1.0, 3.0] * 4, 200)  # twenty days, every fifth one of storm
+    errors, order = random.normal(0, spread), random.permutation(4000)
+    shuffled = np.empty(4000)
+    shuffled[order] = errors
+    model = SimpleNamespace(task="regression", labels=SimpleNamespace(threshold=0.5))
+    whole = float(np.sqrt(np.mean(errors**2)))
+    version = SimpleNamespace(
+        evaluation={"metric": "rmse", "metrics": {"rmse": {"value": whole, "low": whole - 0.1, "high": whole + 0.1}}}
+    )
+
+    def decayed(spread, **more):
+        known = Known(np.arange(200), random.normal(0, spread, 200), np.zeros(200))
+        return performance_of(model, version, known, judged(shuffled, np.zeros(4000), **more)).decayed
+
+    assert decayed(2.7)  # nothing tells which rows came together
+    assert not decayed(2.7, order=order)
+    assert decayed(6.0, order=order)
+
+
+def test_probabilities_that_are_off_for_days_on_end_were_so_at_training_too():
+    random = np.random.default_rng(0)
+    share = np.repeat([0.2, 0.2, 0.6, 0.2, 0.2, 0.2, 0.6, 0.2], 500)
+    said = np.tile([0.7, 0.3], (4000, 1))
+    came = random.random(4000) < share
+    model = SimpleNamespace(labels=SimpleNamespace(names=["a", "b"]))
+    known = Known(np.arange(500), (random.random(500) < 0.55) * 1.0, said[:500])
+    assert calibration_of(model, known, judged(came, said), 0.01, 0.1).off
+    assert not calibration_of(model, known, judged(came, said, order=np.arange(4000)), 0.01, 0.1).off
+
+
 def test_a_gap_that_has_closed_since_training_is_no_harm():
     then, now = np.tile([0.5, 0.5], (1000, 1)), np.tile([0.7, 0.3], (1000, 1))
     target = np.arange(1000) % 10 < 3  # three rows in ten are of the second class
     model = SimpleNamespace(labels=SimpleNamespace(names=["a", "b"]))
-    closed = calibration_of(model, Known(np.arange(1000), target * 1.0, now), target * 1.0, then, 0.01, 0.1)
+    closed = calibration_of(model, Known(np.arange(1000), target * 1.0, now), judged(target, then), 0.01, 0.1)
     assert (closed.off, closed.p_value < 1e-6) == (False, True)
-    opened = calibration_of(model, Known(np.arange(1000), target * 1.0, then), target * 1.0, now, 0.01, 0.1)
+    opened = calibration_of(model, Known(np.arange(1000), target * 1.0, then), judged(target, now), 0.01, 0.1)
     assert opened.off
 
 

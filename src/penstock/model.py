@@ -241,6 +241,12 @@ class Model:
             return [self._number(value) for value in raw.tolist()]
         names, values = self.labels.names, self.labels.values
         best = self.labels.decided(raw).tolist()
+        if len(names) == 2:
+            no, yes = names
+            return [
+                Prediction(values[at], {no: one, yes: other})
+                for at, (one, other) in zip(best, raw.tolist(), strict=True)
+            ]
         return [
             Prediction(values[at], dict(zip(names, row, strict=True)))
             for at, row in zip(best, raw.tolist(), strict=True)

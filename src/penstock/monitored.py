@@ -90,6 +90,8 @@ class Monitoring:
         Columns that moved within a group of rows, though not in all together; the most first.
     strange : int
         Rows of a batch whose truth is a class that training did not know.
+    behind : float or None
+        By how many seconds the newest row that was learnt from is older than the newest one looked at.
     """
 
     model: str
@@ -108,6 +110,7 @@ class Monitoring:
     skew: Skew | None = None
     within: list[Within] = field(default_factory=list)
     strange: int = 0
+    behind: float | None = None
 
     @property
     def moved(self) -> bool:
@@ -189,6 +192,18 @@ def in_words(found: Monitoring) -> str:
         parts.append(f"{', '.join(moved[:5])}{' and more' if len(moved) > 5 else ''} moved")
     parts += found.moves_in_words() + found.labels_in_words()
     return f"v{found.version}, {found.window.text}: {'; '.join(parts) or found.status}"
+
+
+def behind_in_words(behind: float) -> str:
+    """Say how old the knowledge of a model is.
+
+    Examples
+    --------
+    >>> behind_in_words(93 * 86_400.0), behind_in_words(5400.0)
+    ('the newest row it has learnt from is 93 days older than the newest one here', 'the newest row it has learnt from is 1.5 hours older than the newest one here')
+    """
+    length = f"{behind / 86_400:.0f} days" if behind >= 2 * 86_400 else f"{behind / 3600:.3g} hours"
+    return f"the newest row it has learnt from is {length} older than the newest one here"
 
 
 def concept_in_words(concept: Concept) -> str:

@@ -20,6 +20,8 @@ from penstock.types.writing import figure
 Array = npt.NDArray[Any]
 _HALF = 1.96
 """Half the width of a 95 % interval, in standard errors."""
+_BLOCKS = 4
+"""In fewer blocks of test rows nothing is usual."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,11 @@ class Performance:
     reference_low, reference_high : float
         Its interval there.
     decayed : bool
-        Whether both intervals lie apart, on the worse side.
+        Whether both intervals lie apart, on the worse side, and it is worse than usual.
     labels : int
         Rows whose truth is known.
+    usual : float or None
+        The second worst that as many test rows in a row had; None where nothing tells their order, or they are too few.
     """
 
     metric: str
@@ -51,6 +55,7 @@ class Performance:
     reference_high: float
     decayed: bool
     labels: int
+    usual: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,8 @@ class Calibration:
     p_value : float
         The chance of as large a change of that gap, if nothing had changed (Welch's test).
     off : bool
-        Whether that is below the significance divided by the number of classes, and the gap is wider by half the effect.
+        Whether that is below the significance divided by the number of classes, and the gap is wider by half the effect,
+        and than usual.
     """
 
     label: str
@@ -110,17 +116,51 @@ class Calibration:
     off: bool
 
 
-def performance_of(model: Model, version: ModelVersion, known: Known) -> Performance | None:
-    """Return the deciding metric, then and now; None where it is not defined, as ROC AUC is of one class alone."""
+def performance_of(
+    model: Model, version: ModelVersion, known: Known, outcomes: Mapping[str, Any] | None = None
+) -> Performance | None:
+    """Return the deciding metric, then and now; None where it is not defined, as ROC AUC is of one class alone.
+
+    Where errors come together, as on days of storm, the interval of all test rows is too narrow for those of a day: what
+    blocks of as many test rows in a row came to is no decay either.
+
+    Parameters
+    ----------
+    outcomes : mapping, optional
+        Of the run's evaluation: ``target`` and ``predicted`` of the test rows, and their ``order`` where that is known.
+    """
     metric = str(version.evaluation["metric"])
     now = intervals(model.task, known.target, known.predicted, 0, [metric], model.labels.threshold)[metric]
     before = version.evaluation["metrics"][metric]
     if now.value != now.value:
         return None
-    decayed = now.high < before["low"] if METRICS[metric].higher else now.low > before["high"]
+    score, higher = METRICS[metric].at(model.labels.threshold).value, METRICS[metric].higher
+    target, predicted = (np.empty(0), np.empty(0)) if outcomes is None else _judged(outcomes)
+    values = [score(target[rows], predicted[rows]) for rows in _blocks(outcomes, len(known.target))]
+    usual = _second([value for value in values if value == value], highest=not higher)
+    decayed = now.high < before["low"] if higher else now.low > before["high"]
+    if usual is not None:
+        decayed = decayed and (now.value < usual if higher else now.value > usual)
     return Performance(
         metric, now.value, now.low, now.high, before["value"], before["low"], before["high"], bool(decayed), len(known.target),
+        usual,
     )  # fmt: skip
+
+
+def _judged(outcomes: Mapping[str, Any]) -> tuple[Array, Array]:
+    return np.asarray(outcomes["target"]), np.asarray(outcomes["predicted"])
+
+
+def _blocks(outcomes: Mapping[str, Any] | None, size: int) -> list[Array]:
+    """Return the places of test rows in order of time, so many at once; none where that gives few blocks."""
+    order = np.asarray([] if outcomes is None else outcomes.get("order", []), dtype=np.int64)
+    count = len(order) // size
+    return [] if count < _BLOCKS else list(order[len(order) - count * size :].reshape(count, size))
+
+
+def _second(values: Sequence[float], *, highest: bool) -> float | None:
+    """Return the second highest or lowest: what came but once is not usual."""
+    return sorted(values, reverse=highest)[1] if len(values) >= _BLOCKS else None
 
 
 def groups_of(
@@ -169,14 +209,14 @@ def groups_of(
 
 
 def calibration_of(
-    model: Model, known: Known, target: Array, predicted: Array, significance: float, effect: float
+    model: Model, known: Known, outcomes: Mapping[str, Any], significance: float, effect: float
 ) -> Calibration | None:
     """Compare what the probabilities said with what came, against the same on the test rows of training.
 
     Parameters
     ----------
-    target, predicted : array
-        Of the test rows.
+    outcomes : mapping
+        As for :func:`performance_of`.
     significance, effect : float
         Of :func:`penstock.monitor.drift`.
     """
@@ -185,16 +225,19 @@ def calibration_of(
     if known.predicted.ndim != 2:
         return None
     names, worst = model.labels.names, None
+    target, predicted = _judged(outcomes)
+    blocks = _blocks(outcomes, len(known.target))
     for code, label in enumerate(names):
         now = (known.target == code) - known.predicted[:, code]
-        then = (np.asarray(target) == code) - np.asarray(predicted)[:, code]
+        then = (target == code) - predicted[:, code]
         error = float(np.sqrt(now.var() / len(now) + then.var() / len(then)))
         moved = abs(float(now.mean() - then.mean()))
         chance = float(2 * norm.sf(moved / error)) if error else float(moved == 0)
         if worst is None or chance < worst.p_value:
             # A gap that has closed since training is a change too, and no harm.
             wider = abs(float(now.mean())) - abs(float(then.mean()))
-            off = chance < significance / len(names) and wider >= effect / 2
+            usual = _second([abs(float(then[rows].mean())) for rows in blocks], highest=True)
+            off = chance < significance / len(names) and wider >= effect / 2 and abs(float(now.mean())) > (usual or 0.0)
             said, seen = float(known.predicted[:, code].mean()), float((known.target == code).mean())
             worst = Calibration(label, said, seen, float(then.mean()), chance, off)
     return worst

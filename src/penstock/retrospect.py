@@ -16,7 +16,7 @@ from penstock.monitor.options import Drift
 from penstock.monitor.profile import Profile, column_profile
 from penstock.monitor.report import drift_report
 from penstock.monitor.window import take
-from penstock.monitored import Monitoring, moment
+from penstock.monitored import Monitoring, behind_in_words, moment
 from penstock.observed import Observed, from_log, logged
 from penstock.outcome import load
 from penstock.store.store import Store
@@ -168,7 +168,8 @@ def report(
         reasons.append(
             f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}) on {p.labels:,} labels, at training {figure(p.reference)}: holds"
         )
-    lead = f"v{found.version}, {found.window.in_words}."
+    age = "" if found.behind is None else f"; {behind_in_words(found.behind)}"
+    lead = f"v{found.version}, {found.window.in_words}{age}."
     told = [(moment(item.at)[:16], item.what, item.status, item.why) for item in decided]
     return drift_report(
         f"{name}: drift", lead, found.status, reasons, found.columns, reference, current, drawn, told, found.bearing

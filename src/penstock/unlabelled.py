@@ -90,12 +90,27 @@ def usual_for(model: Model, judged: Mapping[str, Any] | None, seen: Observed) ->
     Its length is that of the rows' own times where they carry them, else of the time in which they were asked.
     """
     known = [] if judged is None or "usual" not in judged else convert(judged["usual"], list[Usual])
+    times = _times_of(model, seen)
+    return usual_within(known, float(np.ptp(times))) if known and len(times) else {}
+
+
+def behind_of(model: Model, judged: Mapping[str, Any] | None, seen: Observed) -> float | None:
+    """Return by how many seconds the newest row that was learnt from is older than the newest one looked at.
+
+    None where that is not known, or where it is not older.
+    """
+    newest = np.asarray([] if judged is None else judged["outcomes"].get("newest", []))
+    times = _times_of(model, seen)
+    behind = float(times.max() - newest[0]) if len(newest) and len(times) else 0.0
+    return behind if behind > 0 else None
+
+
+def _times_of(model: Model, seen: Observed) -> Array:
+    """Return when rows were: by their own times where they carry them, else when they were asked; known ones alone."""
     time, times = model.manifest.time, seen.times
     if time is not None and time in seen.carried.columns and seen.carried[time].null_count() < seen.carried.height:
         times = seconds_in(seen.carried[time])
-    if not known or times is None or np.isnan(times).all():
-        return {}
-    return usual_within(known, float(np.nanmax(times) - np.nanmin(times)))
+    return np.empty(0) if times is None else times[~np.isnan(times)]
 
 
 def moved_since(model: Model, table: pl.DataFrame, how: Drift, usual: Mapping[str, float] = {}) -> list[ColumnDrift]:

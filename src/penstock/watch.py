@@ -29,7 +29,16 @@ from penstock.sliced import Within, moved_within
 from penstock.store.schema import alerts
 from penstock.store.store import Store, open_store
 from penstock.traffic import losses_of, losses_since
-from penstock.unlabelled import answers_since, bearing_of, expecting, moved_since, skew_of, told_apart, usual_for
+from penstock.unlabelled import (
+    answers_since,
+    bearing_of,
+    behind_of,
+    expecting,
+    moved_since,
+    skew_of,
+    told_apart,
+    usual_for,
+)
 
 _CONCEPT_SECONDS, _CONCEPT_LABELS = 30 * 86_400.0, 50_000
 """Losses are watched since the version became champion, but for those longer ago than this, or before the latest so many."""
@@ -99,16 +108,23 @@ def monitor(name: str, store: Store, how: Drift | None = None, batch: Observed |
 def _judged(model: Model, version: ModelVersion, judged: Any, seen: Observed, how: Drift) -> Monitoring:
     """Ask all that needs no more than the rows that were observed."""
     known = seen.known
-    performance = None if known is None else performance_of(model, version, known)
     outcomes = None if judged is None else judged["outcomes"]
+    performance = None if known is None else performance_of(model, version, known, outcomes)
     calibration = None
     if known is not None and outcomes is not None:
-        target, predicted = outcomes["target"], outcomes["predicted"]
-        calibration = calibration_of(model, known, target, predicted, how.significance, how.effect)
+        calibration = calibration_of(model, known, outcomes, how.significance, how.effect)
     first, last = (None, None) if seen.span is None else map(moment, seen.span)
     window = Window(first, last, seen.rows, len(seen.predicted))
     found = Monitoring(
-        model.name, version.version, window, "calm", [], performance, calibration=calibration, strange=seen.strange
+        model.name,
+        version.version,
+        window,
+        "calm",
+        [],
+        performance,
+        calibration=calibration,
+        strange=seen.strange,
+        behind=behind_of(model, judged, seen),
     )
     if len(seen.predicted) < how.least:
         return replace(found, status="not enough data")

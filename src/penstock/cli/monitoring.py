@@ -102,7 +102,7 @@ def monitor(
 
 def _tell(found: Monitoring, *, batch: bool) -> None:
     """Print what was seen of the rows, then what their labels say."""
-    from penstock.monitored import concept_in_words
+    from penstock.monitored import behind_in_words, concept_in_words
     from penstock.performance import calibration_in_words, group_in_words
     from penstock.unlabelled import skew_in_words, together_in_words
 
@@ -122,12 +122,15 @@ def _tell(found: Monitoring, *, batch: bool) -> None:
         click.echo(click.style(told, fg="red") if found.skew.unlike else told)
     for column, moved in list(found.bearing.items())[:_MOVES]:
         click.echo(f"the move of {column} moves an answer by {figure(moved)} on average")
+    if found.behind is not None:
+        click.echo(behind_in_words(found.behind))
     if found.performance:
         p = found.performance
         verdict = click.style("decayed", fg="red") if p.decayed else "holds"
         click.echo(
             f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}) on {p.labels:,} rows with labels; "
-            f"at training {figure(p.reference)} ({figure(p.reference_low)} to {figure(p.reference_high)}): {verdict}"
+            f"at training {figure(p.reference)} ({figure(p.reference_low)} to {figure(p.reference_high)})"
+            f"{'' if p.usual is None else f', as many rows in a row twice {figure(p.usual)} or worse'}: {verdict}"
         )
     elif batch:
         click.echo("no metric: fewer than 30 of the rows hold a truth that training knew, or all have the same")

@@ -119,6 +119,8 @@ def evaluated(
     }  # fmt: skip
     if times is not None:
         outcomes["order"] = np.argsort(times[1], kind="stable")
+    if (time := model.manifest.time) is not None and train[time].dtype.is_temporal():
+        outcomes["newest"] = seconds_in(train[time].drop_nulls().sort())[-1:]
     losses = learn_losses(matrix, codes, predicted, seed) if target.task == "regression" else {}
     later = test if division.kind == "time" else test.clear()
     usual = _usual(model, train, some, later, predicted[: later.height])
