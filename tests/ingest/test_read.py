@@ -1,14 +1,19 @@
 """Tables in files: what people have, and what they have by mistake."""
 
 import gzip
+import io
 import json
 
 import polars as pl
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.errors import DataError
+from penstock.ingest.guesses import coded
 from penstock.ingest.read import concatenate, read_table
+from penstock.ingest.text import csv_parts
 
 TEXT = "city,price,day\nOslo,1.5,2024-01-31\nŁódź,,2024-02-01\n"
 
@@ -58,6 +63,31 @@ def test_a_late_float_in_a_column_of_whole_numbers_is_read(tmp_path):
 
 def test_leading_zeros_are_kept_as_text(tmp_path):
     assert read_table(write(tmp_path, "a.csv", "zip,n\n01234,1\n99999,2\n"))["zip"].to_list() == ["01234", "99999"]
+
+
+def test_leading_zeros_are_kept_wherever_they_come_first(tmp_path):
+    """Those of the first rows were looked for alone; later ones became numbers."""
+    lines = [f"{10_000 + at},{at},2024-01-{at % 28 + 1:02}" for at in range(5000)]
+    whole = write(tmp_path, "a.csv", "\n".join(["zip,n,day", *lines, "00123,1,2024-01-01", "99999,0,2024-01-02"]))
+    table = read_table(whole)
+    assert table["zip"].to_list()[-2:] == ["00123", "99999"]
+    assert (table["n"].dtype, table["day"].dtype) == (pl.Int64, pl.Date)
+    with whole.open("rb") as text:
+        parts = list(csv_parts(lambda: io.BytesIO(text.read()) if not text.seek(0) else None, None, whole, 4096))
+    again = max(number for number, part in enumerate(parts) if part is None)
+    assert pl.concat(parts[again + 1 :]).equals(table)
+
+
+@given(cells=st.lists(st.lists(st.from_regex(r"[0-9]{1,4}", fullmatch=True), min_size=2, max_size=2), min_size=1))
+def test_no_cell_of_digits_loses_a_zero(cells):
+    data = "".join(f"{one};{two}\n" for one, two in cells).encode()
+    schema = {"a": pl.Int64(), "b": pl.Int64()}
+    lost = {
+        name
+        for name, column in zip("ab", zip(*cells, strict=True), strict=True)
+        if any(len(c) > 1 and c[0] == "0" for c in column)
+    }
+    assert set(coded(data, ";", schema)) == lost
 
 
 def test_partitions_meet_in_a_wider_type():

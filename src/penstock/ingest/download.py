@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import hashlib
-import io
 import json
 import re
 import time
@@ -19,8 +18,8 @@ from typing import Any
 import polars as pl
 
 from penstock.errors import DataError, InputError
+from penstock.ingest.guesses import read_whole
 from penstock.ingest.http import Http
-from penstock.ingest.text import unclear_dates
 from penstock.types.secrets import filled, hidden
 
 _KEPT_SECONDS = 86_400.0
@@ -246,12 +245,7 @@ def _rows(source: Http, body: bytes, kind: str, number: int) -> pl.DataFrame:
         if not body.strip():
             return pl.DataFrame()
         try:
-            frame = pl.read_csv(io.BytesIO(body), infer_schema_length=None, try_parse_dates=True)
-            unclear = unclear_dates(frame.schema, pl.read_csv(io.BytesIO(body), n_rows=1000, infer_schema=False))
-            return frame if not unclear else pl.read_csv(
-                io.BytesIO(body), infer_schema_length=None, try_parse_dates=True,
-                schema_overrides=dict.fromkeys(unclear, pl.String()),
-            )  # fmt: skip
+            return read_whole(body)
         except pl.exceptions.PolarsError as error:
             raise DataError(f"{where}: is not CSV: {str(error).splitlines()[0]}") from None
     found = json.loads(body)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from penstock.errors import DataError
+from penstock.ingest.guesses import coded, unclear_dates
 
 BLOCK = 24 << 20
 """Bytes of text that are one part of a table."""
@@ -239,7 +240,10 @@ def _frame_of(
 
     def parsed(data: bytes) -> pl.DataFrame:
         if schema:
-            return pl.read_csv(data, separator=separator, has_header=False, schema=dict(schema))
+            frame = pl.read_csv(data, separator=separator, has_header=False, schema=dict(schema))
+            if zeros := coded(data, separator, schema):
+                raise _Wider(dict.fromkeys(zeros, pl.String()))
+            return frame
         return _first_frame(data, separator, names, widened)
 
     data = block.lstrip(b"\r\n") if len(names) > 1 and block[:1] in (b"\r", b"\n") else block
@@ -282,35 +286,10 @@ def _first_frame(data: bytes, separator: str, names: list[str], widened: Schema)
         if unclear := unclear_dates(frame.schema, head):
             infer["schema_overrides"] = {**widened, **dict.fromkeys(unclear, pl.String())}
             frame = pl.read_csv(data, infer_schema_length=None, **infer)
-    # Leading zeros mean something: postcodes, account numbers.
-    whole = [name for name, kind in frame.schema.items() if kind.is_integer()]
-    coded = [name for name in whole if head[name].str.contains(r"^\s*0[0-9]").any()]
-    if coded:
+    if zeros := coded(data, separator, frame.schema):
         text = pl.read_csv(data, infer_schema=False, **options)
-        frame = frame.with_columns(text[name] for name in coded)
+        frame = frame.with_columns(text[name] for name in zeros)
     return frame
-
-
-def unclear_dates(schema: Mapping[str, pl.DataType], head: pl.DataFrame) -> list[str]:
-    """Return the columns that were read as dates though the year does not stand first: Polars takes the day to, unasked.
-
-    They stay text, and preparation looks at the whole column.
-
-    Parameters
-    ----------
-    schema : mapping of str to DataType
-        As Polars read the columns.
-    head : DataFrame
-        The first rows as text.
-
-    Examples
-    --------
-    >>> head = pl.DataFrame({"a": ["01/02/2024"], "b": ["2024-02-01"], "c": ["x"]})
-    >>> unclear_dates({"a": pl.Date(), "b": pl.Date(), "c": pl.String()}, head)
-    ['a']
-    """
-    dates = [name for name, kind in schema.items() if isinstance(kind, pl.Date | pl.Datetime)]
-    return [name for name in dates if not head[name].drop_nulls().str.contains(r"^\s*[0-9]{4}[^0-9]").all()]
 
 
 def _wider_types(data: bytes, separator: str, names: list[str], schema: Schema) -> dict[str, pl.DataType]:

@@ -1,0 +1,113 @@
+"""Where the types that Polars finds by itself lose something: codes such as 00123 read as numbers, days read as months."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Schema = Mapping[str, pl.DataType]
+Bytes = npt.NDArray[np.uint8]
+_ZERO = np.uint8(ord("0"))
+
+
+def read_whole(data: bytes) -> pl.DataFrame:
+    """Read separated values with a header, all rows looked at for the types; what these would lose stays text.
+
+    Examples
+    --------
+    >>> read_whole(b"zip,at,n\\n01234,01/02/2024,1\\n").rows()
+    [('01234', '01/02/2024', 1)]
+    """
+    read: dict[str, Any] = {"infer_schema_length": None, "try_parse_dates": True}
+    frame = pl.read_csv(io.BytesIO(data), **read)
+    lost = unclear_dates(frame.schema, pl.read_csv(io.BytesIO(data), n_rows=1000, infer_schema=False))
+    lost += coded(data, ",", frame.schema, header=True)
+    return pl.read_csv(io.BytesIO(data), **read, schema_overrides=dict.fromkeys(lost, pl.String())) if lost else frame
+
+
+def coded(data: bytes, separator: str, schema: Schema, *, header: bool = False) -> list[str]:
+    """Return the columns of whole numbers with a cell that begins with a zero: postcodes, account numbers.
+
+    Parameters
+    ----------
+    data : bytes
+        Lines of separated values.
+    schema : mapping of str to DataType
+        As Polars read the columns.
+    header : bool
+        Whether the first line names them.
+
+    Examples
+    --------
+    >>> coded(b"01,1\\n2,10\\n", ",", {"zip": pl.Int64(), "n": pl.Int64()})
+    ['zip']
+    """
+    whole = [place for place, kind in enumerate(schema.values()) if kind.is_integer()]
+    if not whole or not _begins_with_zero(data, separator):
+        return []
+    text = pl.read_csv(data, separator=separator, has_header=header, columns=whole, infer_schema=False)
+    names = list(schema)
+    return [
+        names[place]
+        for place, column in zip(whole, text.get_columns(), strict=True)
+        if column.str.contains(r"^\s*0[0-9]").any()
+    ]
+
+
+def _begins_with_zero(data: bytes, separator: str) -> bool:
+    """Whether a cell of digits alone, more than one, begins with a zero: asked of the bytes, which costs little."""
+    there = b"".join(end for end in (separator.encode(), b"\n", b"\r", b'"') if end in data)
+    signs, ends = np.frombuffer(data, dtype=np.uint8), np.frombuffer(there, dtype=np.uint8)
+    at = np.sort(
+        np.concatenate([_after(signs, ends, 0), _after(signs, ends, 1), [0] if data[:1] == b"0" else []])
+    ).astype(np.int64)
+    at = at[at + 1 < len(signs)]
+    at = at[_digits(signs[at + 1])] + 2
+    while len(at):
+        if at[-1] >= len(signs):
+            return True
+        inside = _digits(signs[at])
+        if np.isin(signs[at[~inside]], ends).any():
+            return True
+        at = at[inside] + 1
+    return False
+
+
+def _after(signs: Bytes, ends: Bytes, start: int) -> npt.NDArray[np.int64]:
+    """Return where a zero follows an end, of every second pair of bytes: pairs are compared as one number."""
+    pairs = signs[start : start + (len(signs) - start) // 2 * 2].view("<u2")
+    found = np.zeros(len(pairs), dtype=np.bool_)
+    for end in ends.astype(np.uint16):
+        found |= pairs == end + (int(_ZERO) << 8)
+    return 2 * np.flatnonzero(found) + start + 1
+
+
+def _digits(signs: Bytes) -> npt.NDArray[np.bool_]:
+    return signs - _ZERO < 10  # what is below zero is far above, in eight bits
+
+
+def unclear_dates(schema: Schema, head: pl.DataFrame) -> list[str]:
+    """Return the columns that were read as dates though the year does not stand first: Polars takes the day to, unasked.
+
+    They stay text, and preparation looks at the whole column.
+
+    Parameters
+    ----------
+    schema : mapping of str to DataType
+        As Polars read the columns.
+    head : DataFrame
+        The first rows as text.
+
+    Examples
+    --------
+    >>> head = pl.DataFrame({"a": ["01/02/2024"], "b": ["2024-02-01"], "c": ["x"]})
+    >>> unclear_dates({"a": pl.Date(), "b": pl.Date(), "c": pl.String()}, head)
+    ['a']
+    """
+    dates = [name for name, kind in schema.items() if isinstance(kind, pl.Date | pl.Datetime)]
+    return [name for name in dates if not head[name].drop_nulls().str.contains(r"^\s*[0-9]{4}[^0-9]").all()]
