@@ -1,12 +1,16 @@
 """Every learner: one row alone is answered as in a table, and as the library that fitted it would answer."""
 
+import io
+
 import numpy as np
 import pytest
 
 from penstock.train.learners import LEARNERS, MONOTONE, WEIGHTED, Sample, Watch, fit_learner, linear, read_predictor
 from penstock.train.learners.blend import blend, sharpened
 from penstock.train.learners.design import Design
+from penstock.train.learners.lasso import PENALTIES
 from penstock.train.learners.trees import parameters_for
+from penstock.types.metrics import METRICS
 
 random = np.random.default_rng(0)
 N = 400
@@ -206,6 +210,55 @@ def test_a_linear_model_is_held_as_strongly_as_the_watched_rows_ask_for(task, co
     again = fit_learner("linear", learnt, {"C": linear.STRENGTHS[made.rounds - 1]}, 0)
     one, other = (read_predictor(each.written, each.files).predict(matrix[150:]) for each in (made, again))
     np.testing.assert_allclose(one, other, atol=5e-3)  # the one began where a stronger penalty ended
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_where_few_of_many_columns_matter_the_lasso_finds_them(task):
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(400, 500))
+    signal = 2 * matrix[:, 0] + matrix[:, 1] - matrix[:, 2] + random.normal(size=400)
+    target = {"binary": (signal > 0.5) * 1.0, "multiclass": np.digitize(signal, [-1, 1]) * 1.0, "regression": signal}[
+        task
+    ]
+    classes = {"binary": 2, "multiclass": 3, "regression": 0}[task]
+    learnt = Sample(matrix[:200], target[:200], task, classes, [0] * 500)
+    later = Watch(matrix[200:], target[200:])
+    losses = {}
+    for parameters in ({}, {"lasso": True}):
+        made = fit_learner("linear", learnt, parameters, 0, later)
+        answers = read_predictor(made.written, made.files).predict(later.matrix)
+        losses[len(parameters)] = METRICS["rmse" if task == "regression" else "log_loss"].value(later.target, answers)
+    assert losses[1] < 0.8 * losses[0]
+    weights = np.load(io.BytesIO(made.files["weights.npy"]))[:, 1:]
+    assert np.count_nonzero(weights) < weights.size / 5
+    assert weights[:, :3].any(axis=0).all()
+    again = fit_learner("linear", learnt, {"lasso": True, "penalty": PENALTIES[made.rounds - 1]}, 0)
+    one = read_predictor(again.written, again.files).predict(later.matrix)
+    np.testing.assert_allclose(one, answers, atol=5e-3)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_to_the_lasso_a_row_of_weight_two_is_two_rows_and_what_is_said_is_what_came(task):
+    random = np.random.default_rng(0)
+    matrix, twice = random.normal(size=(200, 30)), random.random(200) < 0.5
+    target = matrix[:, 0] + random.normal(size=200)
+    target = (target > 1) * 1.0 if task == "binary" else target
+    classes, parameters = 2 if task == "binary" else 0, {"lasso": True, "penalty": 0.2}
+    doubled = np.repeat(np.arange(200), 1 + twice)
+    answers = []
+    for rows, weights in ((np.arange(200), 1.0 + twice), (doubled, None)):
+        sample = Sample(matrix[rows], target[rows], task, classes, [0] * 30, weights=weights)
+        made = fit_learner("linear", sample, parameters, 0)
+        answers.append(read_predictor(made.written, made.files).predict(matrix))
+    np.testing.assert_allclose(*answers, atol=0.02)  # scales of columns are those of the rows as they are
+    said = answers[1][:, 1] if task == "binary" else answers[1]
+    assert said[doubled].mean() == pytest.approx(target[doubled].mean(), abs=1e-3)
+
+
+def test_of_one_class_alone_the_lasso_says_that_one():
+    sample = Sample(np.eye(20), np.zeros(20), "multiclass", 3, [0] * 20)
+    made = fit_learner("linear", sample, {"lasso": True}, 0)
+    assert read_predictor(made.written, made.files).predict(np.eye(20)).argmax(1).tolist() == [0] * 20
 
 
 def test_a_linear_model_that_has_no_time_takes_what_it_has():

@@ -76,7 +76,7 @@ def test_a_pipeline_split_by_time_learns_from_what_answers_the_newest_rows(tmp_p
         pipeline = ps.Pipeline(
             "turning", ingest=ps.ingest.files(str(tmp_path / "rows.csv"), time="at"), target=ps.binary("y", positive="up"),
             train=ps.train.search(budget="20s", trials=2, learners=["linear", "lightgbm"], window=window),
-            evaluate=ps.evaluate.gate(min_gain=-1),
+            evaluate=ps.evaluate.gate(min_gain=-1), file=str(tmp_path / "turning.py"),
         )  # fmt: skip
         return pipeline.run(tmp_path / f"s {window}")
 

@@ -51,6 +51,8 @@ _FEW_COLUMNS: dict[str, Parameters] = {
 }  # fmt: skip
 """As good on tables of 130 to 1,400 columns (pd_speech, ad_data, hepatic_injury_qsar, permeability_qsar, grants_other), in half to an eighth
 of the time."""
+_MANY_ROWS = 20
+"""With so many rows a column, weights that do not matter come out small by themselves."""
 _RARE = 0.05
 _GENTLE: dict[str, Parameters] = {
     "lightgbm": {"lambda_l2": 1.0}, "xgboost": {"reg_lambda": 1.0}, "catboost": {"l2_leaf_reg": 3.0},
@@ -104,6 +106,7 @@ def portfolio(
     found: list[Proposal | None] = [
         ("lightgbm", _FEW_ROUNDS) if hurried else None,
         ("linear", {}),
+        ("linear", {"lasso": True}) if columns > max(_WIDE, rows / _MANY_ROWS) else None,
         ("lightgbm", _SMALL_TREES),
         ("xgboost", _TD_XGBOOST[classes]),
         ("catboost", _catboost_for(rows)),

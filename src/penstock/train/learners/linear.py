@@ -15,6 +15,7 @@ import numpy as np
 
 from penstock.train.learners import Fitted, Matrix, Sample, Watch
 from penstock.train.learners.design import Design
+from penstock.train.learners.lasso import PENALTIES, lasso_fits
 from penstock.types.convert import convert
 from penstock.types.metrics import METRICS
 
@@ -38,15 +39,21 @@ def fit_linear(
     ----------
     parameters : mapping
         ``{"C": float}``, the inverse strength of the penalty. Without it the penalty is weakened from one of :data:`STRENGTHS` to the next
-        while that helps the watched rows; ``rounds`` says how many were passed until the best.
+        while that helps the watched rows; ``rounds`` says how many were passed until the best. With ``lasso: True`` most weights
+        are zero (see :mod:`~penstock.train.learners.lasso`), and ``penalty`` stands for ``C``.
     """
     task, design = sample.task, Design.fit(sample.matrix, sample.categories)
     apply = design.sparse if task != "regression" and design.density() < _SPARSE else design.apply
     made = apply(sample.matrix)
-    if "C" in parameters or watch is None:
-        best, rounds, tried = next(_fits(sample, made, [float(parameters.get("C", 1.0))], seed)), 0, 1
+    fits, known, several = (
+        (lasso_fits, parameters.get("penalty", PENALTIES[3]), PENALTIES)
+        if parameters.get("lasso")
+        else (_fits, parameters.get("C", 1.0), STRENGTHS)
+    )
+    if watch is None or {"C", "penalty"} & parameters.keys():
+        best, rounds, tried = next(fits(sample, made, [float(known)], seed)), 0, 1
     else:
-        best, rounds, tried = _best(_fits(sample, made, STRENGTHS, seed), task, apply(watch.matrix), watch)
+        best, rounds, tried = _best(fits(sample, made, several, seed), task, apply(watch.matrix), watch)
     buffer = io.BytesIO()
     np.save(buffer, best, allow_pickle=False)
     written = {"kind": "linear", "task": task, "design": msgspec.to_builtins(design)}
@@ -54,15 +61,17 @@ def fit_linear(
     return Fitted(written, {"weights.npy": buffer.getvalue()}, rounds, min(1.0, 2 / tried))
 
 
-def strength(rounds: Sequence[int]) -> float:
-    """Return the strength in the middle of those that the folds found best.
+def chosen(rounds: Sequence[int], *, lasso: bool = False) -> dict[str, float]:
+    """Return the penalty in the middle of those that the folds found best, as a parameter.
 
     Examples
     --------
-    >>> strength([3, 3]), strength([1, 2])
-    (0.03, 0.00095)
+    >>> chosen([3, 3]), chosen([1, 2]), chosen([3, 5], lasso=True)
+    ({'C': 0.03}, {'C': 0.00095}, {'penalty': 0.25})
     """
-    return float(f"{np.exp(np.mean([np.log(STRENGTHS[each - 1]) for each in rounds])):.2g}")
+    several = PENALTIES if lasso else STRENGTHS
+    middle = float(f"{np.exp(np.mean([np.log(several[each - 1]) for each in rounds])):.2g}")
+    return {"penalty" if lasso else "C": middle}
 
 
 def _fits(sample: Sample, design: Any, strengths: Sequence[float], seed: int) -> Iterator[Matrix]:
