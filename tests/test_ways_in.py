@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -170,6 +171,48 @@ def test_tritons_own_client_is_answered(client):
         for coding in (None, "gzip", "deflate"):
             found = other.infer("customers", inputs, request_compression_algorithm=coding).as_numpy("probabilities")
             assert found[:, list(client.get("/model").json()["classes"]).index("gone")] == pytest.approx(expected)
+
+
+def test_kserves_own_client_is_answered(client):
+    """It needs packages in versions that the others here do not: asked where PENSTOCK_KSERVE names a Python that has it."""
+    python = os.environ.get("PENSTOCK_KSERVE")
+    if not python:
+        pytest.skip("PENSTOCK_KSERVE names no Python with kserve")
+    asked = [row for row in rows(40) if None not in row.values()][:2]
+    expected = shares(client.post("/predict", json={"rows": asked}))
+    kinds = {item["name"]: item["datatype"] for item in client.get("/v2/models/customers").json()["inputs"]}
+    told = {"base": str(client.base_url).rstrip("/"), "rows": asked, "kinds": kinds}
+    done = subprocess.run(
+        [python, "-c", KSERVE], input=json.dumps(told), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    at = list(client.get("/model").json()["classes"]).index("gone")
+    for found in json.loads(done.stdout.splitlines()[-1]):
+        assert found[at::2] == pytest.approx(expected)
+
+
+KSERVE = """
+import asyncio, json, sys
+import numpy as np
+from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+told = json.load(sys.stdin)
+TYPES = {"BYTES": object, "BOOL": bool, "FP64": np.float64, "INT64": np.int64}
+async def main():
+    client, found = InferenceRESTClient(RESTConfig(protocol="v2")), []
+    assert await client.is_server_live(told["base"]) and await client.is_server_ready(told["base"])
+    assert await client.is_model_ready(told["base"], "customers")
+    for binary in (False, True):
+        inputs = []
+        for name, kind in told["kinds"].items():
+            values = [str(row[name]) if kind == "BYTES" else row[name] for row in told["rows"]]
+            made = InferInput(name, [len(values)], kind)
+            made.set_data_from_numpy(np.array(values, dtype=TYPES[kind]), binary_data=binary)
+            inputs.append(made)
+        answer = await client.infer(told["base"], InferRequest("customers", inputs), model_name="customers")
+        found.append(next(list(map(float, item.data)) for item in answer.outputs if item.name == "probabilities"))
+    print(json.dumps(found))
+asyncio.run(main())
+"""
 
 
 def test_mlflows_own_client_is_answered(client):

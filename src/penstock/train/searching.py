@@ -18,7 +18,7 @@ from penstock.engine.telling import tell
 from penstock.train.ensemble import best_threshold, fitted_sharpness, mixed
 from penstock.train.learners import Sample
 from penstock.train.learners.blend import sharpened
-from penstock.train.learners.linear import chosen
+from penstock.train.learners.linear import strength
 from penstock.train.options import Search
 from penstock.train.portfolio import Draws, Parameters, named
 from penstock.train.refitting import BOOSTED, COPIES, OVERHEAD, growth, holding, lasting, lengthened, refitting
@@ -260,7 +260,7 @@ class Running:
         self.tried.predicted[trial.number] = np.concatenate(predicted)
         parameters = dict(trial.parameters)
         if any(rounds) and trial.learner == "linear":
-            parameters |= chosen(rounds, lasso=bool(parameters.get("lasso")))
+            parameters["C"] = strength(rounds)
         elif any(rounds):
             parameters["rounds"] = max(1, round(sum(rounds) / len(rounds)))
         score = round(float(np.mean(scores)), 10)

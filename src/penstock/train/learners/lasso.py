@@ -8,28 +8,64 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from penstock.train.learners import Matrix, Sample
 
 PENALTIES = (0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06, 0.04, 0.025, 0.015)
-"""Tried in turn, as of which the weights become more."""
+"""Tried in turn, with more and more weights."""
+_FOLDS, _PATIENCE = 5, 3
 _STEPS, _SURE = 1000, 14.0
 
 
-def lasso_fits(sample: Sample, design: Any, penalties: Sequence[float], seed: int) -> Iterator[Matrix]:
-    """Yield the weights of each penalty, the intercept first: shape (n_scores, 1 + n_design_columns)."""
-    weights = np.ones(len(sample.target)) if sample.weights is None else np.asarray(sample.weights, dtype=np.float64)
+def fit_lasso(sample: Sample, design: Any, seed: int, loss: Callable[[Matrix, Any, Matrix, str], float]) -> Matrix:
+    """Return weights, the intercept first, of shape (n_scores, 1 + n_design_columns), with the penalty that five inner folds ask for.
+
+    The rows that judge a trial must not choose it: of 14 rows that did, the penalty that suits these says 0.91 for a ROC AUC that
+    is 0.83.
+
+    Parameters
+    ----------
+    design : array or sparse array, shape (n_rows, n_design_columns)
+        Of the rows of `sample`, scaled, without gaps.
+    loss : callable
+        From weights, design rows, target and task to a loss.
+    """
+    order = np.random.default_rng(seed).permutation(len(sample.target))
+    order = order[np.argsort(sample.target[order], kind="stable")]
+    fold = np.empty(len(order), dtype=np.int64)
+    fold[order] = np.arange(len(order)) % _FOLDS
+    parts = [
+        (np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(min(_FOLDS, len(order)))
+    ]
+    losses: list[float] = []
+    for found in zip(*(lasso_path(sample, design, learn, PENALTIES, seed) for learn, _ in parts), strict=True):
+        judged = zip(found, (judge for _, judge in parts), strict=True)
+        each = [loss(weights, design[judge], sample.target[judge], sample.task) for weights, judge in judged]
+        losses.append(float(np.mean(each)))
+        if len(losses) - 1 - int(np.argmin(losses)) >= _PATIENCE:
+            break
+    best = int(np.argmin(losses))
+    return next(lasso_path(sample, design, np.arange(len(order)), [PENALTIES[best]], seed))
+
+
+def lasso_path(
+    sample: Sample, design: Any, rows: npt.NDArray[np.int64], penalties: Sequence[float], seed: int
+) -> Iterator[Matrix]:
+    """Yield the weights that these rows give with each penalty, as :func:`fit_lasso` returns them."""
+    target, cells = sample.target[rows], design[rows]
+    weights = np.ones(len(rows)) if sample.weights is None else np.asarray(sample.weights, dtype=np.float64)[rows]
     if sample.task == "regression":
-        yield from _numbers(sample.target, weights, design, penalties)
+        yield from _numbers(target, weights, cells, penalties)
         return
     # Of many classes each is held against all others.
     codes = [1] if sample.task == "binary" else range(sample.classes)
     for each in penalties:
-        yield np.vstack([_one_class(sample.target == code, weights, design, each, seed) for code in codes])
+        yield np.vstack([_one_class(target == code, weights, cells, each, seed) for code in codes])
 
 
 def _numbers(target: Matrix, weights: Matrix, design: Any, penalties: Sequence[float]) -> Iterator[Matrix]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from penstock.train.learners import Fitted, Matrix, Sample, Watch
 from penstock.train.learners.design import Design
-from penstock.train.learners.lasso import PENALTIES, lasso_fits
+from penstock.train.learners.lasso import fit_lasso
 from penstock.types.convert import convert
 from penstock.types.metrics import METRICS
 
@@ -40,20 +40,17 @@ def fit_linear(
     parameters : mapping
         ``{"C": float}``, the inverse strength of the penalty. Without it the penalty is weakened from one of :data:`STRENGTHS` to the next
         while that helps the watched rows; ``rounds`` says how many were passed until the best. With ``lasso: True`` most weights
-        are zero (see :mod:`~penstock.train.learners.lasso`), and ``penalty`` stands for ``C``.
+        are zero, see :mod:`~penstock.train.learners.lasso`: it finds its penalty without the watched rows.
     """
     task, design = sample.task, Design.fit(sample.matrix, sample.categories)
     apply = design.sparse if task != "regression" and design.density() < _SPARSE else design.apply
     made = apply(sample.matrix)
-    fits, known, several = (
-        (lasso_fits, parameters.get("penalty", PENALTIES[3]), PENALTIES)
-        if parameters.get("lasso")
-        else (_fits, parameters.get("C", 1.0), STRENGTHS)
-    )
-    if watch is None or {"C", "penalty"} & parameters.keys():
-        best, rounds, tried = next(fits(sample, made, [float(known)], seed)), 0, 1
+    if parameters.get("lasso"):
+        best, rounds, tried = fit_lasso(sample, made, seed, _loss), 0, 2
+    elif "C" in parameters or watch is None:
+        best, rounds, tried = next(_fits(sample, made, [float(parameters.get("C", 1.0))], seed)), 0, 1
     else:
-        best, rounds, tried = _best(fits(sample, made, several, seed), task, apply(watch.matrix), watch)
+        best, rounds, tried = _best(_fits(sample, made, STRENGTHS, seed), task, apply(watch.matrix), watch)
     buffer = io.BytesIO()
     np.save(buffer, best, allow_pickle=False)
     written = {"kind": "linear", "task": task, "design": msgspec.to_builtins(design)}
@@ -61,17 +58,15 @@ def fit_linear(
     return Fitted(written, {"weights.npy": buffer.getvalue()}, rounds, min(1.0, 2 / tried))
 
 
-def chosen(rounds: Sequence[int], *, lasso: bool = False) -> dict[str, float]:
-    """Return the penalty in the middle of those that the folds found best, as a parameter.
+def strength(rounds: Sequence[int]) -> float:
+    """Return the strength in the middle of those that the folds found best.
 
     Examples
     --------
-    >>> chosen([3, 3]), chosen([1, 2]), chosen([3, 5], lasso=True)
-    ({'C': 0.03}, {'C': 0.00095}, {'penalty': 0.25})
+    >>> strength([3, 3]), strength([1, 2])
+    (0.03, 0.00095)
     """
-    several = PENALTIES if lasso else STRENGTHS
-    middle = float(f"{np.exp(np.mean([np.log(several[each - 1]) for each in rounds])):.2g}")
-    return {"penalty" if lasso else "C": middle}
+    return float(f"{np.exp(np.mean([np.log(STRENGTHS[each - 1]) for each in rounds])):.2g}")
 
 
 def _fits(sample: Sample, design: Any, strengths: Sequence[float], seed: int) -> Iterator[Matrix]:
@@ -102,16 +97,20 @@ def _fits(sample: Sample, design: Any, strengths: Sequence[float], seed: int) ->
 
 def _best(fits: Iterator[Matrix], task: str, watched: Any, watch: Watch) -> tuple[Matrix, int, int]:
     """Return the weights that answer the watched rows best, their place, and how many were tried; ends when two in a row were no better."""
-    measure = METRICS["rmse" if task == "regression" else "log_loss"]
     end = np.inf if watch.seconds is None else time.monotonic() + watch.seconds
     best, place, least = np.empty(0), 0, np.inf
     for at, weights in enumerate(fits, 1):
-        loss = measure.value(watch.target, _answers(watched @ weights[:, 1:].T + weights[:, 0], task))
+        loss = _loss(weights, watched, watch.target, task)
         if loss < least or not place:
             best, place, least = weights, at, loss
         if at - place >= _PATIENCE or time.monotonic() > end:
             break
     return best, place, at
+
+
+def _loss(weights: Matrix, design: Any, target: Matrix, task: str) -> float:
+    answers = _answers(design @ weights[:, 1:].T + weights[:, 0], task)
+    return METRICS["rmse" if task == "regression" else "log_loss"].value(target, answers)
 
 
 def _answers(scores: Matrix, task: str) -> Matrix:
