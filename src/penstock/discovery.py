@@ -31,7 +31,6 @@ from penstock.features.resolve import resolve
 from penstock.features.stored import compacts, compute
 from penstock.flow.tables import table_of_parts
 from penstock.pipeline import Pipeline
-from penstock.prepare.tables import ROW
 from penstock.store.store import Store
 from penstock.train.learners import read_predictor
 from penstock.train.options import Search
@@ -40,7 +39,7 @@ from penstock.train.split import Division
 from penstock.train.trials import run_trials
 from penstock.types.labels import fit_labels
 from penstock.types.metrics import METRICS
-from penstock.types.table import Table
+from penstock.types.table import ROW, Table
 
 _SPANS = {"1h": 3600, "6h": 21_600, "1d": 86_400, "7d": 604_800, "30d": 2_592_000, "90d": 7_776_000, "365d": 31_536_000}
 _ROWS = 50_000

@@ -18,9 +18,9 @@ from penstock.ingest.text import EncodingError
 from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import look_at
 from penstock.prepare.operations import cast, need
-from penstock.prepare.tables import ROW
 from penstock.train.split import _time_column
 from penstock.types.labels import fit_labels, text_of
+from penstock.types.table import ROW
 from penstock.types.target import Target
 
 _MANY = 20

@@ -14,6 +14,7 @@ from penstock.errors import DataError, InputError
 from penstock.features.columns import categories, select, text
 from penstock.features.definitions import Written, apply_features, calendar, check_alone, cross, derive, expressions_of
 from penstock.features.encoding import Encoding, fit_encoding, fit_learning
+from penstock.types.table import ROW
 
 MOMENTS = st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2100, 1, 1))
 ROWS = st.lists(
@@ -75,6 +76,28 @@ def test_whole_numbers_in_a_float_column_are_identifiers_as_integers_are():
         "row": "is an identifier",
         "user_id": "is an identifier",
     }
+
+
+def test_what_counts_the_rows_of_a_file_is_an_identifier_among_some_of_them_too():
+    """`init` sees all rows, a run learns from some: both must say the same."""
+    table = pl.DataFrame({ROW: range(300), "no": range(7, 307), "size": range(0, 900, 3)})
+    some = table.filter(pl.col(ROW).hash(1) % 3 != 0)
+    assert dict(fit_encoding(some, ["no", "size"]).ignored) == {"no": "is an identifier"}
+    assert fit_encoding(some, ["no"]).names() == ["no"]  # nothing else is there
+
+
+@pytest.mark.parametrize(
+    "name", ["ID", "id", "Id", "CUSTOMER_ID", "Order ID", "order.id", "PassengerId", "Row ID", "UUID", "Index"]
+)
+def test_whole_numbers_that_are_called_identifiers_and_never_come_twice_are_left_out(name):
+    table = pl.DataFrame({name: [at * 7919 % 1009 for at in range(100)], "x": range(0, 200, 2)})
+    assert dict(fit_encoding(table, table.columns).ignored) == {name: "is an identifier"}
+
+
+@pytest.mark.parametrize("name", ["paid", "Covid", "grid", "IDE", "identity", "humid", "VALID"])
+def test_other_words_are_no_identifiers(name):
+    table = pl.DataFrame({name: [at * 7919 % 1009 for at in range(100)]})
+    assert not fit_encoding(table, table.columns).ignored
 
 
 def test_ten_thousand_categories_are_kept_in_bounds():

@@ -12,8 +12,7 @@ from penstock.prepare import cast, drop, drop_duplicates, filter, map, normalise
 from penstock.prepare.cleaning import clean, together
 from penstock.prepare.decisions import decide, prepare
 from penstock.prepare.inference import infer, infer_parts
-from penstock.prepare.tables import ROW
-from penstock.types.table import InMemory, Table
+from penstock.types.table import ROW, InMemory, Table
 
 CELLS = {
     "n": st.none() | st.sampled_from(["1", "2.5", " ", "n/a", "$3"]),

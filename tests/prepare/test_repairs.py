@@ -15,9 +15,9 @@ from penstock.prepare import cast, clip, drop_duplicates, fill, normalise
 from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import date_format
 from penstock.prepare.repairs import fit_repairs
-from penstock.prepare.tables import ROW
 from penstock.store.store import open_store
 from penstock.types.parse import Parse
+from penstock.types.table import ROW
 
 
 def test_what_is_filled_is_learnt_from_the_training_rows_alone():

@@ -10,8 +10,9 @@ from penstock.errors import DataError, DataWarning, InputError
 from penstock.prepare import cast, drop, drop_duplicates, filter, map, rename  # noqa: A004
 from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import date_format
-from penstock.prepare.tables import ROW, Facts, apply_facts
+from penstock.prepare.tables import Facts, apply_facts
 from penstock.types.parse import Parse
+from penstock.types.table import ROW
 
 
 def upper(table: pl.DataFrame) -> pl.DataFrame:

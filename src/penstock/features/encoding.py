@@ -17,6 +17,7 @@ from penstock.features.columns import Text as TextAsked
 from penstock.features.embedding import Embedding, fit_embedding
 from penstock.features.encoders import Boolean, Category, Date, Matrix, Number, Text, recurring_parts, words_of
 from penstock.features.learnt import Components, TargetMean, fit_components, fit_target_mean
+from penstock.types.table import ROW
 
 LEVELS = 200
 """Most categories of one column that are told apart; the rarer ones share a code."""
@@ -29,8 +30,11 @@ OFFERED, OFFERED_CLASSES = 10_000, 10
 WORDS = 60
 """Most words of one column of free text that are told apart."""
 _IDENTIFIERS = re.compile(
-    r"^(row_?names?|index|row_?(id|number|nr)|unnamed:? ?0|column_1|id|uuid|guid|.*_(id|uuid)|.*[a-z]I[dD])$"
+    r"^((?i:row[ _.]?names?|index|row[ _.]?(id|number|nr)|unnamed:? ?0|column_1|(.*[ _.-])?(id|uuid|guid))|.*[a-z]I[dD])$"
 )
+
+IDENTIFIER = "is an identifier"
+_LEAST_NUMBERED = 20
 
 Encoder = Number | Boolean | Category | Date | Text | Components | Embedding | TargetMean
 
@@ -208,9 +212,13 @@ def fit_encoding(
     fitted = {
         name: _fit_components(frame[name], texts[name], seed)
         if name in texts
-        else _fit(frame[name], name, name == clock)
+        else _fit(frame[name], name, name == clock, frame[ROW] if ROW in frame.columns else None)
         for name in columns
     }
+    if all(isinstance(made, str) for made in fitted.values()):
+        # Where nothing else is left, what counts the rows may be all that there is: days of a series.
+        counted = [name for name, made in fitted.items() if made == IDENTIFIER and not _IDENTIFIERS.match(name)]
+        fitted |= {name: Number(name) for name in counted if frame.schema[name].is_numeric()}
     marks = _marks(frame[[name for name, made in fitted.items() if not isinstance(made, str)]])
     encoders: list[Encoder] = []
     ignored: list[tuple[str, str]] = []
@@ -243,7 +251,7 @@ def _marks(frame: pl.DataFrame) -> dict[str, int]:
     return frame.select(pl.all().hash(seed=0).reinterpret(signed=True).sum()).row(0, named=True) if frame.width else {}
 
 
-def _fit(values: pl.Series, name: str, clock: bool) -> Encoder | str:
+def _fit(values: pl.Series, name: str, clock: bool, rows: pl.Series | None) -> Encoder | str:
     filled = values.drop_nulls()
     if filled.len() == 0:
         return "is empty"
@@ -251,7 +259,8 @@ def _fit(values: pl.Series, name: str, clock: bool) -> Encoder | str:
         return "is constant"
     kind = values.dtype
     if kind.is_numeric():
-        return "is an identifier" if _numbers_rows(filled, name) else Number(name)
+        counts = rows is not None and filled.len() == values.len() and _counts_rows(values, rows)
+        return IDENTIFIER if counts or _numbers_rows(filled, name) else Number(name)
     if kind == pl.Boolean:
         return Boolean(name)
     if kind.is_temporal() and clock:
@@ -262,8 +271,15 @@ def _fit(values: pl.Series, name: str, clock: bool) -> Encoder | str:
     return _fit_text(filled.cast(pl.String), name)
 
 
+def _counts_rows(values: pl.Series, rows: pl.Series) -> bool:
+    """Whether these are the numbers of the rows in their file, from whatever the first one has: of some rows they have gaps."""
+    if values.len() < _LEAST_NUMBERED or values.abs().max() >= 2.0**53:  # type: ignore[operator]
+        return False
+    return (values.cast(pl.Float64) - rows.cast(pl.Float64)).n_unique() == 1
+
+
 def _numbers_rows(filled: pl.Series, name: str) -> bool:
-    if filled.len() < 20:
+    if filled.len() < _LEAST_NUMBERED:
         return False
     if not filled.dtype.is_integer():
         # Numbers as text are floats, and so are whole ones in a column with gaps.
@@ -284,7 +300,7 @@ def _fit_text(filled: pl.Series, name: str) -> Encoder | str:
         if length >= 2.5:
             return _fit_words(filled, name)
         if different >= 0.95 * filled.len():
-            return "is an identifier"
+            return IDENTIFIER
     counted = filled.value_counts(name="penstock count").rename({filled.name: "level"})
     counted = counted.sort(["penstock count", "level"], descending=[True, False])
     frequent = counted.filter(pl.col("penstock count") >= RARE) if different > 2 else counted

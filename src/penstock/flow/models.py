@@ -20,13 +20,12 @@ from penstock.evaluate.leaks import find_leaks
 from penstock.evaluate.reasons import BACKGROUND
 from penstock.features.columns import Categories, Select, Text
 from penstock.features.definitions import Calendar, Feature, Written, expressions_of
-from penstock.features.encoding import Encoding, fit_learning
+from penstock.features.encoding import IDENTIFIER, Encoding, fit_learning
 from penstock.features.stored import Stored, compacts, write_past
 from penstock.flow.tables import facts_of, other_facts, stored_features, tables_of
 from penstock.inputs import input_columns, table_of
 from penstock.manifest import BACKGROUND_FILE, FORMAT
 from penstock.monitor.profile import profile_of
-from penstock.prepare.tables import ROW
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
 from penstock.train.searched import FitEncoding, Problem, Searched, Wishes, fit_given, fit_searched
@@ -37,6 +36,7 @@ from penstock.train.window import Window, choose_window, given_window
 from penstock.types.convert import convert
 from penstock.types.labels import Labels, fit_labels
 from penstock.types.metrics import PRIMARY
+from penstock.types.table import ROW
 from penstock.types.target import Target
 from penstock.version import __version__
 
@@ -208,7 +208,7 @@ def trained(
     watched = [
         name
         for name in columns
-        if ignored.get(name) != "is an identifier" and name not in parts and not kinds[name].is_temporal()
+        if ignored.get(name) != IDENTIFIER and name not in parts and not kinds[name].is_temporal()
     ]
     manifest = {
         "format": FORMAT,

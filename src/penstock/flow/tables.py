@@ -28,7 +28,7 @@ from penstock.prepare.decisions import decide
 from penstock.prepare.operations import Note, Operation
 from penstock.prepare.repairs import Repair, fit_repairs
 from penstock.prepare.rules import read_rules
-from penstock.prepare.tables import ROW, Change, Facts, normalised
+from penstock.prepare.tables import Change, Facts, normalised
 from penstock.prepare.validation import Finding, check_rules, stop_for
 from penstock.store.formats import Bundle
 from penstock.train.split import divide, looks_at, strange_classes, within_gap
@@ -39,7 +39,7 @@ from penstock.types.labels import fit_labels
 from penstock.types.nested import flat
 from penstock.types.parse import Parse
 from penstock.types.split import Split
-from penstock.types.table import Table
+from penstock.types.table import ROW, Table
 from penstock.types.target import Target
 
 Parts = LazyPartitions[Any]

@@ -39,7 +39,6 @@ from penstock.model import Model
 from penstock.monitor.estimate import learn_losses
 from penstock.monitor.profile import ANSWERS, profile_of
 from penstock.monitor.usual import Usual, usual_of
-from penstock.prepare.tables import ROW
 from penstock.store.formats import Bundle
 from penstock.train.learners import TIMED, read_predictor, row_latency
 from penstock.train.refitting import growth
@@ -48,6 +47,7 @@ from penstock.train.split import seconds_in
 from penstock.types.convert import convert
 from penstock.types.labels import Labels
 from penstock.types.metrics import METRICS, PRIMARY, Metric
+from penstock.types.table import ROW
 from penstock.types.target import Target
 
 Parts = LazyPartitions[Any]

@@ -25,8 +25,9 @@ from penstock.prepare.operations import (
     need,
     parse_of,
 )
-from penstock.prepare.tables import ROW, normalised, without_duplicates
+from penstock.prepare.tables import normalised, without_duplicates
 from penstock.types.parse import Parse
+from penstock.types.table import ROW
 
 Notes = dict[str, Note]
 """Notes by a name that the notes of other parts about the same thing share."""

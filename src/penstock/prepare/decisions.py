@@ -26,10 +26,10 @@ from penstock.prepare.operations import (
     need,
     parse_of,
 )
-from penstock.prepare.tables import ROW, Change, Facts, normalised, raw_type
+from penstock.prepare.tables import Change, Facts, normalised, raw_type
 from penstock.types.buckets import Buckets
 from penstock.types.parse import Parse
-from penstock.types.table import Table
+from penstock.types.table import ROW, Table
 
 _COMPARED_ROWS = 200_000
 """In larger tables near-duplicates are not looked for."""

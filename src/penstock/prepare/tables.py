@@ -14,9 +14,7 @@ from penstock.prepare.operations import Note, need
 from penstock.prepare.repairs import Clipped, Filled
 from penstock.types.dates import ISO
 from penstock.types.parse import Parse
-
-ROW = "penstock row"
-"""Name of the column that says which row of the snapshot a prepared row was."""
+from penstock.types.table import ROW
 
 Change = Parse | Renamed | Dropped | MapReference | Filled | Clipped | Kept | Once
 """One thing that is done to every row, at training and at serving alike."""

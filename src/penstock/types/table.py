@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 import polars as pl
 
+ROW = "penstock row"
+"""Name of the column that says which row of the snapshot a prepared row was."""
+
 
 class Parts(Protocol):
     """What holds the parts of a table: a store that reads them when asked, or :class:`InMemory`."""
