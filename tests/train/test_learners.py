@@ -273,7 +273,10 @@ def test_a_linear_model_that_has_no_time_takes_what_it_has():
     random = np.random.default_rng(0)
     matrix = random.normal(size=(100, 3))
     learnt = Sample(matrix, matrix[:, 0], "regression", 0, [0, 0, 0])
-    assert fit_learner("linear", learnt, {}, 0, Watch(matrix, matrix[:, 0], seconds=0.0)).rounds == 1
+    hurried = Watch(matrix, matrix[:, 0], seconds=0.0)
+    assert fit_learner("linear", learnt, {}, 0, hurried).rounds == 1
+    made = fit_learner("linear", learnt, {"lasso": True}, 0, hurried)  # the strongest penalty alone
+    assert np.count_nonzero(np.load(io.BytesIO(made.files["weights.npy"]))[0, 1:]) == 1
 
 
 @pytest.mark.parametrize("categories", [CATEGORIES, [0, 4, 0, 9], [0, 0, 0, 0]])

@@ -7,6 +7,7 @@ of the smallest one under which every weight is zero, so that what suits a fold 
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -22,7 +23,9 @@ _FOLDS, _PATIENCE = 5, 3
 _STEPS, _SURE = 1000, 14.0
 
 
-def fit_lasso(sample: Sample, design: Any, seed: int, loss: Callable[[Matrix, Any, Matrix, str], float]) -> Matrix:
+def fit_lasso(
+    sample: Sample, design: Any, seed: int, loss: Callable[[Matrix, Any, Matrix, str], float], end: float = math.inf
+) -> Matrix:
     """Return weights, the intercept first, of shape (n_scores, 1 + n_design_columns), with the penalty that five inner folds ask for.
 
     The rows that judge a trial must not choose it: of 14 rows that did, the penalty that suits these says 0.91 for a ROC AUC that
@@ -34,6 +37,8 @@ def fit_lasso(sample: Sample, design: Any, seed: int, loss: Callable[[Matrix, An
         Of the rows of `sample`, scaled, without gaps.
     loss : callable
         From weights, design rows, target and task to a loss.
+    end : float
+        When no weaker penalty is begun any more, by :func:`time.monotonic`.
     """
     order = np.random.default_rng(seed).permutation(len(sample.target))
     order = order[np.argsort(sample.target[order], kind="stable")]
@@ -47,7 +52,7 @@ def fit_lasso(sample: Sample, design: Any, seed: int, loss: Callable[[Matrix, An
         judged = zip(found, (judge for _, judge in parts), strict=True)
         each = [loss(weights, design[judge], sample.target[judge], sample.task) for weights, judge in judged]
         losses.append(float(np.mean(each)))
-        if len(losses) - 1 - int(np.argmin(losses)) >= _PATIENCE:
+        if len(losses) - 1 - int(np.argmin(losses)) >= _PATIENCE or time.monotonic() > end:
             break
     best = int(np.argmin(losses))
     return next(lasso_path(sample, design, np.arange(len(order)), [PENALTIES[best]], seed))

@@ -46,7 +46,7 @@ def fit_linear(
     apply = design.sparse if task != "regression" and design.density() < _SPARSE else design.apply
     made = apply(sample.matrix)
     if parameters.get("lasso"):
-        best, rounds, tried = fit_lasso(sample, made, seed, _loss), 0, 2
+        best, rounds, tried = fit_lasso(sample, made, seed, _loss, _end(watch)), 0, 2
     elif "C" in parameters or watch is None:
         best, rounds, tried = next(_fits(sample, made, [float(parameters.get("C", 1.0))], seed)), 0, 1
     else:
@@ -97,7 +97,7 @@ def _fits(sample: Sample, design: Any, strengths: Sequence[float], seed: int) ->
 
 def _best(fits: Iterator[Matrix], task: str, watched: Any, watch: Watch) -> tuple[Matrix, int, int]:
     """Return the weights that answer the watched rows best, their place, and how many were tried; ends when two in a row were no better."""
-    end = np.inf if watch.seconds is None else time.monotonic() + watch.seconds
+    end = _end(watch)
     best, place, least = np.empty(0), 0, np.inf
     for at, weights in enumerate(fits, 1):
         loss = _loss(weights, watched, watch.target, task)
@@ -106,6 +106,10 @@ def _best(fits: Iterator[Matrix], task: str, watched: Any, watch: Watch) -> tupl
         if at - place >= _PATIENCE or time.monotonic() > end:
             break
     return best, place, at
+
+
+def _end(watch: Watch | None) -> float:
+    return np.inf if watch is None or watch.seconds is None else time.monotonic() + watch.seconds
 
 
 def _loss(weights: Matrix, design: Any, target: Matrix, task: str) -> float:
