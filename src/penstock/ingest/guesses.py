@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-Schema = Mapping[str, pl.DataType]
 Bytes = npt.NDArray[np.uint8]
 _ZERO = np.uint8(ord("0"))
+_CACHED = 1 << 18
+"""So many bytes are looked at together: more do not stay in the processor's cache."""
+Schema = Mapping[str, pl.DataType]
 
 
 def read_whole(data: bytes) -> pl.DataFrame:
@@ -63,18 +65,20 @@ def _begins_with_zero(data: bytes, separator: str) -> bool:
     """Whether a cell of digits alone, more than one, begins with a zero: asked of the bytes, which costs little."""
     there = b"".join(end for end in (separator.encode(), b"\n", b"\r", b'"') if end in data)
     signs, ends = np.frombuffer(data, dtype=np.uint8), np.frombuffer(there, dtype=np.uint8)
-    at = np.sort(
-        np.concatenate([_after(signs, ends, 0), _after(signs, ends, 1), [0] if data[:1] == b"0" else []])
-    ).astype(np.int64)
-    at = at[at + 1 < len(signs)]
-    at = at[_digits(signs[at + 1])] + 2
-    while len(at):
-        if at[-1] >= len(signs):
+    starts = [np.flatnonzero(signs[:1] == _ZERO)]
+    for at in range(0, len(signs), _CACHED):
+        part = signs[at : at + _CACHED + 1]
+        starts += [at + _after(part, ends, 0), at + _after(part, ends, 1)]
+    cells = np.concatenate(starts)
+    cells = cells[cells + 1 < len(signs)]
+    digits = cells[_digits(signs[cells + 1])] + 2
+    while len(digits):
+        if digits.max() >= len(signs):
             return True
-        inside = _digits(signs[at])
-        if np.isin(signs[at[~inside]], ends).any():
+        inside = _digits(signs[digits])
+        if np.isin(signs[digits[~inside]], ends).any():
             return True
-        at = at[inside] + 1
+        digits = digits[inside] + 1
     return False
 
 
