@@ -78,12 +78,21 @@ def test_whole_numbers_in_a_float_column_are_identifiers_as_integers_are():
     }
 
 
-def test_what_counts_the_rows_of_a_file_is_an_identifier_among_some_of_them_too():
+@pytest.mark.parametrize("name", ["no", "obs", "Case", "S.No", "Serial Number", "idno", "row", "key", "Record_No."])
+def test_what_is_called_so_and_counts_the_rows_of_a_file_is_an_identifier_among_some_of_them_too(name):
     """`init` sees all rows, a run learns from some: both must say the same."""
-    table = pl.DataFrame({ROW: range(300), "no": range(7, 307), "size": range(0, 900, 3)})
+    table = pl.DataFrame({ROW: range(300), name: range(7, 307), "size": range(0, 900, 3)})
     some = table.filter(pl.col(ROW).hash(1) % 3 != 0)
-    assert dict(fit_encoding(some, ["no", "size"]).ignored) == {"no": "is an identifier"}
-    assert fit_encoding(some, ["no"]).names() == ["no"]  # nothing else is there
+    for rows in (table, some, table.drop(ROW)):
+        assert dict(fit_encoding(rows, [name, "size"]).ignored) == {name: "is an identifier"}
+    other = some.with_columns(pl.col(name).shuffle(1))
+    assert not fit_encoding(other, [name, "size"]).ignored
+
+
+@pytest.mark.parametrize("name", ["year", "day", "x", "age", "t", "size", "subjects", "cases", "notes"])
+def test_a_measure_that_happens_to_count_the_rows_is_learnt_from(name):
+    table = pl.DataFrame({ROW: range(300), name: range(1, 301)})
+    assert not fit_encoding(table, [name]).ignored
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,12 @@ WORDS = 60
 _IDENTIFIERS = re.compile(
     r"^((?i:row[ _.]?names?|index|row[ _.]?(id|number|nr)|unnamed:? ?0|column_1|(.*[ _.-])?(id|uuid|guid))|.*[a-z]I[dD])$"
 )
+_NUMBER = "(no|nr|num|number)"
+_COUNTERS = re.compile(
+    rf"^((row|line|obs|observation|case|subject|person|record|entry|serial|seq|sequence|key|id)[ _.]?{_NUMBER}?|(s[ _.]?)?{_NUMBER})[.]?$",
+    re.IGNORECASE,
+)
+"""Columns that are called so and count the rows; one of another name, such as ``year`` or ``day``, may mean something."""
 
 IDENTIFIER = "is an identifier"
 _LEAST_NUMBERED = 20
@@ -215,10 +221,6 @@ def fit_encoding(
         else _fit(frame[name], name, name == clock, frame[ROW] if ROW in frame.columns else None)
         for name in columns
     }
-    if all(isinstance(made, str) for made in fitted.values()):
-        # Where nothing else is left, what counts the rows may be all that there is: days of a series.
-        counted = [name for name, made in fitted.items() if made == IDENTIFIER and not _IDENTIFIERS.match(name)]
-        fitted |= {name: Number(name) for name in counted if frame.schema[name].is_numeric()}
     marks = _marks(frame[[name for name, made in fitted.items() if not isinstance(made, str)]])
     encoders: list[Encoder] = []
     ignored: list[tuple[str, str]] = []
@@ -260,7 +262,7 @@ def _fit(values: pl.Series, name: str, clock: bool, rows: pl.Series | None) -> E
     kind = values.dtype
     if kind.is_numeric():
         counts = rows is not None and filled.len() == values.len() and _counts_rows(values, rows)
-        return IDENTIFIER if counts or _numbers_rows(filled, name) else Number(name)
+        return IDENTIFIER if _numbers_rows(filled, name, counts) else Number(name)
     if kind == pl.Boolean:
         return Boolean(name)
     if kind.is_temporal() and clock:
@@ -278,7 +280,7 @@ def _counts_rows(values: pl.Series, rows: pl.Series) -> bool:
     return (values.cast(pl.Float64) - rows.cast(pl.Float64)).n_unique() == 1
 
 
-def _numbers_rows(filled: pl.Series, name: str) -> bool:
+def _numbers_rows(filled: pl.Series, name: str, counts: bool) -> bool:
     if filled.len() < _LEAST_NUMBERED:
         return False
     if not filled.dtype.is_integer():
@@ -286,9 +288,11 @@ def _numbers_rows(filled: pl.Series, name: str) -> bool:
         if (filled % 1 != 0).any() or filled.abs().max() >= 2.0**53:  # type: ignore[operator]
             return False
         filled = filled.cast(pl.Int64)
+    if filled.n_unique() != filled.len():
+        return False
     span = int(filled.max()) - int(filled.min()) + 1  # type: ignore[arg-type]
-    named = bool(_IDENTIFIERS.match(name))
-    return (named or (span == filled.len() and filled.is_sorted())) and filled.n_unique() == filled.len()
+    counts = counts or (span == filled.len() and filled.is_sorted())
+    return bool(_IDENTIFIERS.match(name) or (counts and _COUNTERS.match(name)))
 
 
 def _fit_text(filled: pl.Series, name: str) -> Encoder | str:
