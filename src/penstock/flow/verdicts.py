@@ -253,10 +253,8 @@ def curve(
         order = train[str(division_of(divided).column)].to_physical().cast(pl.Float64).arg_sort()
         train, learnt = train[order], learnt[order.to_numpy()]
     threshold = searched.threshold if target.threshold is None else target.threshold
-    decides = metric or PRIMARY[target.task]
-    return learning_curve(
-        small_trial(searched).learner, fit, train.height, target.task, decides, codes, seed, ordered, threshold or 0.5
-    )
+    decides, learner = metric or PRIMARY[target.task], small_trial(searched, problem.classes).learner
+    return learning_curve(learner, fit, train.height, target.task, decides, codes, seed, ordered, threshold or 0.5)
 
 
 def _encoded_sample(model: Model, train: pl.DataFrame) -> Array:

@@ -284,9 +284,27 @@ def fit_searched(problem: Problem, searched: Searched, seed: int, wishes: Wishes
     return encoding, blend(fitted, weights, problem.task, searched.sharpness)
 
 
-def small_trial(searched: Searched) -> Trial:
-    """Return the smallest LightGBM that was tried, or the smallest of all."""
-    return min(searched.trials, key=lambda item: (item.learner != "lightgbm", item.size))
+_QUICK = 4_000
+"""Trees, of all classes together, that are fitted in a second or two."""
+
+
+def small_trial(searched: Searched, classes: int = 1) -> Trial:
+    """Return the smallest LightGBM that was tried; where its trees for so many classes take long, a linear model; else the smallest of all.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> tried = [Trial("linear", {}, "log_loss", 1.0), Trial("lightgbm", {"rounds": 100}, "log_loss", 0.9)]
+    >>> [small_trial(SimpleNamespace(trials=tried), classes).learner for classes in (2, 200)]
+    ['lightgbm', 'linear']
+    """
+
+    def cost(trial: Trial) -> tuple[bool, bool, bool, int]:
+        trees = trial.learner == "lightgbm"
+        slow = trees and int(trial.parameters.get("rounds", 1)) * classes > _QUICK
+        return slow, not trees, trial.learner != "linear", trial.size
+
+    return min(searched.trials, key=cost)
 
 
 def fit_small(problem: Problem, searched: Searched, seed: int, growth: float = 1.0) -> tuple[Encoding, Fitted] | None:
@@ -299,7 +317,7 @@ def fit_small(problem: Problem, searched: Searched, seed: int, growth: float = 1
     """
     from threadpoolctl import threadpool_limits
 
-    trial = small_trial(searched)
+    trial = small_trial(searched, problem.classes)
     encoding, matrix = problem.encoded()
     if not matrix.shape[1]:
         return None
