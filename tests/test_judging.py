@@ -117,7 +117,10 @@ def test_rows_on_both_sides_are_reported(run):
     result, _ = run(pl.concat([once, again]))
     shared = result["evaluated"]["evaluation"]["shared"]
     assert shared["rows"] > 10
+    assert shared["apart"] == ["key"]
     assert "test rows are training rows too" in Path(result.report).read_text()
+    result, _ = run(pl.concat([once, again]), prepare=[ps.prepare.drop("key"), ps.prepare.drop_duplicates()])
+    assert result["evaluated"]["evaluation"]["shared"] is None  # what is advised takes them out
 
 
 @pytest.mark.parametrize(

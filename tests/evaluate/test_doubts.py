@@ -20,6 +20,12 @@ def test_every_doubt_is_told_with_its_figures_and_what_to_do():
     ] == [True] * 3
 
 
+def test_rows_that_differ_in_an_identifier_alone_are_no_duplicates_as_long_as_it_is_there():
+    (doubt,) = doubts({"metric": "rmse", "leaks": [], "shared": {**SHARED, "apart": ["Straße", "no"]}, "related": None})
+    assert doubt.finding.endswith("; they differ in Straße and no, which the model does not look at")
+    assert 'ps.prepare.drop("Straße", "no") and then ps.prepare.drop_duplicates()' in doubt.advice
+
+
 def test_a_handful_of_shared_rows_is_no_doubt():
     few = {"rows": 39, "of": 4000, "without": None}
     assert list(doubts({"metric": "rmse", "leaks": [], "shared": few, "related": None})) == []

@@ -29,11 +29,14 @@ class Shared:
         Test rows in all.
     without : float or None
         The metric on the other test rows; None where it is not defined.
+    apart : list of str
+        Identifiers in which each of them differs from its training row all the same.
     """
 
     rows: int
     of: int
     without: float | None = None
+    apart: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

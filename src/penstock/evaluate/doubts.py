@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -50,11 +51,13 @@ def doubts(evaluation: Mapping[str, Any]) -> Iterator[Doubt]:
         )
     if (shared := evaluation["shared"]) and shared["rows"] >= _NOTICEABLE * shared["of"]:
         without = "" if shared["without"] is None else f"; without them {metric} is {figure(shared['without'])}"
-        yield Doubt(
-            f"{shared['rows']:,} of {shared['of']:,} test rows are training rows too, answer included{without}",
-            "if they are the same thing seen twice, ps.prepare.drop_duplicates() takes them out, or ps.split.group keeps them "
-            "on one side",
-        )
+        finding = f"{shared['rows']:,} of {shared['of']:,} test rows are training rows too, answer included{without}"
+        advice = "if they are the same thing seen twice, ps.prepare.drop_duplicates() takes them out, or ps.split.group keeps them on one side"
+        if apart := shared.get("apart"):
+            finding += f"; they differ in {' and '.join(apart)}, which the model does not look at"
+            named = ", ".join(json.dumps(name, ensure_ascii=False) for name in apart)
+            advice = f"if they are the same thing seen twice, ps.prepare.drop({named}) and then ps.prepare.drop_duplicates() takes them out"
+        yield Doubt(finding, advice)
     if related := evaluation.get("related"):
         column = related["column"]
         yield Doubt(

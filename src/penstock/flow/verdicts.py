@@ -33,6 +33,7 @@ from penstock.evaluate.measure import (
 from penstock.evaluate.paired import paired_gain, slice_gains
 from penstock.evaluate.related import find_related
 from penstock.features.definitions import Feature
+from penstock.features.encoding import IDENTIFIER
 from penstock.flow.models import Left, clock_of, division_of, learning_of, training_rows, usable, weights_of
 from penstock.flow.tables import snapshots
 from penstock.model import Model
@@ -90,6 +91,9 @@ def evaluated(
     ]
     some = _encoded_sample(model, train)
     twice = shared_rows(train, test, [*columns, target.column])
+    apart = [name for name, why in model.manifest.encoding.ignored if why == IDENTIFIER and name in test.columns]
+    if not apart or shared_rows(train, test, [*columns, target.column, *apart]).any():
+        apart = []
     evaluation = Evaluation(
         metric=metric,
         metrics=intervals(target.task, codes, predicted, seed, None, threshold),
@@ -104,7 +108,7 @@ def evaluated(
         else decision_of(target.costs, threshold, codes == 1, _said(model, predicted) == 1),
         coverage=_coverage(model, codes, predicted),
         below=_below(model, codes, predicted),
-        shared=_shared(twice, METRICS[metric].at(threshold), codes, predicted),
+        shared=_shared(twice, METRICS[metric].at(threshold), codes, predicted, apart),
         related=find_related(
             train, test, learnt, codes, predicted, METRICS[metric].at(threshold).value, [target.column, ROW]
         )
@@ -282,11 +286,11 @@ def _below(model: Model, codes: Array, predicted: Array) -> dict[str, float]:
     return {str(share): float(np.mean(codes <= spread.quantile(predicted, share))) for share in model.quantiles}
 
 
-def _shared(twice: Array, metric: Metric, codes: Array, predicted: Array) -> Shared | None:
+def _shared(twice: Array, metric: Metric, codes: Array, predicted: Array, apart: list[str]) -> Shared | None:
     if not twice.any():
         return None
     without = metric.value(codes[~twice], predicted[~twice]) if not twice.all() else float("nan")
-    return Shared(int(twice.sum()), len(twice), without if without == without else None)
+    return Shared(int(twice.sum()), len(twice), without if without == without else None, apart)
 
 
 def _said(model: Model, predicted: Array) -> Array:
