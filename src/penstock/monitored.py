@@ -11,7 +11,14 @@ import msgspec
 from penstock.monitor.compare import ColumnDrift
 from penstock.monitor.concept import Concept
 from penstock.observed import LEAST_LABELS
-from penstock.performance import Calibration, Group, Performance, calibration_in_words, group_in_words
+from penstock.performance import (
+    Calibration,
+    Group,
+    Performance,
+    calibration_in_words,
+    group_in_words,
+    performance_in_words,
+)
 from penstock.sliced import Within, within_in_words
 from penstock.types.showing import shown_table
 from penstock.types.writing import figure
@@ -159,10 +166,9 @@ class Monitoring:
     def _repr_html_(self) -> str:
         lines = [self.window.in_words]
         if self.performance is not None:
-            p = self.performance
-            lines.append(
-                f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}), at training {figure(p.reference)}"
-            )
+            lines.append(performance_in_words(self.performance))
+        if self.behind is not None:
+            lines.append(behind_in_words(self.behind))
         rows = [
             [c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", f"{c.p_value:.2g}", c.text] for c in self.columns
         ]

@@ -147,6 +147,21 @@ def performance_of(
     )  # fmt: skip
 
 
+def performance_in_words(seen: Performance) -> str:
+    """Say what the metric is, and what it was.
+
+    Examples
+    --------
+    >>> performance_in_words(Performance("rmse", 3.2, 3.0, 3.4, 2.5, 2.4, 2.6, False, 300, 3.3))
+    'rmse 3.2 (3 to 3.4) on 300 rows with labels; at training 2.5 (2.4 to 2.6), where as many rows in a row twice had 3.3 or worse'
+    """
+    usual = "" if seen.usual is None else f", where as many rows in a row twice had {figure(seen.usual)} or worse"
+    return (
+        f"{seen.metric} {figure(seen.value)} ({figure(seen.low)} to {figure(seen.high)}) on {seen.labels:,} rows with labels; "
+        f"at training {figure(seen.reference)} ({figure(seen.reference_low)} to {figure(seen.reference_high)}){usual}"
+    )
+
+
 def _judged(outcomes: Mapping[str, Any]) -> tuple[Array, Array]:
     return np.asarray(outcomes["target"]), np.asarray(outcomes["predicted"])
 

@@ -19,6 +19,7 @@ from penstock.monitor.window import take
 from penstock.monitored import Monitoring, behind_in_words, moment
 from penstock.observed import Observed, from_log, logged
 from penstock.outcome import load
+from penstock.performance import performance_in_words
 from penstock.store.store import Store
 from penstock.types.metrics import METRICS
 from penstock.types.writing import figure
@@ -164,10 +165,7 @@ def report(
     if found.skew is not None and found.skew.unlike:
         reasons.append(skew_in_words(found.skew))
     if found.performance is not None and not found.performance.decayed:
-        p = found.performance
-        reasons.append(
-            f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}) on {p.labels:,} labels, at training {figure(p.reference)}: holds"
-        )
+        reasons.append(f"{performance_in_words(found.performance)}: holds")
     age = "" if found.behind is None else f"; {behind_in_words(found.behind)}"
     lead = f"v{found.version}, {found.window.in_words}{age}."
     told = [(moment(item.at)[:16], item.what, item.status, item.why) for item in decided]

@@ -102,10 +102,7 @@ def _reading(number: int, cell: Cell, names: dict[str, Any]) -> str:
     slow = f"R{number}(v)"
     if _numeric(cell):
         # Only where its text is not read in a way of its own: the reader of a JSON number gives the number.
-        whole = "float(v)" if cell.column.reads == "number" else "v"
-        return (
-            f"v if v.__class__ is float and v - v == 0.0 else {whole} if v.__class__ is int else {_digits(cell)}{slow}"
-        )
+        return _as_number(cell, "v", "float(v)" if cell.column.reads == "number" else "v", slow)
     if cell.column.reads == "boolean":
         names[f"W{number}"] = _words(cell.reader)
         return f"W{number}[v] if v in W{number} else {slow}"
@@ -117,18 +114,13 @@ def _at_once(number: int, cell: Cell, encoder: Encoder, names: dict[str, Any]) -
     cell_of, slow = f"(v := row[{cell.column.name!r}])", f"Q{number}(v)"
     if isinstance(encoder, Number) and _numeric(cell):
         names[f"Q{number}"] = lambda value: _number(cell.reader(value))
-        return (
-            f"v if {cell_of}.__class__ is float and v - v == 0.0 else float(v) if v.__class__ is int else "
-            f"{_digits(cell)}{slow}"
-        )
+        return _as_number(cell, cell_of, "float(v)", slow)
     if isinstance(encoder, Boolean) and cell.column.reads == "boolean":
         names[f"Q{number}"] = lambda value: _number(cell.reader(value))
         names[f"D{number}"] = {word: _number(value) for word, value in _words(cell.reader).items()}
         return f"D{number}[v] if {cell_of} in D{number} else {slow}"
     if isinstance(encoder, Category) and not encoder.counts and cell.reader is text_or_none:
         codes, unseen = _codes(encoder), float(len(encoder.levels))
-        if not all(isinstance(level, str) for level in encoder.levels):
-            return None  # 1, 1.0 and True would be one key
         names[f"Q{number}"] = lambda value: codes.get(text_or_none(value), unseen)
         names[f"D{number}"] = codes
         return f"D{number}[v] if {cell_of} in D{number} else {unseen!r} if v.__class__ is str else {slow}"
@@ -139,11 +131,12 @@ def _numeric(cell: Cell) -> bool:
     return cell.column.reads == "number" or cell.column.type in ("integer", "number")
 
 
-def _digits(cell: Cell) -> str:
-    """Digits and a point are a number however numbers are written: the rules of a table's text are slower."""
-    if cell.reader is not read_number:
-        return ""
-    return "float(v) if v.__class__ is str and v.isascii() and v.replace('.', '', 1).isdecimal() else "
+def _as_number(cell: Cell, source: str, whole: str, slow: str) -> str:
+    """Write how a cell of a number is read; `source` is what gives it, and calls it ``v``."""
+    # Digits and a point are a number however numbers are written: the rules of a table's text are slower.
+    text = "float(v) if v.__class__ is str and v.isascii() and v.replace('.', '', 1).isdecimal() else "
+    digits = text if cell.reader is read_number else ""
+    return f"v if {source}.__class__ is float and v - v == 0.0 else {whole} if v.__class__ is int else {digits}{slow}"
 
 
 def _number(value: Any) -> float:

@@ -103,7 +103,7 @@ def monitor(
 def _tell(found: Monitoring, *, batch: bool) -> None:
     """Print what was seen of the rows, then what their labels say."""
     from penstock.monitored import behind_in_words, concept_in_words
-    from penstock.performance import calibration_in_words, group_in_words
+    from penstock.performance import calibration_in_words, group_in_words, performance_in_words
     from penstock.unlabelled import skew_in_words, together_in_words
 
     colour = {"calm": "green", "drift": "red"}.get(found.status, "yellow")
@@ -125,13 +125,8 @@ def _tell(found: Monitoring, *, batch: bool) -> None:
     if found.behind is not None:
         click.echo(behind_in_words(found.behind))
     if found.performance:
-        p = found.performance
-        verdict = click.style("decayed", fg="red") if p.decayed else "holds"
-        click.echo(
-            f"{p.metric} {figure(p.value)} ({figure(p.low)} to {figure(p.high)}) on {p.labels:,} rows with labels; "
-            f"at training {figure(p.reference)} ({figure(p.reference_low)} to {figure(p.reference_high)})"
-            f"{'' if p.usual is None else f', as many rows in a row twice {figure(p.usual)} or worse'}: {verdict}"
-        )
+        verdict = click.style("decayed", fg="red") if found.performance.decayed else "holds"
+        click.echo(f"{performance_in_words(found.performance)}: {verdict}")
     elif batch:
         click.echo("no metric: fewer than 30 of the rows hold a truth that training knew, or all have the same")
     else:

@@ -77,7 +77,6 @@ def evaluated(
     better = max if METRICS[metric].higher else min
     kind = better(kinds, key=lambda kind: METRICS[metric].value(codes, guessed[kind]))
     simple = guessed[kind]
-    columns = _learnt_from(model, test)
     groups = _sliced(gate, model, test)
     blocks = model.manifest.encoding.blocks()
     importance = importances(model.predictor.predict, matrix, blocks, metric, codes, seed, threshold)
@@ -90,10 +89,6 @@ def evaluated(
         if name in test.columns
     ]
     some = _encoded_sample(model, train)
-    twice = shared_rows(train, test, [*columns, target.column])
-    apart = [name for name, why in model.manifest.encoding.ignored if why == IDENTIFIER and name in test.columns]
-    if not apart or shared_rows(train, test, [*columns, target.column, *apart]).any():
-        apart = []
     evaluation = Evaluation(
         metric=metric,
         metrics=intervals(target.task, codes, predicted, seed, None, threshold),
@@ -108,7 +103,7 @@ def evaluated(
         else decision_of(target.costs, threshold, codes == 1, _said(model, predicted) == 1),
         coverage=_coverage(model, codes, predicted),
         below=_below(model, codes, predicted),
-        shared=_shared(twice, METRICS[metric].at(threshold), codes, predicted, apart),
+        shared=_shared(model, train, test, METRICS[metric].at(threshold), codes, predicted),
         related=find_related(
             train, test, learnt, codes, predicted, METRICS[metric].at(threshold).value, [target.column, ROW]
         )
@@ -286,10 +281,17 @@ def _below(model: Model, codes: Array, predicted: Array) -> dict[str, float]:
     return {str(share): float(np.mean(codes <= spread.quantile(predicted, share))) for share in model.quantiles}
 
 
-def _shared(twice: Array, metric: Metric, codes: Array, predicted: Array, apart: list[str]) -> Shared | None:
+def _shared(
+    model: Model, train: pl.DataFrame, test: pl.DataFrame, metric: Metric, codes: Array, predicted: Array
+) -> Shared | None:
+    looked_at = [*_learnt_from(model, test), model.labels.column]
+    twice = shared_rows(train, test, looked_at)
     if not twice.any():
         return None
     without = metric.value(codes[~twice], predicted[~twice]) if not twice.all() else float("nan")
+    apart = [name for name, why in model.manifest.encoding.ignored if why == IDENTIFIER and name in test.columns]
+    if apart and shared_rows(train, test, [*looked_at, *apart]).any():
+        apart = []
     return Shared(int(twice.sum()), len(twice), without if without == without else None, apart)
 
 

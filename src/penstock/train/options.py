@@ -90,7 +90,7 @@ def search(
         Seconds, or such as ``"10m"``, for the trials and the fitting of the model; the first trial, a linear model, is
         always finished.
     learners : sequence of str
-        What to try: ``linear``, ``lightgbm``, ``catboost``, ``xgboost`` (these two where they are installed),
+        What to try: ``linear`` (where columns are many for the rows, the lasso too), ``lightgbm``, ``catboost``, ``xgboost`` (these two where they are installed),
         ``extra_trees``, ``neighbours``, ``network``.
     metric : str or callable, optional
         What decides between trials; ROC AUC, log loss or RMSE by default. A function takes class codes, shape

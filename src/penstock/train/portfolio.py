@@ -52,7 +52,7 @@ _FEW_COLUMNS: dict[str, Parameters] = {
 """As good on tables of 130 to 1,400 columns (pd_speech, ad_data, hepatic_injury_qsar, permeability_qsar, grants_other), in half to an eighth
 of the time."""
 _MANY_ROWS, _LASSO_CELLS = 20, 10_000_000
-"""With so many rows a column, weights that do not matter come out small by themselves; of so many cells a lasso takes a minute."""
+"""With so many rows a column, weights that do not matter come out small by themselves; of more cells a lasso takes over half a minute."""
 _RARE = 0.05
 _GENTLE: dict[str, Parameters] = {
     "lightgbm": {"lambda_l2": 1.0}, "xgboost": {"reg_lambda": 1.0}, "catboost": {"l2_leaf_reg": 3.0},
@@ -108,8 +108,8 @@ def portfolio(
     found: list[Proposal | None] = [
         ("lightgbm", _FEW_ROUNDS) if hurried else None,
         ("linear", {}),
-        ("linear", {"lasso": True}) if columns > max(_WIDE, rows / _MANY_ROWS) and rows * columns <= _LASSO_CELLS else None,
         ("lightgbm", _SMALL_TREES),
+        ("linear", {"lasso": True}) if columns > max(_WIDE, rows / _MANY_ROWS) and rows * columns <= _LASSO_CELLS else None,
         ("xgboost", _TD_XGBOOST[classes]),
         ("catboost", _catboost_for(rows)),
         ("lightgbm", {**_SMALL_TREES, **log}) if skewed else None,

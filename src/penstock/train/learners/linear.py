@@ -46,7 +46,7 @@ def fit_linear(
     apply = design.sparse if task != "regression" and design.density() < _SPARSE else design.apply
     made = apply(sample.matrix)
     if parameters.get("lasso"):
-        best, rounds, tried = fit_lasso(sample, made, seed, _loss, _end(watch)), 0, 2
+        best, rounds, tried = fit_lasso(sample, made, seed, _loss, _end(watch)), 0, 1
     elif "C" in parameters or watch is None:
         best, rounds, tried = next(_fits(sample, made, [float(parameters.get("C", 1.0))], seed)), 0, 1
     else:

@@ -1,0 +1,65 @@
+"""The function that is written for a row: whatever a cell holds, as by readers and encoders one after the other, or it raises."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.features.encoders import Boolean, Category, Number
+from penstock.inputs import InputColumn, readers_of
+from penstock.rowcode import Cell, compile_row
+from penstock.types.parse import Parse
+
+INPUTS = [
+    InputColumn("n", "number", True), InputColumn("i", "integer", True), InputColumn("amount", "text", True, "number"),
+    InputColumn("yes", "text", True, "boolean"), InputColumn("city", "text", True), InputColumn("true", "boolean", True),
+]  # fmt: skip
+CHANGES = [Parse("amount", "number"), Parse("yes", "boolean")]
+ENCODERS = [
+    Number("n"), Number("i"), Number("amount"), Boolean("yes"), Category("city", ["Oslo", "Rome"], []), Boolean("true"),
+]  # fmt: skip
+CELLS = st.one_of(
+    st.sampled_from([None, True, False, 0, 1, -3, 2.5, 1e300, float("nan"), float("inf"), 10**400, 2**70, "", "1.5", "1,000", "yes",
+                     "No", "NO", "Oslo", "Rome", "Bergen", "nan", "x", [], {}, [1], b"x"]),
+    st.integers(), st.floats(), st.text(max_size=4),
+)  # fmt: skip
+
+
+def written(needed=(), change=None):
+    """Return the function of a row, and its cells; what `change` needs is read before it is encoded."""
+    plan, by_table = readers_of(INPUTS, CHANGES)
+    assert not by_table
+    columns = {column.name: column for column in INPUTS}
+    cells = [Cell(columns[raw], now, reader) for raw, now, reader in plan]
+    return compile_row(cells, {"target"}, ENCODERS, change, needed), cells
+
+
+def one_after_the_other(cells, row):
+    out = []
+    for cell, encoder in zip(cells, ENCODERS, strict=True):
+        encoder.row()(cell.reader(row[cell.column.name]), out)
+    return out
+
+
+@given(values=st.lists(CELLS, min_size=len(INPUTS), max_size=len(INPUTS)))
+def test_a_row_is_as_by_readers_and_encoders_or_it_is_refused(values):
+    row = dict(zip([column.name for column in INPUTS], values, strict=True))
+    for read, cells in (written(), written([encoder.column for encoder in ENCODERS], lambda _values: None)):
+        try:
+            expected = one_after_the_other(cells, row)
+        except (ValueError, TypeError, OverflowError):
+            with pytest.raises((ValueError, TypeError, OverflowError)):
+                read(row)
+        else:
+            np.testing.assert_array_equal(read(row), expected)
+
+
+def test_a_row_that_lacks_a_column_or_has_one_more_is_refused():
+    read, _ = written()
+    row = {"n": 1.0, "i": 2, "amount": "3", "yes": "no", "city": "Oslo", "true": True}
+    assert read({**row, "target": 1}) == read(row) == [1.0, 2.0, 3.0, 0.0, 0.0, 1.0]
+    for wrong in ({**row, "other": 1}, {name: row[name] for name in row if name != "city"}):
+        with pytest.raises(KeyError):
+            read(wrong)
+    with pytest.raises(KeyError):
+        read({**{name: row[name] for name in row if name != "city"}, "target": 1})
