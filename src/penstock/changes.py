@@ -15,7 +15,7 @@ from penstock.engine.step import LazyPartitions
 from penstock.errors import InputError
 from penstock.monitor.compare import compare_columns
 from penstock.monitor.options import Drift
-from penstock.monitor.profile import Profile, sample
+from penstock.monitor.profile import Profile
 from penstock.prepare.tables import normalised
 from penstock.store.schema import runs
 from penstock.store.store import Store
@@ -44,7 +44,7 @@ def moved_columns(store: Store, one: str, other: str, how: Drift | None = None) 
             continue
         before: Profile = load(store, profile, Profile)
         table = Table(load(store, now, LazyPartitions))
-        after = normalised(sample(table, -(-table.height // _ROWS)))
+        after = normalised(table.each(-(-table.height // _ROWS)).whole())
         compared = compare_columns(_comparable(before, after), after, how or Drift())
         found += [
             f"{name}: column {item.name} moved by {item.effect:.2f}: {item.text}" for item in compared if item.drifted

@@ -191,7 +191,7 @@ _PACKAGES: dict[str, tuple[str, ...]] = {
 }
 
 
-_IN_PARTS = ("known", "read", "snapshot", "inferred", "prepared", "repaired")
+_IN_PARTS = ("known", "read", "snapshot", "inferred", "prepared", "repaired", "featured")
 
 
 @functools.cache

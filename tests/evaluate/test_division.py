@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.evaluate.division import TELLING, shared_rows, shift_between
+from penstock.types.table import InMemory, Table
 
 
 @given(
@@ -14,7 +15,8 @@ from penstock.evaluate.division import TELLING, shared_rows, shift_between
 )
 def test_shared_rows_are_those_that_the_other_side_has(train, test):
     tables = [pl.DataFrame(rows, {"a": pl.Int64, "b": pl.String}, orient="row") for rows in (train, test)]
-    assert shared_rows(*tables, ["a", "b"]).tolist() == [row in set(train) for row in test]
+    learnt = Table(InMemory(first=tables[0][:2], rest=tables[0][2:]))
+    assert shared_rows(learnt, tables[1], ["a", "b"]).tolist() == [row in set(train) for row in test]
 
 
 def test_sides_that_differ_are_told_apart_by_the_column_that_differs():

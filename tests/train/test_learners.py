@@ -10,6 +10,7 @@ from penstock.train.learners.blend import blend, sharpened
 from penstock.train.learners.design import Design
 from penstock.train.learners.lasso import lasso_path
 from penstock.train.learners.trees import parameters_for
+from penstock.types.matrix import Stored, save
 from penstock.types.metrics import METRICS
 
 random = np.random.default_rng(0)
@@ -305,3 +306,20 @@ def test_a_network_of_a_small_table_says_nothing_at_the_terminal(recwarn):
     few = sample("binary", slice(60))
     fit_learner("network", few, {"layers": [8], "max_iter": 2, "batch_size": 256}, 0)
     assert [str(each.message) for each in recwarn] == []
+
+
+@pytest.mark.parametrize("more", [{}, {"target": "log"}, {"means": True}])
+def test_trees_are_the_same_from_a_file_and_from_an_array(tmp_path, more):
+    random = np.random.default_rng(0)
+    n = 250_000  # more than the rows by which LightGBM chooses its bins
+    matrix = np.column_stack([random.normal(size=n), random.integers(0, 40, n), random.gamma(2, 50, n)])
+    matrix[random.random(n) < 0.1, 0] = np.nan
+    target = np.exp(np.nan_to_num(matrix[:, 0]) / 3 + (matrix[:, 1] % 3))
+    save(tmp_path / "x.npy", matrix)
+    rows = Sample(matrix, target, "regression", 0, [0, 40, 0], means=[2])
+    one, two = (
+        fit_learner("lightgbm", rows._replace(matrix=each), {"rounds": 3, **more}, 0)
+        for each in (matrix, Stored(tmp_path / "x.npy"))
+    )
+    assert one.files == two.files
+    assert one == two

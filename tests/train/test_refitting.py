@@ -57,9 +57,20 @@ def test_fewer_trials_together_where_they_learn_from_many_more_rows(monkeypatch)
 
 
 def test_memory_is_counted_by_the_learner_that_copies_most_and_shared_by_those_fitted_at_once():
-    assert holding([TREES], 100, 2, 1_000_000) == 2500
-    assert holding([TREES, LINEAR], 100, 2, 1_000_000) == 1000
-    assert holding([TREES, LINEAR], 100, 1, 1_000_000) == 2000
+    assert holding([TREES], 10, 0, 2, 1_000_000, None) == 3125
+    assert holding([TREES, LINEAR], 10, 0, 2, 1_000_000, None) == 1250
+    assert holding([TREES, LINEAR], 10, 0, 1, 1_000_000, None) == 2500
+
+
+def test_trees_alone_learn_from_a_file_as_many_rows_as_their_bins_leave_room_for():
+    memory, disk = 2_000_000_000, 10**12
+    held, more = (holding([TREES], 10, 0, 2, memory, each) for each in (None, disk))
+    assert more > 3 * held
+    assert holding([TREES, TREES], 10, 0, 2, memory, disk) < more / 2
+    assert holding([TREES, LINEAR], 10, 0, 2, memory, disk) == holding([TREES, LINEAR], 10, 0, 2, memory, None)
+    assert holding([TREES], 10, 20, 2, memory, disk) < more / 3
+    assert holding([TREES], 10, 0, 2, memory, 80 * (held + 7)) == held + 7
+    assert holding([TREES], 10, 0, 2, 40_000_000, disk) == holding([TREES], 10, 0, 2, 40_000_000, None)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.types.table import Table
+
 Array = npt.NDArray[Any]
 TELLING = 0.65
 """ROC AUC from which training and test rows are named as unlike."""
@@ -58,17 +60,18 @@ class Shift:
     p_value: float = 1.0
 
 
-def shared_rows(train: pl.DataFrame, test: pl.DataFrame, columns: Sequence[str]) -> Array:
+def shared_rows(train: Table, test: pl.DataFrame, columns: Sequence[str]) -> Array:
     """Return which test rows equal a training row in all of `columns`.
 
     Examples
     --------
-    >>> shared_rows(pl.DataFrame({"a": [1, 2]}), pl.DataFrame({"a": [2, 3]}), ["a"])
+    >>> shared_rows(Table.of(pl.DataFrame({"a": [1, 2]})), pl.DataFrame({"a": [2, 3]}), ["a"])
     array([ True, False])
     """
     if not columns:
         return np.zeros(test.height, dtype=bool)
-    known = train.select(columns).hash_rows(seed=0).unique()  # 64 bits a row: a table of many columns is not held twice
+    # 64 bits a row: a table of many columns is not held.
+    known = pl.concat([part.select(columns).hash_rows(seed=0) for _, part in train.frames(columns)]).unique()
     return test.select(columns).hash_rows(seed=0).is_in(known.implode()).to_numpy()
 
 

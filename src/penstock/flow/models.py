@@ -22,21 +22,22 @@ from penstock.features.columns import Categories, Select, Text
 from penstock.features.definitions import Calendar, Feature, Written, expressions_of
 from penstock.features.encoding import IDENTIFIER, Encoding, fit_learning
 from penstock.features.stored import Stored, compacts, write_past
+from penstock.flow.sides import clock_of, division_of, looked_at, training_rows
 from penstock.flow.tables import facts_of, other_facts, stored_features, tables_of
 from penstock.inputs import input_columns, table_of
 from penstock.manifest import BACKGROUND_FILE, FORMAT
 from penstock.monitor.profile import profile_of
 from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
-from penstock.train.searched import FitEncoding, Problem, Searched, Wishes, fit_given, fit_searched
+from penstock.train.searched import FitEncoding, Parted, Searched, Wishes, fit_given, fit_searched
 from penstock.train.selection import useless_columns
-from penstock.train.split import Division, seconds_in, strange_classes
+from penstock.train.split import seconds_in, strange_classes
 from penstock.train.trials import run_trials
 from penstock.train.window import Window, choose_window, given_window
 from penstock.types.convert import convert
-from penstock.types.labels import Labels, fit_labels
+from penstock.types.labels import Labels
 from penstock.types.metrics import PRIMARY
-from penstock.types.table import ROW
+from penstock.types.table import ROW, Table
 from penstock.types.target import Target
 from penstock.version import __version__
 
@@ -51,10 +52,12 @@ _PROBED = 5_000
 
 
 def selected(
-    featured: pl.DataFrame, divided: Partitions[Any], target: Target, features: Sequence[Feature], seed: int
+    featured: Parts, divided: Partitions[Any], target: Target, features: Sequence[Feature], seed: int
 ) -> list[Left]:
     """Choose the columns that are left out, as the training rows say: each with the reason."""
-    table, codes, labels = training_rows(featured, divided, target)
+    whole, codes, labels = training_rows(featured, divided, target)
+    table, rows = looked_at(whole, codes, target.task)
+    codes = codes[rows]
     found: list[Left] = []
     for item in (item for item in features if isinstance(item, Select)):
         for name in item.drop:
@@ -79,7 +82,7 @@ def selected(
 
 
 def windowed(
-    featured: pl.DataFrame,
+    featured: Parts,
     divided: Partitions[Any],
     target: Target,
     features: Sequence[Feature],
@@ -93,14 +96,16 @@ def windowed(
     if division.kind != "time":
         return Partitions({**found, "window": Window()})
     learnt = divided["kept"] & ~divided["test"]
-    at = seconds_in(featured[str(division.column)])
-    table, codes, labels = training_rows(featured, divided, target)
+    columns = Table(featured).whole([str(division.column), target.column])
+    at = seconds_in(columns[str(division.column)])
     if window == "auto":
+        whole, codes, labels = training_rows(featured, divided, target)
+        table, rows = looked_at(whole, codes, target.task)
         fit = learning_of(features, usable(table, target, selected), target, labels, seed, division.column)
         span = float(np.ptp(at[divided["test"]]))
         classes = len(labels.values)
-        chosen = choose_window(table, codes, at[learnt], span, division.gap, fit, classes, seed)
-        if target.task == "multiclass" and _strange(featured[target.column], divided, chosen, at).any():
+        chosen = choose_window(table, codes[rows], at[learnt][rows], span, division.gap, fit, classes, seed)
+        if target.task == "multiclass" and _strange(columns[target.column], divided, chosen, at).any():
             chosen = Window(text="all training rows: newer ones alone lack classes of the test rows")
     else:
         chosen = given_window(window)
@@ -112,8 +117,8 @@ def windowed(
     count = int(old.sum())
     division = replace(division, train=division.train - count, left_out=division.left_out + count, text=text)
     if target.task == "multiclass":
-        strange = _strange(featured[target.column], divided, chosen, at)
-        division = division.without(featured[target.column].filter(pl.Series(strange)))
+        strange = _strange(columns[target.column], divided, chosen, at)
+        division = division.without(columns[target.column].filter(pl.Series(strange)))
         found |= {"kept": found["kept"] & ~strange, "test": divided["test"] & ~strange}
     found["division"] = division
     if chosen.kind == "fading":
@@ -129,7 +134,7 @@ def _strange(column: pl.Series, divided: Partitions[Any], chosen: Window, at: Ar
 
 
 def trials(
-    featured: pl.DataFrame,
+    featured: Parts,
     divided: Partitions[Any],
     target: Target,
     seed: int,
@@ -149,18 +154,19 @@ def trials(
     how = Search(**search)
     rows, selected = weights_of(table, how.weights, selected, divided)
     fit = learning_of(features, usable(table, target, selected), target, labels, seed, clock_of(divided))
-    if not fit(table[:_PROBED], codes[:_PROBED])[0].blocks():
-        fitted = fit(table, codes)[0]
+    if not fit(table.rows(range(min(_PROBED, table.height))), codes[:_PROBED])[0].blocks():
+        some, rows_of = looked_at(table, codes, target.task)
+        fitted = fit(some, codes[rows_of])[0]
         assert isinstance(fitted, Encoding)
         _need_columns(fitted)
-    problem = Problem(table, fit, codes, target.task, len(labels.values))
+    problem = Parted(table, fit, codes, target.task, len(labels.values))
     return run_trials(problem, how, seed, groups, times, rows, division.gap)
 
 
 def trained(
     prepared: Parts,
     inferred: Parts,
-    featured: pl.DataFrame,
+    featured: Parts,
     divided: Partitions[Any],
     target: Target,
     features: Sequence[Feature],
@@ -181,9 +187,9 @@ def trained(
     rows, selected = weights_of(table, weights, selected, divided)
     columns = usable(table, target, selected)
     fit = learning_of(features, columns, target, labels, seed, clock_of(divided))
-    problem = Problem(table, fit, codes, target.task, len(labels.values))
+    problem = Parted(table, fit, codes, target.task, len(labels.values))
     if given is not None:
-        fitted, learner = fit_given(problem, given)
+        fitted, learner = fit_given(problem.read(), given)
     else:
         searched = convert(trials, Searched)
         if searched.threshold is not None and target.threshold is None:
@@ -204,7 +210,7 @@ def trained(
     # Dates and their parts are not: time passes.
     parts = {name for item in features if isinstance(item, Calendar) for name, _ in expressions_of(item)}
     ignored = dict(fitted.ignored)
-    kinds = table.schema  # asked once: each asking lists every column
+    kinds, shown = table.schema, table.each(table.step).whole()
     watched = [
         name
         for name in columns
@@ -223,15 +229,15 @@ def trained(
         "encoding": fitted,
         "inputs": inputs,
         "learner": learner.written,
-        "profile": profile_of(table, watched),
+        "profile": profile_of(shown, watched),
         "metric": metric or PRIMARY[target.task],
         "spread": None if given is not None else searched.spread,
         "level": None if target.interval is None else str(target.interval),
         "quantiles": list(target.quantiles),
         "time": times[base] or clock_of(divided),
     }
-    some = np.sort(np.random.default_rng(seed).permutation(table.height)[:BACKGROUND])
-    files = {**learner.files, BACKGROUND_FILE: _written(fitted.matrix(table[some]))}
+    some = np.sort(np.random.default_rng(seed).permutation(shown.height)[:BACKGROUND])
+    files = {**learner.files, BACKGROUND_FILE: _written(fitted.matrix(shown[some]))}
     files |= {f"past/{number}.parquet": write_past(item) for number, item in enumerate(past) if item is not None}
     return Bundle(msgspec.to_builtins(manifest), files)
 
@@ -247,21 +253,6 @@ def _looked_up(stored: Sequence[Stored]) -> set[str]:
     return {name for item in stored if not isinstance(item, Written) for name in item.names}
 
 
-def training_rows(
-    featured: pl.DataFrame, divided: Partitions[Any], target: Target
-) -> tuple[pl.DataFrame, Array, Labels]:
-    """Return the training rows, their targets as codes, and the labels; labels are those of the training rows."""
-    table = featured.filter(pl.Series(divided["kept"] & ~divided["test"]))
-    labels = fit_labels(table[target.column], target)
-    return table, labels.codes(table[target.column]), labels
-
-
-def division_of(divided: Partitions[Any]) -> Division:
-    """Return how the rows were divided."""
-    found: Division = convert(divided["division"], Division)
-    return found
-
-
 def _need_columns(fitted: Encoding) -> None:
     if not fitted.encoders:
         reasons = "; ".join(f"{name} {reason}" for name, reason in fitted.ignored[:5])
@@ -269,7 +260,7 @@ def _need_columns(fitted: Encoding) -> None:
 
 
 def weights_of(
-    table: pl.DataFrame, column: str | None, selected: list[Left] | None, divided: Partitions[Any]
+    table: Table, column: str | None, selected: list[Left] | None, divided: Partitions[Any]
 ) -> tuple[Array | None, list[Left] | None]:
     """Return how much each training row counts, by its own column and its age, and the columns left out with that one.
 
@@ -283,9 +274,10 @@ def weights_of(
         return fading, selected
     if column not in table.columns:
         raise DataError(f'ps.train.search(weights="{column}"): there is no such column')
-    if not table[column].dtype.is_numeric():
-        raise DataError(f'ps.train.search(weights="{column}"): it holds {table[column].dtype}, not numbers')
-    weights = table[column].cast(pl.Float64).to_numpy()
+    values = table[column]
+    if not values.dtype.is_numeric():
+        raise DataError(f'ps.train.search(weights="{column}"): it holds {values.dtype}, not numbers')
+    weights = values.cast(pl.Float64).to_numpy()
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any() or not weights.any():
         raise DataError(
@@ -300,16 +292,10 @@ def weights_of(
     )
 
 
-def usable(table: pl.DataFrame, target: Target, selected: list[Left] | None = None) -> list[str]:
+def usable(table: pl.DataFrame | Table, target: Target, selected: list[Left] | None = None) -> list[str]:
     """Return the columns that may be learnt from."""
     out = {target.column, ROW, *(name for name, _ in selected or [])}
     return [name for name in table.columns if name not in out]
-
-
-def clock_of(divided: Partitions[Any]) -> str | None:
-    """Return the column of times by which rows were divided, where they were."""
-    division = division_of(divided)
-    return division.column if division.kind == "time" else None
 
 
 def learning_of(

@@ -6,20 +6,20 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import polars as pl
 
 from penstock.engine.step import LazyPartitions, Partitions
 from penstock.evaluate.curve import Curve
 from penstock.evaluate.gates import Verdict
 from penstock.evaluate.measure import Evaluation
 from penstock.evaluate.report import ReportData
-from penstock.flow.models import division_of
+from penstock.flow.sides import division_of
 from penstock.flow.tables import facts_of, other_facts
 from penstock.model import Model
 from penstock.prepare.operations import Note
 from penstock.prepare.validation import Finding
 from penstock.store.formats import Bundle
 from penstock.types.convert import convert
+from penstock.types.table import Table
 
 Parts = LazyPartitions[Any]
 _RARE = 0.1
@@ -40,11 +40,11 @@ def card(**inputs: Any) -> bytes:
     return write_card(_told(**inputs))
 
 
-def _rare(model: Model, featured: pl.DataFrame, divided: Partitions[Any]) -> list[Note]:
+def _rare(model: Model, featured: Parts, divided: Partitions[Any]) -> list[Note]:
     """Tell of a class with few training rows what was done about it."""
     if model.task == "regression":
         return []
-    column = featured.filter(pl.Series(divided["kept"] & ~divided["test"]))[model.labels.column]
+    column = Table(featured).chosen(divided["kept"] & ~divided["test"])[model.labels.column]
     counts = np.bincount(model.labels.codes(column).astype(np.int64), minlength=len(model.labels.names))
     rarest = int(counts.argmin())
     if counts[rarest] > _RARE * counts.sum():
@@ -56,10 +56,15 @@ def _rare(model: Model, featured: pl.DataFrame, divided: Partitions[Any]) -> lis
     return [Note("train", model.labels.column, int(counts[rarest]), text)]
 
 
+def _judged(rows: int, of: int) -> list[Note]:
+    """Tell of test rows that are so many that some of them judge."""
+    return [Note("evaluate", None, rows, f"judge the model, evenly spaced among {of:,} test rows")] if rows < of else []
+
+
 def _told(
     prepared: Parts,
     inferred: Parts,
-    featured: pl.DataFrame,
+    featured: Parts,
     divided: Partitions[Any],
     trained: Bundle,
     evaluated: Partitions[Any],
@@ -88,6 +93,7 @@ def _told(
         ),
         *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored),
         *_rare(model, featured, divided),
+        *_judged(convert(evaluated["evaluation"], Evaluation).rows, division_of(divided).test),
     ]
     return ReportData(
         pipeline=model.manifest.pipeline,

@@ -22,7 +22,7 @@ from penstock.ingest.download import download
 from penstock.ingest.growth import STATE, read_new
 from penstock.ingest.http import Http
 from penstock.ingest.read import common_schema, read_parts, with_schema
-from penstock.monitor.profile import Profile, profile_of, sample
+from penstock.monitor.profile import Profile, profile_of
 from penstock.prepare.cleaning import Decided, clean, together
 from penstock.prepare.decisions import decide
 from penstock.prepare.operations import Note, Operation
@@ -113,7 +113,7 @@ def profiled(snapshot: Parts) -> Profile:
     """Summarise the columns of a snapshot: of a large one, rows spread over it."""
     table = Table(snapshot)
     step = -(-table.height // _PROFILED_ROWS)
-    return profile_of(normalised(sample(table, step)), table.columns)
+    return profile_of(normalised(table.each(step).whole()), table.columns)
 
 
 def inferred(snapshot: Parts, operations: Sequence[Operation], target: str | None) -> Partitions[Any]:

@@ -34,7 +34,8 @@ from penstock.evaluate.paired import paired_gain, slice_gains
 from penstock.evaluate.related import find_related
 from penstock.features.definitions import Feature
 from penstock.features.encoding import IDENTIFIER
-from penstock.flow.models import Left, clock_of, division_of, learning_of, training_rows, usable, weights_of
+from penstock.flow.models import Left, learning_of, usable, weights_of
+from penstock.flow.sides import clock_of, division_of, judging_rows, training_rows
 from penstock.flow.tables import snapshots
 from penstock.model import Model
 from penstock.monitor.estimate import learn_losses
@@ -46,9 +47,8 @@ from penstock.train.refitting import growth
 from penstock.train.searched import Problem, Searched, fit_small, small_trial
 from penstock.train.split import seconds_in
 from penstock.types.convert import convert
-from penstock.types.labels import Labels
 from penstock.types.metrics import METRICS, PRIMARY, Metric
-from penstock.types.table import ROW
+from penstock.types.table import ROW, Table
 from penstock.types.target import Target
 
 Parts = LazyPartitions[Any]
@@ -56,19 +56,20 @@ Array = npt.NDArray[Any]
 
 
 def evaluated(
-    trained: Bundle, featured: pl.DataFrame, divided: Partitions[Any], target: Target, gate: Gate, seed: int
+    trained: Bundle, featured: Parts, divided: Partitions[Any], target: Target, gate: Gate, seed: int
 ) -> Partitions[Any]:
     """Judge the model on the test rows: the ``evaluation``, ``outcomes`` to compare with, and expected ``losses``."""
     model = Model(trained)
-    test, codes = _judging(featured, divided, model.labels)
+    test, codes = judging_rows(featured, divided, model.labels)
     matrix = model.manifest.encoding.matrix(test)
     predicted = model.predictor.predict(matrix)
-    train, learnt, _ = training_rows(featured, divided, target)
+    table, learnt, _ = training_rows(featured, divided, target)
+    train = table.each(table.step).whole()
     division = division_of(divided)
     metric, threshold = gate.metric or model.manifest.metric, model.labels.threshold
     times = None
     if division.kind == "time":
-        when = [rows[str(division.column)].to_physical().cast(pl.Float64).to_numpy() for rows in (train, test)]
+        when = [rows[str(division.column)].to_physical().cast(pl.Float64).to_numpy() for rows in (table, test)]
         times = when[0], when[1]
     kinds = [gate.baseline] if gate.baseline != "auto" else ["prior"] if times is None else ["last value", "prior"]
     guessed = {
@@ -103,11 +104,12 @@ def evaluated(
         else decision_of(target.costs, threshold, codes == 1, _said(model, predicted) == 1),
         coverage=_coverage(model, codes, predicted),
         below=_below(model, codes, predicted),
-        shared=_shared(model, train, test, METRICS[metric].at(threshold), codes, predicted),
+        shared=_shared(model, table, test, METRICS[metric].at(threshold), codes, predicted),
         related=find_related(
             train, test, learnt, codes, predicted, METRICS[metric].at(threshold).value, [target.column, ROW]
         )
         if division.kind in ("random", "stratified")
+        and table.step == 1  # of some rows, which belong together is not known
         else None,
         shift=shift_between(some, matrix, blocks, seed),
         dependence=[item for item in moves if item is not None],
@@ -119,7 +121,7 @@ def evaluated(
     if times is not None:
         outcomes["order"] = np.argsort(times[1], kind="stable")
     if (time := model.manifest.time) is not None and train[time].dtype.is_temporal():
-        outcomes["newest"] = seconds_in(train[time].drop_nulls().sort())[-1:]
+        outcomes["newest"] = seconds_in(table[time].drop_nulls().sort())[-1:]
     losses = learn_losses(matrix, codes, predicted, seed) if target.task == "regression" else {}
     later = test if division.kind == "time" else test.clear()
     usual = _usual(model, train, some, later, predicted[: later.height])
@@ -160,7 +162,7 @@ _CLOSE = 1e-6
 
 
 def compared(
-    trained: Bundle, snapshot: Parts, featured: pl.DataFrame, divided: Partitions[Any]
+    trained: Bundle, snapshot: Parts, featured: Parts, divided: Partitions[Any]
 ) -> dict[str, float | int | bool | str]:
     """Ask the model for each test row as a request would, one by one, and compare with what the tests gave.
 
@@ -174,8 +176,8 @@ def compared(
         it is at most 1e-6: else services answer through tables.
     """
     model = Model(trained)
-    test = featured.filter(pl.Series(divided["test"]))
-    test = test[:: max(1, -(-test.height // _ASKED))]
+    table = Table(featured).chosen(divided["test"])
+    test = table.each(-(-table.height // _ASKED)).whole()
     raw = _rows_at(snapshot, test[ROW].to_numpy())
     present = set(raw.columns)
     names = [column.name for column in model.inputs if column.name in present]
@@ -218,7 +220,7 @@ _CURVED = 20_000
 
 
 def curve(
-    featured: pl.DataFrame,
+    featured: Parts,
     divided: Partitions[Any],
     trials: Any,
     target: Target,
@@ -229,11 +231,13 @@ def curve(
     weights: str | None = None,
 ) -> Curve:
     """Learn from growing parts of the training rows, at most 20,000 of them, and judge each on the same test rows."""
-    train, learnt, labels = training_rows(featured, divided, target)
-    selected = weights_of(train, weights, selected, divided)[1]
-    test, codes = _judging(featured, divided, labels)
-    some, asked = slice(None, None, -(-train.height // _CURVED)), slice(None, None, -(-test.height // _CURVED))
-    train, learnt, test, codes = train[some], learnt[some], test[asked], codes[asked]
+    table, learnt, labels = training_rows(featured, divided, target)
+    selected = weights_of(table, weights, selected, divided)[1]
+    step = max(1, -(-table.height // _CURVED))
+    train, learnt = table.each(step).whole(), learnt[::step]
+    test, codes = judging_rows(featured, divided, labels)
+    asked = slice(None, None, -(-test.height // _CURVED))
+    test, codes = test[asked], codes[asked]
     searched = convert(trials, Searched)
     fitting = learning_of(features, usable(train, target, selected), target, labels, seed, clock_of(divided))
     problem = Problem(train, fitting, learnt, target.task, len(labels.values))
@@ -282,7 +286,7 @@ def _below(model: Model, codes: Array, predicted: Array) -> dict[str, float]:
 
 
 def _shared(
-    model: Model, train: pl.DataFrame, test: pl.DataFrame, metric: Metric, codes: Array, predicted: Array
+    model: Model, train: Table, test: pl.DataFrame, metric: Metric, codes: Array, predicted: Array
 ) -> Shared | None:
     looked_at = [*_learnt_from(model, test), model.labels.column]
     twice = shared_rows(train, test, looked_at)
@@ -319,7 +323,7 @@ def _sliced(gate: Gate, model: Model, test: pl.DataFrame) -> list[str]:
 def gated(
     evaluated: Partitions[Any],
     snapshot: Parts,
-    featured: pl.DataFrame,
+    featured: Parts,
     divided: Partitions[Any],
     trained: Bundle,
     champion: Bundle | None,
@@ -335,7 +339,7 @@ def gated(
     metric, mine = evaluation.metric, evaluated["outcomes"]["predicted"]
     model = Model(trained)
     labels = model.labels
-    test, codes = _judging(featured, divided, labels)
+    test, codes = judging_rows(featured, divided, labels)
     more = fairness_checks(evaluation.fairness)
     if gate.beat_baseline:
         over = paired_gain(metric, codes, mine, evaluated["outcomes"]["simple"], seed, (labels.threshold, 0.5))
@@ -367,9 +371,3 @@ def gated(
         more += slice_checks(gate, metric, slice_gains(metric, codes, mine, answers, groups, seed, both))
     gain = paired_gain(metric, codes, mine, answers, seed, both)
     return judge(gate, metric, found, point_metrics(labels.task, codes, answers, both[1]), gain, more)
-
-
-def _judging(featured: pl.DataFrame, divided: Partitions[Any], labels: Labels) -> tuple[pl.DataFrame, Array]:
-    """Return the test rows and their targets as codes."""
-    table = featured.filter(pl.Series(divided["test"]))
-    return table, labels.codes(table[labels.column])

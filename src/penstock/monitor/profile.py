@@ -9,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from penstock.types.table import Table
-
 POINTS = 1000
 """Of the distribution of a number so many quantiles are kept."""
 _SORTED = 200_000
@@ -85,13 +83,3 @@ def quantiles_of(numbers: npt.NDArray[np.float64]) -> list[float]:
     if len(ordered) > POINTS:
         ordered = ordered[np.linspace(0, len(ordered) - 1, POINTS).round().astype(np.int64)]
     return ordered.tolist()  # type: ignore[no-any-return]
-
-
-def sample(table: Table, step: int) -> pl.DataFrame:
-    """Return each `step`-th row."""
-    if step <= 1:
-        return table.whole()
-    parts = [
-        frame.gather_every(step, -start % step) for (_, frame), start in zip(table.frames(), table.starts, strict=True)
-    ]
-    return pl.concat(parts)

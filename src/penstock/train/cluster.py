@@ -13,6 +13,7 @@ from penstock.errors import InputError
 from penstock.train.learners import Matrix, Sample, trees
 from penstock.train.workers import SPARE, Done, Fit, Processes, Workers, done, warm
 from penstock.types.cores import cores
+from penstock.types.matrix import Batches
 
 _RETRIES = 2
 """So often a fit is begun again after its node was lost."""
@@ -73,6 +74,7 @@ class Cluster:
         self.where = f"{self.count} cores on the {len(nodes)} nodes of the cluster"
         least = min(item["memory"] / max(item.get("CPU", 1.0), 1.0) for item in nodes if "memory" in item)
         self.bytes = int(SPARE * least)
+        self.disk: int | None = None
         self._ray = ray
         self._fit = ray.remote(max_retries=_RETRIES)(_fit)
         self._versions = versions_here()
@@ -90,6 +92,8 @@ class Cluster:
 
     def put(self, fold: int, sample: Sample, judge: Matrix | None = None, judge_target: Matrix | None = None) -> None:
         """Put a fold's matrices into the object store."""
+        if isinstance(sample.matrix, Batches):
+            sample = sample._replace(matrix=sample.matrix.whole())
         self._folds[fold] = self._ray.put((sample, judge, judge_target))
 
     def start(self, fit: Fit, limit: float | None = None) -> Future[Done]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from penstock.train.searched import Trial
+from penstock.train.workers import BATCHED, FROM_FILE
 
 OVERHEAD = 1.5
 """Seconds that fitting the model takes beside the fits: workers, encoding."""
@@ -14,6 +15,9 @@ BOOSTED = ("lightgbm", "xgboost", "catboost")
 _ROUNDS, _ROUND = 0.5, 0.8
 """Of boosting, the rounds that are best grow with the rows to about this power, and the time of a round to that (measured on five tables of
 43,000 to 287,000 rows by benchmarks/rounds.py)."""
+_BINNED_BY, _BINNED_ROW = 200_000, 48
+"""Of LightGBM: the rows by which it chooses bins, which it holds twice, and the bytes that a row takes beside its bins (measured with 5 to
+60 columns)."""
 _LEAST_SHARE = 0.2
 """Of a budget that the trials have spent, the model itself is still given this share."""
 
@@ -97,13 +101,34 @@ def lasting(
     return whole, best if grown <= left else 1 + (best - 1) * (left - once) / (grown - once)
 
 
-def holding(members: Sequence[Trial], row_bytes: int, workers: int, memory: int) -> int:
-    """Return for how many rows of so many bytes the memory lasts, divided among those that are fitted at once.
+def holding(members: Sequence[Trial], columns: int, classes: int, workers: int, memory: int, disk: int | None) -> int:
+    """Return for how many rows the memory lasts, divided among those that are fitted at once.
+
+    Parameters
+    ----------
+    members : sequence of Trial
+        Those that answer together.
+    columns, classes : int
+        Of the matrix, and of the target.
+    workers : int
+        How many are fitted at once.
+    memory : int
+        Bytes of all of them together.
+    disk : int or None
+        Bytes that a matrix may take on disk, from which LightGBM takes its bins; None where it is held in memory.
 
     Examples
     --------
-    >>> holding([Trial("lightgbm", {}, "rmse", 1.0)], row_bytes=100, workers=2, memory=400_000_000)
-    1000000
+    >>> trees = Trial("lightgbm", {}, "rmse", 1.0)
+    >>> holding([trees], 20, 1, workers=2, memory=1_600_000_000, disk=None)
+    2500000
+    >>> holding([trees], 20, 1, workers=2, memory=1_600_000_000, disk=10**12)
+    12387096
     """
-    copies = max(COPIES[item.learner] for item in members)
-    return memory // min(len(members), workers) // (row_bytes * (1 + copies))
+    copies, row = max(COPIES[item.learner] for item in members), columns * 8
+    each = memory // min(len(members), workers)
+    held = each // (row * (1 + copies))
+    if disk is None or any(item.learner not in BATCHED for item in members):
+        return held
+    binned = (each - _BINNED_BY * columns * 16) // (_BINNED_ROW + 3 * columns + 16 * max(classes, 1))
+    return held if binned < FROM_FILE else max(held, min(binned, disk // row))

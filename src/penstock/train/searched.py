@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 import polars as pl
 
@@ -18,6 +19,8 @@ from penstock.train.options import Estimator
 from penstock.train.portfolio import Parameters, named
 from penstock.train.spread import Spread
 from penstock.train.workers import Fit
+from penstock.types.matrix import Batches
+from penstock.types.table import Table
 
 Array = npt.NDArray[Any]
 
@@ -78,13 +81,61 @@ class Problem:
     task: str
     classes: int
 
-    def of(self, rows: Array | slice) -> Problem:
-        """Return the same with some of the rows."""
+    def of(self, rows: Array) -> Problem:
+        """Return the same with some of the rows; of a table in parts they ascend."""
         return replace(self, table=self.table[rows], target=self.target[rows])
+
+    def read(self) -> Problem:
+        """Return the same: its rows are in memory."""
+        return self
 
     def encoded(self, *, means: bool = False) -> tuple[Encoding, Array]:
         """Fit the encoding, and encode the rows to learn from."""
         return self.fit_encoding(self.table, self.target, means=means)
+
+
+@dataclass(frozen=True)
+class Parted:
+    """What is to be learnt from rows that lie in parts, of which one is in memory at a time.
+
+    Attributes
+    ----------
+    table : Table
+        Training rows.
+    fit_encoding, target, task, classes
+        As in :class:`Problem`.
+    """
+
+    table: Table
+    fit_encoding: FitEncoding
+    target: Array
+    task: str
+    classes: int
+
+    def of(self, rows: Array) -> Parted:
+        """Return the same with some of the rows, whose positions ascend."""
+        flags = np.zeros(self.table.height, dtype=np.bool_)
+        flags[rows] = True
+        return replace(self, table=self.table.chosen(flags), target=self.target[rows])
+
+    def read(self) -> Problem:
+        """Return the same with all rows in memory."""
+        return Problem(self.table.whole(), self.fit_encoding, self.target, self.task, self.classes)
+
+    def encoded(self, *, means: bool = False) -> tuple[Encoding, Batches]:
+        """Fit the encoding to evenly spaced rows, where there are many, and encode all part by part."""
+        table, step = self.table, self.table.step
+        encoding, looked = self.fit_encoding(table.each(step).whole(), self.target[::step], means=means)
+
+        def made() -> Iterator[Array]:
+            for (_, part), start in zip(table.frames(), table.starts, strict=True):
+                matrix = encoding.matrix(part)
+                # Rows that the means of the target are made of have those of other rows.
+                places = np.arange(-start % step, len(matrix), step)
+                matrix[places] = looked[(start + places) // step]
+                yield matrix
+
+        return encoding, Batches((table.height, looked.shape[1]), made)
 
 
 @dataclass(frozen=True)
@@ -217,11 +268,11 @@ class Wishes:
     weights: Array | None = None
     monotone: tuple[tuple[str, int], ...] = ()
 
-    def of(self, rows: Array | slice) -> Wishes:
+    def of(self, rows: Array) -> Wishes:
         """Return the same for some of the rows."""
         return self if self.weights is None else Wishes(self.weights[rows], self.monotone)
 
-    def sample(self, problem: Problem, encoding: Encoding, matrix: Array) -> Sample:
+    def sample(self, problem: Problem | Parted, encoding: Encoding, matrix: Array | Batches) -> Sample:
         """Return a problem's rows to learn from.
 
         Raises
@@ -248,7 +299,9 @@ def libraries(learners: Iterable[str]) -> list[str]:
     return [names.get(learner, learner) for learner in dict.fromkeys(learners)]
 
 
-def fit_searched(problem: Problem, searched: Searched, seed: int, wishes: Wishes = Wishes()) -> tuple[Encoding, Fitted]:
+def fit_searched(
+    problem: Problem | Parted, searched: Searched, seed: int, wishes: Wishes = Wishes()
+) -> tuple[Encoding, Fitted]:
     """Fit the trials that answer together on all training rows, or as many as the search says: the same bytes each time.
 
     Raises
@@ -260,6 +313,8 @@ def fit_searched(problem: Problem, searched: Searched, seed: int, wishes: Wishes
     if searched.rows is not None:
         some = spaced_rows(problem.target, problem.task, searched.rows)
         problem, wishes = problem.of(some), wishes.of(some)
+    if isinstance(problem, Parted) and problem.table.step == 1:
+        problem = problem.read()
     encoding, matrix = problem.encoded(means=any(item.parameters.get("means") for item in members))
     packages = libraries(trial.learner for trial in members)
     with workers_for(len(members), problem.task, problem.classes, packages) as workers:

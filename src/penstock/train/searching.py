@@ -70,7 +70,7 @@ class Running:
         self.failures: list[Failure] = []
         self.notes: list[str] = []
         self.sizes: list[int] = []
-        self.row_bytes = 8
+        self.columns, self.classes = 1, 1
         self.fold_seconds: dict[str, float] = {}
         self.running: dict[concurrent.futures.Future[Done], tuple[_Begun, int]] = {}
         self.asked: list[tuple[Any, float | None]] = []
@@ -84,7 +84,7 @@ class Running:
         self.tried.targets.append(judge_target)
         self.sizes.append(sample.matrix.nbytes)
         self.lengths.append(len(sample.matrix))
-        self.row_bytes = max(1, sample.matrix.shape[1]) * sample.matrix.itemsize
+        self.columns, self.classes = max(1, sample.matrix.shape[1]), sample.classes
         for part in (sample.matrix, sample.target, judge, judge_target):
             self.digest.update(np.ascontiguousarray(part).data)
         self.digest.update(repr((sample.task, sample.classes, sample.categories, sample.monotone)).encode())
@@ -121,7 +121,8 @@ class Running:
         members, workers = [self.tried.trials[number] for number in numbers], self.workers
         budget = self.how.seconds
         left = budget - (time.monotonic() - self.began) - self._encoding()
-        held = holding(members, self.row_bytes, workers.count, workers.bytes * workers.count)
+        memory = workers.bytes * workers.count
+        held = holding(members, self.columns, self.classes, workers.count, memory, workers.disk)
         rows, times = lasting(
             members, self._refits(numbers), self.whole, self.tried.rows, workers.count, left,
             None if self.how.trials else budget,

@@ -17,7 +17,7 @@ from penstock.train.folds import folds_of, spaced_rows
 from penstock.train.learners import MONOTONE, WEIGHTED, installed
 from penstock.train.options import Search
 from penstock.train.portfolio import portfolio
-from penstock.train.searched import Problem, Searched, SearchError, Wishes, libraries
+from penstock.train.searched import Parted, Problem, Searched, SearchError, Wishes, libraries
 from penstock.train.searching import Running
 from penstock.train.tried import skewness
 from penstock.types.metrics import PRIMARY, Metric, metric_named, metric_of
@@ -38,7 +38,7 @@ _SKEWED = 0.5
 
 
 def run_trials(
-    problem: Problem,
+    problem: Problem | Parted,
     how: Search,
     seed: int,
     groups: Array | None = None,
@@ -77,6 +77,7 @@ def run_trials(
         groups = None if groups is None else groups[rows]
         times = None if times is None else times[rows]
         wishes = wishes.of(rows)
+    problem = problem.read()
     table, target, task = problem.table, problem.target, problem.task
     skewed = task == "regression" and bool(target.min() >= 0) and skewness(target) > _SKEWED
     there, notes = _usable(how, task)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -36,10 +37,15 @@ from penstock.train.learners import (
     trees,
 )
 from penstock.types.cores import cores
+from penstock.types.matrix import Stored, save
 from penstock.types.memory import total_memory
 
 SPARE = 0.8
 """This share of the memory is divided among the workers."""
+BATCHED = ("lightgbm",)
+"""Learners that take a matrix from a file, some rows at a time."""
+FROM_FILE = 500_000
+"""Rows from which they do: of fewer they would look at nearly all at once."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,15 @@ class Workers(Protocol):
         How many threads one of them may use.
     where : str
         What all of them run on, in words.
+    disk : int or None
+        Bytes that a matrix of many rows may take on disk; None where it is held in memory.
     """
 
     count: int
     bytes: int
     threads: int
     where: str
+    disk: int | None
 
     def __enter__(self) -> Workers:
         """Begin."""
@@ -137,6 +146,7 @@ class Processes:
         self.bytes = int(total_memory() * SPARE / self.count)
         self.threads = max(1, cores() // self.count)
         self.where = f"{self.count} cores"
+        self.disk: int | None = int(shutil.disk_usage(self._folder.name).free * SPARE)
         warm(packages)
         self._pool = ProcessPool(
             max_workers=self.count,
@@ -158,7 +168,7 @@ class Processes:
     def put(self, fold: int, sample: Sample, judge: Matrix | None = None, judge_target: Matrix | None = None) -> None:
         """Write a fold's matrices where the workers read them."""
         place = Path(self._folder.name)
-        np.save(place / f"{fold}-x.npy", np.ascontiguousarray(sample.matrix))
+        save(place / f"{fold}-x.npy", sample.matrix)
         more = {"weights": sample.weights, "monotone": sample.monotone, "means": sample.means or None}
         np.savez(
             place / f"{fold}.npz", target=sample.target, categories=np.array(sample.categories, dtype=np.int64),
@@ -204,12 +214,15 @@ def _prepare(path: Sequence[str], memory: int) -> None:
 def _run(folder: str, task: str, classes: int, fit: Fit) -> Done:
     place = Path(folder)
     kept = np.load(place / f"{fit.fold}.npz")
+    matrix: Any = Stored(place / f"{fit.fold}-x.npy")
+    judge = place / f"{fit.fold}-judge.npy"
+    if fit.learner not in BATCHED or len(matrix) < FROM_FILE or judge.exists():
+        matrix = np.load(matrix.path, mmap_mode="r")
     sample = Sample(
-        np.load(place / f"{fit.fold}-x.npy", mmap_mode="r"), kept["target"], task, classes, kept["categories"].tolist(),
+        matrix, kept["target"], task, classes, kept["categories"].tolist(),
         kept.get("weights"), kept["monotone"].tolist() if "monotone" in kept else None,
         kept["means"].tolist() if "means" in kept else (),
     )  # fmt: skip
-    judge = place / f"{fit.fold}-judge.npy"
     if not judge.exists():
         return done(fit, sample)
     return done(fit, sample, np.load(judge, mmap_mode="r"), np.load(place / f"{fit.fold}-judge-target.npy"))
@@ -233,7 +246,8 @@ def _done(fit: Fit, sample: Sample, judge: Matrix | None, judge_target: Matrix |
 
     began = time.monotonic()
     # Copied: some libraries refuse arrays that cannot be written to, such as those that processes share.
-    sample = sample._replace(matrix=np.array(sample.matrix))
+    if not isinstance(sample.matrix, Stored):
+        sample = sample._replace(matrix=np.array(sample.matrix))
     # Sums of several threads end in other last bits: with one, the model is the same on a machine of any size.
     with threadpool_limits(1, user_api="blas"):
         if judge is None or judge_target is None:

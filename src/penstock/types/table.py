@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import bisect
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 ROW = "penstock row"
 """Name of the column that says which row of the snapshot a prepared row was."""
+LOOKED = 40_000_000
+"""Where a table with more cells is looked at as a whole, evenly spaced rows with so many stand for it."""
 
 
 class Parts(Protocol):
@@ -40,6 +45,46 @@ class InMemory(dict[str, pl.DataFrame]):
     def shape(self, name: str) -> tuple[Any, int]:
         """Return schema and rows of a part."""
         return self[name].schema, self[name].height
+
+
+class Flagged:
+    """Parts of which only some rows are taken.
+
+    Parameters
+    ----------
+    table : Table
+        All rows.
+    flags : array of bool, shape (n_rows,)
+        Which of them are taken.
+    """
+
+    def __init__(self, table: Table, flags: npt.NDArray[np.bool_]) -> None:
+        self._parts, self._schema, self._columns = table.parts, table.schema, list[str]()
+        self._flags = {
+            name: flags[start : start + rows]
+            for name, start, rows in zip(table.names, table.starts, table.heights, strict=True)
+        }
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        """Read the rows of a part, which is not read where none of them is taken."""
+        flags = self._flags[name]
+        if not flags.any():
+            return pl.DataFrame(schema={column: self._schema[column] for column in self._columns or self._schema})
+        return self._parts[name].filter(pl.Series(flags))
+
+    def __iter__(self) -> Iterator[str]:
+        """Name the parts, in order."""
+        return iter(self._flags)
+
+    def select(self, columns: Sequence[str]) -> Flagged:
+        """Return the same with only some columns."""
+        made = copy.copy(self)
+        made._parts, made._columns = self._parts.select(columns), list(columns)
+        return made
+
+    def shape(self, name: str) -> tuple[Any, int]:
+        """Return schema and rows of a part."""
+        return self._schema, int(self._flags[name].sum())
 
 
 class Table:
@@ -111,6 +156,25 @@ class Table:
     def whole(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Read all rows, or some columns of them, at once."""
         return pl.concat([frame for _, frame in self.frames(columns)])
+
+    def chosen(self, flags: npt.NDArray[np.bool_]) -> Table:
+        """Return the table of flagged rows, unread."""
+        return Table(Flagged(self, flags))
+
+    def each(self, step: int) -> Table:
+        """Return the table of each `step`-th row from the first on, unread.
+
+        Examples
+        --------
+        >>> Table.of(pl.DataFrame({"x": range(7)})).each(3)["x"].to_list()
+        [0, 3, 6]
+        """
+        return self if step <= 1 else self.chosen(np.arange(self.height) % step == 0)
+
+    @property
+    def step(self) -> int:
+        """How far apart the rows lie that stand for the table: 1 unless it has more than :data:`LOOKED` cells."""
+        return max(1, -(-self.height * len(self.columns) // LOOKED))
 
     def rows(self, places: Sequence[int]) -> pl.DataFrame:
         """Read the rows at some places, in the order in which they are asked for."""

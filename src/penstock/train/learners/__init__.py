@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from penstock.types.matrix import Stored
+
 Matrix = npt.NDArray[np.float64]
 
 
@@ -19,8 +21,8 @@ class Sample(NamedTuple):
 
     Attributes
     ----------
-    matrix : array of float64, shape (n_rows, n_columns)
-        Encoded rows, NaN where missing.
+    matrix : array of float64, Batches or Stored, shape (n_rows, n_columns)
+        Encoded rows, NaN where missing. LightGBM takes them from a file, the others as an array.
     target : array, shape (n_rows,)
         Codes of classes, or numbers.
     task : str
@@ -37,7 +39,7 @@ class Sample(NamedTuple):
         Columns with means of the target: only for what is fitted with ``means: True`` among its parameters.
     """
 
-    matrix: Matrix
+    matrix: Any
     target: npt.NDArray[Any]
     task: str
     classes: int
@@ -131,8 +133,10 @@ def fit_learner(
     return fit_log(fit, sample, own, seed, watch, threads)
 
 
-def _blank(matrix: Matrix, columns: Sequence[int]) -> Matrix:
+def _blank(matrix: Any, columns: Sequence[int]) -> Any:
     """Return a copy with nothing in some columns: no learner makes anything of a constant one, whatever it holds later."""
+    if isinstance(matrix, Stored):
+        return Stored(matrix.path, columns)
     blank = matrix.copy()
     blank[:, list(columns)] = 0.0
     return blank

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from penstock.train.learners import Fitted, Matrix, Predictor, Sample, Watch, read_predictor
+from penstock.types.matrix import Stored
 
 
 def fit_log(
@@ -26,7 +27,10 @@ def fit_log(
     if watch is not None:
         watch = watch._replace(target=np.log1p(watch.target))
     fitted = fit(sample._replace(target=np.log1p(sample.target)), parameters, seed, watch, threads)
-    answers = LogPredictor(read_predictor(fitted.written, fitted.files), {"factor": 1.0}).predict(sample.matrix)
+    said = LogPredictor(read_predictor(fitted.written, fitted.files), {"factor": 1.0})
+    stored = isinstance(sample.matrix, Stored)
+    batches = sample.matrix.batches() if stored else [sample.matrix]
+    answers = np.concatenate([said.predict(batch) for batch in batches])
     factor = float(sample.target.mean() / answers.mean()) if answers.mean() > 0 else 1.0
     return fitted._replace(written={**fitted.written, "log": {"factor": factor}})
 

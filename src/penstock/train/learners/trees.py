@@ -21,6 +21,7 @@ import numpy as np
 from penstock.errors import StoreError
 from penstock.train.learners import Fitted, Matrix, Sample, Watch
 from penstock.types.cores import cores
+from penstock.types.matrix import Stored
 
 _FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0
 _ONE_THREAD = b"num_threads=1"
@@ -41,6 +42,7 @@ def parameters_for(task: str, n_classes: int, parameters: Mapping[str, Any], see
         "deterministic": True,
         "force_row_wise": True,
         "seed": seed,
+        "data_random_seed": seed,  # else rows from a file would have other bins than the same rows as an array
         "num_threads": threads,
         "max_cat_to_onehot": 8,
         "feature_pre_filter": False,
@@ -69,7 +71,12 @@ def fit_trees(
         made["monotone_constraints"] = sample.monotone
     coded = [index for index, count in enumerate(categories) if count]
     dataset = lgb.Dataset(
-        matrix, target, weight=sample.weights, categorical_feature=coded, free_raw_data=False, params=made
+        _rows_of(matrix) if isinstance(matrix, Stored) else matrix,
+        target,
+        weight=sample.weights,
+        categorical_feature=coded,
+        free_raw_data=False,
+        params=made,
     )
     callbacks, valid = [], []
     if watch is not None:
@@ -85,6 +92,22 @@ def fit_trees(
     text = text.split("\nparameters:", 1)[0] + "\n"
     written = {"kind": "lightgbm", "task": task, "columns": matrix.shape[1], "classes": classes}
     return Fitted(written, {"trees.txt": text.encode()}, int(best), best / max(booster.current_iteration(), 1))
+
+
+def _rows_of(matrix: Stored) -> Any:
+    """Return what LightGBM takes its bins from, some rows at a time."""
+    import lightgbm as lgb
+
+    class Rows(lgb.Sequence):  # type: ignore[misc]
+        batch_size = matrix.height
+
+        def __getitem__(self, rows: Any) -> Matrix:
+            return matrix[rows]
+
+        def __len__(self) -> int:
+            return len(matrix)
+
+    return Rows()
 
 
 def _until(end: float) -> Any:
