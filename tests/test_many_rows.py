@@ -23,7 +23,7 @@ def rows(tmp_path):
         made["size"].to_numpy()
         + made["age"].to_numpy() / 30
         - 1
-        + (made["city"] == "Rome").to_numpy()
+        + 2 * (made["city"] == "Rome").to_numpy()
         + random.normal(size=ROWS)
     )
     made = made.with_columns(left=pl.Series(np.where(score > 1, "gone", "here")), price=pl.Series(score))
