@@ -22,7 +22,7 @@ from penstock.features.columns import Categories, Select, Text
 from penstock.features.definitions import Calendar, Feature, Written, expressions_of
 from penstock.features.encoding import IDENTIFIER, Encoding, fit_learning
 from penstock.features.stored import Stored, compacts, write_past
-from penstock.flow.sides import clock_of, division_of, looked_at, training_rows
+from penstock.flow.sides import clock_of, division_of, looked_at, moments_of, training_rows
 from penstock.flow.tables import facts_of, other_facts, stored_features, tables_of
 from penstock.inputs import input_columns, table_of
 from penstock.manifest import BACKGROUND_FILE, FORMAT
@@ -31,7 +31,7 @@ from penstock.store.formats import Bundle
 from penstock.train.options import Estimator, Search
 from penstock.train.searched import FitEncoding, Parted, Searched, Wishes, fit_given, fit_searched
 from penstock.train.selection import useless_columns
-from penstock.train.split import seconds_in, strange_classes
+from penstock.train.split import strange_classes
 from penstock.train.trials import run_trials
 from penstock.train.window import Window, choose_window, given_window
 from penstock.types.convert import convert
@@ -96,8 +96,7 @@ def windowed(
     if division.kind != "time":
         return Partitions({**found, "window": Window()})
     learnt = divided["kept"] & ~divided["test"]
-    columns = Table(featured).whole([str(division.column), target.column])
-    at = seconds_in(columns[str(division.column)])
+    at = moments_of(Table(featured), str(division.column))
     if window == "auto":
         whole, codes, labels = training_rows(featured, divided, target)
         table, rows = looked_at(whole, codes, target.task)
@@ -105,7 +104,7 @@ def windowed(
         span = float(np.ptp(at[divided["test"]]))
         classes = len(labels.values)
         chosen = choose_window(table, codes[rows], at[learnt][rows], span, division.gap, fit, classes, seed)
-        if target.task == "multiclass" and _strange(columns[target.column], divided, chosen, at).any():
+        if target.task == "multiclass" and _strange(Table(featured)[target.column], divided, chosen, at).any():
             chosen = Window(text="all training rows: newer ones alone lack classes of the test rows")
     else:
         chosen = given_window(window)
@@ -117,8 +116,9 @@ def windowed(
     count = int(old.sum())
     division = replace(division, train=division.train - count, left_out=division.left_out + count, text=text)
     if target.task == "multiclass":
-        strange = _strange(columns[target.column], divided, chosen, at)
-        division = division.without(columns[target.column].filter(pl.Series(strange)))
+        column = Table(featured)[target.column]
+        strange = _strange(column, divided, chosen, at)
+        division = division.without(column.filter(pl.Series(strange)))
         found |= {"kept": found["kept"] & ~strange, "test": divided["test"] & ~strange}
     found["division"] = division
     if chosen.kind == "fading":
@@ -148,7 +148,7 @@ def trials(
     division = division_of(divided)
     times = groups = None
     if division.kind == "time":
-        times = seconds_in(table[str(division.column)])
+        times = moments_of(table, str(division.column))
     if group is not None:
         groups = table[group].cast(pl.String).fill_null("").to_numpy().astype(str)
     how = Search(**search)

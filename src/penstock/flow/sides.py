@@ -10,7 +10,7 @@ import polars as pl
 
 from penstock.engine.step import LazyPartitions, Partitions
 from penstock.train.folds import spaced_rows
-from penstock.train.split import Division
+from penstock.train.split import Division, seconds_in
 from penstock.types.convert import convert
 from penstock.types.labels import Labels, fit_labels
 from penstock.types.table import Table
@@ -23,9 +23,13 @@ Array = npt.NDArray[Any]
 def training_rows(featured: Parts, divided: Partitions[Any], target: Target) -> tuple[Table, Array, Labels]:
     """Return the training rows, unread, their targets as codes, and the labels; labels are those of the training rows."""
     table = Table(featured).chosen(divided["kept"] & ~divided["test"])
-    column = table[target.column]
-    labels = fit_labels(column, target)
-    return table, labels.codes(column), labels
+    labels = fit_labels(table.column(target.column), target)
+    return table, np.concatenate([labels.codes(part) for part in table.column(target.column)]), labels
+
+
+def moments_of(table: Table, column: str) -> Array:
+    """Return a column of times in seconds."""
+    return np.concatenate([seconds_in(part) for part in table.column(column)])
 
 
 def judging_rows(featured: Parts, divided: Partitions[Any], labels: Labels) -> tuple[pl.DataFrame, Array]:

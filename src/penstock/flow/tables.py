@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from penstock.engine.step import LazyPartitions, Partitions, Ref
@@ -182,33 +183,40 @@ def divided(prepared: Parts, checked: list[Any], split: Split, target: Target, t
     table = table_of_parts(prepared)
     if not table.height:
         raise DataError("no row is left after ps.prepare.filter(...); make its condition wider")
-    looked = table.whole(looks_at(table.schema, split, target.column, time))
-    column = looked[target.column]
-    fit_labels(column, target)
+    names = looks_at(table.schema, split, target.column, time)
+    fit_labels(table.column(target.column), target)
+    usable = np.concatenate([_has_target(part) for part in table.column(target.column)])
+    known = table.chosen(usable)
+    looked = known.whole(names)
+
+    def rows() -> Iterator[pl.DataFrame]:
+        for _, frame in known.frames():
+            yield frame
+
+    flags, division = divide(looked, split, target.column, target.task, time, rows)
+    test = np.zeros(table.height, dtype=np.bool_)
+    places = np.flatnonzero(usable)
+    test[places] = flags
+    gap = seconds_of(split.gap)
+    if division.kind == "time" and gap:
+        between = within_gap(looked[str(division.column)], flags, gap)
+        usable[places[between]] = False
+        division = division.with_gap(split.gap, gap, int(between.sum()))
+    if target.task == "multiclass":
+        column = table[target.column]
+        strange = strange_classes(column, usable & ~test, test)
+        division = division.without(column.filter(pl.Series(strange)))
+        usable, test = usable & ~strange, test & ~strange
+    return Partitions({"test": test, "kept": usable, "division": division})
+
+
+def _has_target(column: pl.Series) -> npt.NDArray[np.bool_]:
     kept = column.is_not_null()
     if column.dtype == pl.String:
         kept = kept & (column.str.strip_chars().str.len_bytes() > 0)
     if column.dtype.is_float():
         kept = kept & column.is_finite()
-
-    def rows() -> Iterator[pl.DataFrame]:
-        for (_, frame), start in zip(table.frames(), table.starts, strict=True):
-            yield frame.filter(kept[start : start + frame.height])
-
-    flags, division = divide(looked.filter(kept), split, target.column, target.task, time, rows)
-    test, usable = np.zeros(table.height, dtype=np.bool_), kept.to_numpy().copy()
-    places = np.flatnonzero(usable)
-    test[places] = flags
-    gap = seconds_of(split.gap)
-    if division.kind == "time" and gap:
-        between = within_gap(looked.filter(kept)[str(division.column)], flags, gap)
-        usable[places[between]] = False
-        division = division.with_gap(split.gap, gap, int(between.sum()))
-    if target.task == "multiclass":
-        strange = strange_classes(column, usable & ~test, test)
-        division = division.without(column.filter(pl.Series(strange)))
-        usable, test = usable & ~strange, test & ~strange
-    return Partitions({"test": test, "kept": usable, "division": division})
+    return kept.fill_null(value=False).to_numpy()
 
 
 def repaired(

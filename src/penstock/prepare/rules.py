@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import InputError
 from penstock.prepare.tables import raw_type
+from penstock.prepare.uniqueness import classes_of, hashes_of, repeated
 from penstock.types.convert import convert
 from penstock.types.table import Table
 
@@ -98,12 +97,12 @@ def infer_rules(
     }  # fmt: skip
     for name, table in tables.items():
         columns = list(table.schema)[:_COLUMNS]
-        seen = {column: _Seen() for column in columns}
+        seen = {column: _Seen(column) for column in columns}
         for _, frame in table.frames(columns):
             for column in columns:
                 seen[column].look(frame[column], table.height)
         rules = {
-            column: seen[column].rules(table.schema[column], table.height, refers.get((name, column), ""))
+            column: seen[column].rules(table.schema[column], table, refers.get((name, column), ""))
             for column in columns
         }
         found[name] = TableRules(min_rows=table.height // 2, time=times.get(name) or "", columns=rules)
@@ -126,14 +125,15 @@ def _has_strangers(table: Table, column: str, known: pl.Series) -> bool:
 
 
 class _Seen:
-    """What was seen of one column, part by part."""
+    """What was seen of one column, part by part; hashes of one class of its values, if these may all be different."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.missing = 0
         self.texts: set[str] | None = set()
         self.low: Any = None
         self.high: Any = None
-        self.hashes: list[npt.NDArray[np.uint64]] | None = []
+        self.hashes: list[pl.Series] | None = []
 
     def look(self, values: pl.Series, rows: int) -> None:
         filled = values.drop_nulls()
@@ -154,7 +154,8 @@ class _Seen:
             ):
                 self.hashes = None
             else:
-                self.hashes.append(filled.hash(seed=0).to_numpy())
+                hashes = hashes_of(filled)
+                self.hashes.append(hashes.filter(hashes % classes_of(rows) == 0))
         if values.dtype.is_numeric():
             finite = filled.filter(filled.is_finite()) if values.dtype.is_float() else filled
             if finite.len():
@@ -163,13 +164,16 @@ class _Seen:
                 self.low = low if self.low is None else min(self.low, low)
                 self.high = high if self.high is None else max(self.high, high)
 
-    def rules(self, kind: pl.DataType, rows: int, refers_to: str) -> ColumnRules:
+    def rules(self, kind: pl.DataType, table: Table, refers_to: str) -> ColumnRules:
+        rows = table.height
         if self.missing == rows:
             return ColumnRules(nullable=True, refers_to=refers_to)
         word = raw_type(kind)
         made = ColumnRules(type=word, nullable=self.missing > 0 or not rows, refers_to=refers_to)
         if rows >= 20 and self.hashes is not None and not self.missing:
-            made.unique = len(np.unique(np.concatenate(self.hashes))) == rows
+            made.unique = not pl.concat(self.hashes).is_duplicated().any() and (
+                classes_of(rows) == 1 or not repeated(table, self.name).len()
+            )
         if word == "text" and not made.unique and self.texts is not None and len(self.texts) < rows - self.missing:
             made.values = sorted(self.texts)
         if word in ("integer", "number") and not made.unique and self.low is not None:

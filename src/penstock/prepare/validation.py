@@ -16,6 +16,7 @@ import polars as pl
 from penstock.errors import DataError
 from penstock.prepare.rules import ColumnRules, Level, Rules, TableRules, known_values, strangers
 from penstock.prepare.tables import normalised, raw_type
+from penstock.prepare.uniqueness import repeated
 from penstock.types.durations import seconds_of
 from penstock.types.table import Table
 
@@ -149,7 +150,7 @@ def _checks(column: str, table: Table, rule: ColumnRules, tables: Mapping[str, T
     if not rule.nullable:
         add("nullable", "are missing, where none was", lambda values: values.is_null())
     if rule.unique:
-        twice = _twice(table, column)
+        twice = repeated(table, column)
         add(
             "unique", "come more than once, where each was unique",
             lambda values: values.hash(seed=0).is_in(twice.implode()) & values.is_not_null(),
@@ -174,12 +175,6 @@ def _checks(column: str, table: Table, rule: ColumnRules, tables: Mapping[str, T
 def _plain(values: pl.Series) -> pl.Series:
     """Decimals of many digits cannot be compared with a number that has a fraction."""
     return values.cast(pl.Float64) if values.dtype.is_decimal() else values
-
-
-def _twice(table: Table, column: str) -> pl.Series:
-    """Return the hashes of the values that come more than once."""
-    hashes = pl.concat([frame[column].drop_nulls().hash(seed=0) for _, frame in table.frames([column])])
-    return hashes.filter(hashes.is_duplicated()).unique()
 
 
 def _broken(name: str, table: Table, checks: Sequence[_Check]) -> list[Finding]:

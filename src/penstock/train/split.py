@@ -96,7 +96,9 @@ def looks_at(schema: Mapping[str, pl.DataType], how: Split, target: str, time: s
             there = [item for item in schema if not item.startswith("penstock ")]
             raise DataError(f'split: there is no column "{name}"; there are: {", ".join(there[:30])}')
     times = [name for name, kind in schema.items() if isinstance(kind, pl.Datetime) and _TIMES.search(name)]
-    return [name for name in dict.fromkeys((target, how.column, time, *times)) if name is not None]
+    by_class = how.kind == "stratified" or (how.kind == "auto" and time is None)
+    found = dict.fromkeys((how.column, time, *times, target if by_class else None))
+    return [name for name in found if name is not None] or [target]
 
 
 def divide(

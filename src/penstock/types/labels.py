@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -84,9 +84,9 @@ def label_name(value: Any) -> str:
 def text_of(column: pl.Series) -> pl.Series:
     """Write class values as :func:`label_name` does; blank text is missing."""
     if column.dtype.is_float():
-        return pl.Series(
-            column.name, [None if item is None else label_name(item) for item in column.to_list()], pl.String
-        )
+        each = column.unique()
+        names = pl.Series([None if item is None else label_name(item) for item in each.to_list()], dtype=pl.String)
+        return column.replace_strict(each, names, return_dtype=pl.String)
     text = column.cast(pl.String)
     if column.dtype == pl.String:
         text = text.str.strip_chars()
@@ -96,8 +96,8 @@ def text_of(column: pl.Series) -> pl.Series:
     return text
 
 
-def numbers(column: pl.Series) -> pl.Series:
-    """Return a target as numbers.
+def numbers(column: pl.Series, before: int = 0) -> pl.Series:
+    """Return a target as numbers; of a table's part, with so many rows before it.
 
     Raises
     ------
@@ -115,13 +115,13 @@ def numbers(column: pl.Series) -> pl.Series:
         row = int(wrong.arg_true()[0])
         raise DataError(
             f'target "{column.name}": {int(wrong.sum())} of {column.len()} values are not numbers (first: '
-            f"{column[row]!r} in row {row + 1}). Predict classes with ps.multiclass(...), or correct them."
+            f"{column[row]!r} in row {before + row + 1}). Predict classes with ps.multiclass(...), or correct them."
         )
     return found
 
 
-def fit_labels(column: pl.Series, target: Target) -> Labels:
-    """Find the classes of a target.
+def fit_labels(column: pl.Series | Iterable[pl.Series], target: Target) -> Labels:
+    """Find the classes of a target, whose column is given as a whole or part by part.
 
     Raises
     ------
@@ -134,22 +134,23 @@ def fit_labels(column: pl.Series, target: Target) -> Labels:
     >>> fit_labels(pl.Series("left", ["No", "Yes", "No", "Yes"]), binary("left")).values
     ['No', 'Yes']
     """
-    name = target.column
-    if column.drop_nulls().len() == 0:
-        raise DataError(f'target "{name}": every cell is empty; there is nothing to learn')
+    name, parts = target.column, [column] if isinstance(column, pl.Series) else column
     if target.task == "regression":
-        found = numbers(column).drop_nulls()
-        if found.n_unique() < 2:
-            raise DataError(f'target "{name}": every value is {found[0]!r}; there is nothing to learn')
+        ends, before = set[float](), 0
+        for part in parts:
+            found = numbers(part, before).drop_nulls()
+            ends |= {found.min(), found.max()} if found.len() else set()  # type: ignore[arg-type]
+            before += part.len()
+        _need_several(ends, name)
         return Labels(name, "regression", [])
-    text = text_of(column)
-    counted = text.drop_nulls().value_counts(name="penstock count").rename({text.name: "label"})
+    kinds, counts = [], []
+    for part in parts:
+        kinds.append(part.dtype)
+        counts.append(text_of(part).drop_nulls().alias("label").value_counts(name="penstock count"))
+    counted = pl.concat(counts).group_by("label").sum()
     counted = counted.sort(["penstock count", "label"], descending=[True, False])
     labels = counted["label"].to_list()
-    if len(labels) < 2:
-        raise DataError(
-            f'target "{name}": every value is {labels[0]!r}; a {target.task} target needs two classes or more'
-        )
+    _need_several(labels, name, f"a {target.task} target needs two classes or more")
     if target.task == "binary" and len(labels) != 2:
         raise DataError(
             f'target "{name}": has {len(labels)} values ({", ".join(map(repr, labels[:5]))}...), a binary target has two. '
@@ -166,10 +167,17 @@ def fit_labels(column: pl.Series, target: Target) -> Labels:
             f'target "{name}": the class {rare[0]!r} has a single row, which cannot be both learnt and judged; two classes '
             "of several rows are needed. Give more rows, or join classes."
         )
-    values = _values(sorted(labels), column.dtype)
+    values = _values(sorted(labels), kinds[0])
     if target.task == "binary":
         values = _ordered(values, target, labels[-1], name)
     return Labels(name, target.task, values, 0.5 if target.threshold is None else target.threshold)
+
+
+def _need_several(values: Collection[Any], name: str, why: str = "there is nothing to learn") -> None:
+    if not values:
+        raise DataError(f'target "{name}": every cell is empty; there is nothing to learn')
+    if len(values) < 2:
+        raise DataError(f'target "{name}": every value is {next(iter(values))!r}; {why}')
 
 
 def _values(labels: Sequence[str], kind: pl.DataType) -> list[Any]:

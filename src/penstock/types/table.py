@@ -149,6 +149,11 @@ class Table:
         for name in self.names:
             yield name, parts[name]
 
+    def column(self, name: str) -> Iterator[pl.Series]:
+        """Yield one column part by part."""
+        for _, frame in self.frames([name]):
+            yield frame[name]
+
     def __getitem__(self, column: str) -> pl.Series:
         """Read one column of all parts."""
         return self.whole([column])[column]
