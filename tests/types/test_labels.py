@@ -53,3 +53,7 @@ def test_a_cell_that_is_no_number_is_told_by_its_row_in_the_whole():
     parts = [pl.Series("y", ["1", "2"]), pl.Series("y", ["3", "much"])]
     with pytest.raises(DataError, match="'much' in row 4"):
         fit_labels(parts, regression("y"))
+
+
+def test_what_is_not_a_number_is_no_class():
+    assert fit_labels(pl.Series("y", [0.0, 1.0, float("nan"), 0.0, 1.0]), binary("y")).values == [0, 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -59,7 +59,8 @@ class Labels(msgspec.Struct, frozen=True):
     def codes(self, column: pl.Series) -> npt.NDArray[np.float64]:
         """Return class codes or numbers, shape (n_rows,), NaN where missing or unknown."""
         if self.task == "regression":
-            return numbers(column).to_numpy().astype(np.float64)
+            (found,) = numbers([column])
+            return found.to_numpy().astype(np.float64)
         known: dict[Any, float | None] = {name: float(code) for code, name in enumerate(self.names)}
         known[None] = None
         text = text_of(column)
@@ -82,10 +83,12 @@ def label_name(value: Any) -> str:
 
 
 def text_of(column: pl.Series) -> pl.Series:
-    """Write class values as :func:`label_name` does; blank text is missing."""
-    if column.dtype.is_float():
+    """Write class values as :func:`label_name` does; blank text is missing, and so is what is not a number."""
+    if column.dtype.is_float() and column.len():  # without rows Polars leaves numbers
         each = column.unique()
-        names = pl.Series([None if item is None else label_name(item) for item in each.to_list()], dtype=pl.String)
+        names = pl.Series(
+            [None if item is None or item != item else label_name(item) for item in each.to_list()], dtype=pl.String
+        )
         return column.replace_strict(each, names, return_dtype=pl.String)
     text = column.cast(pl.String)
     if column.dtype == pl.String:
@@ -96,28 +99,31 @@ def text_of(column: pl.Series) -> pl.Series:
     return text
 
 
-def numbers(column: pl.Series, before: int = 0) -> pl.Series:
-    """Return a target as numbers; of a table's part, with so many rows before it.
+def numbers(parts: Iterable[pl.Series]) -> Iterator[pl.Series]:
+    """Yield a target as numbers, part by part.
 
     Raises
     ------
     DataError
-        When a cell is not a number.
+        In the end, when cells are not numbers.
     """
-    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
-        return column.cast(pl.Float64)
-    parse = Parse(column.name, "number")
-    frame = column.cast(pl.String).to_frame()
-    found = frame.select(parse.expression()).to_series()
-    blank = frame.select(parse.blank().fill_null(value=True)).to_series()
-    wrong = found.is_null() & ~blank
-    if wrong.any():
-        row = int(wrong.arg_true()[0])
+    wrong, rows, first = 0, 0, ""
+    for part in parts:
+        if part.dtype.is_numeric() or part.dtype == pl.Boolean:
+            yield part.cast(pl.Float64)
+            continue
+        parse, frame = Parse(part.name, "number"), part.cast(pl.String).to_frame()
+        found = frame.select(parse.expression()).to_series()
+        odd = (found.is_null() & ~frame.select(parse.blank().fill_null(value=True)).to_series()).arg_true()
+        if odd.len() and not wrong:
+            first = f"{part[int(odd[0])]!r} in row {rows + int(odd[0]) + 1}"
+        wrong, rows = wrong + odd.len(), rows + part.len()
+        yield found
+    if wrong:
         raise DataError(
-            f'target "{column.name}": {int(wrong.sum())} of {column.len()} values are not numbers (first: '
-            f"{column[row]!r} in row {before + row + 1}). Predict classes with ps.multiclass(...), or correct them."
+            f'target "{part.name}": {wrong} of {rows} values are not numbers (first: {first}). Predict classes with '
+            "ps.multiclass(...), or correct them."
         )
-    return found
 
 
 def fit_labels(column: pl.Series | Iterable[pl.Series], target: Target) -> Labels:
@@ -136,11 +142,7 @@ def fit_labels(column: pl.Series | Iterable[pl.Series], target: Target) -> Label
     """
     name, parts = target.column, [column] if isinstance(column, pl.Series) else column
     if target.task == "regression":
-        ends, before = set[float](), 0
-        for part in parts:
-            found = numbers(part, before).drop_nulls()
-            ends |= {found.min(), found.max()} if found.len() else set()  # type: ignore[arg-type]
-            before += part.len()
+        ends = {end for part in numbers(parts) for end in (part.min(), part.max()) if end is not None}
         _need_several(ends, name)
         return Labels(name, "regression", [])
     kinds, counts = [], []
