@@ -15,7 +15,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -250,16 +250,6 @@ def files_since(folder: Path, since: float | None = None) -> list[Path]:
     return [path for path in sorted(folder.glob("*.jsonl")) if path.name[:8] >= first]
 
 
-def lines_of(paths: Iterable[Path]) -> Iterator[bytes]:
-    """Yield the lines of files, but for the space at their ends that was taken and not needed."""
-    for path in paths:
-        with path.open("rb") as file:
-            for line in file:
-                if line[:1] == b"\0":
-                    break
-                yield line
-
-
 def decoded(line: bytes) -> Record | None:
     """Read a line of a log; None where it was cut short."""
     try:
@@ -297,5 +287,6 @@ def drop_old(folder: Path, seconds: float) -> int:
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < oldest:
                 path.unlink()
+                path.with_suffix(".index").unlink(missing_ok=True)
                 gone += 1
     return gone

@@ -15,7 +15,7 @@ import polars as pl
 
 ROW = "penstock row"
 """Name of the column that says which row of the snapshot a prepared row was."""
-LOOKED = 40_000_000
+LOOKED = 20_000_000
 """Where a table with more cells is looked at as a whole, evenly spaced rows with so many stand for it."""
 
 
@@ -191,5 +191,7 @@ class Table:
             if stop > at:
                 found.append(self.parts[name][(sorted_places[at:stop] - self.starts[number])])
                 at = stop
+        if not found:
+            return self.parts[self.names[0]].clear()
         back = wanted.with_row_index("found").sort("asked")["found"]
-        return pl.concat(found)[back] if found else self.parts[self.names[0]].clear()
+        return pl.concat(found) if back.is_sorted() else pl.concat(found)[back]
