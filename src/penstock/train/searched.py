@@ -317,10 +317,12 @@ def fit_searched(
         problem = problem.read()
     encoding, matrix = problem.encoded(means=any(item.parameters.get("means") for item in members))
     packages = libraries(trial.learner for trial in members)
+    rows = len(matrix)
     with workers_for(len(members), problem.task, problem.classes, packages) as workers:
         workers.put(0, wishes.sample(problem, encoding, matrix))
+        del matrix  # the workers have theirs
         # Only LightGBM gives the same bytes with any number of threads.
-        threads = workers.threads if len(matrix) > LARGE else 1
+        threads = workers.threads if rows > LARGE else 1
         started = []
         for item in members:
             own = threads if item.learner == "lightgbm" else 1
@@ -330,9 +332,7 @@ def fit_searched(
             workers.wait([future])
             done = future.result()
             if done.fitted is None:
-                raise SearchError(
-                    f"{item.learner} ({named(item.parameters)}) on all {len(matrix):,} rows: {done.error}"
-                )
+                raise SearchError(f"{item.learner} ({named(item.parameters)}) on all {rows:,} rows: {done.error}")
             fitted.append(done.fitted)
     total = sum(item.weight for item in members) or 1.0
     weights = [item.weight / total if item.weight else 1.0 for item in members]

@@ -38,10 +38,10 @@ from penstock.train.learners import (
 )
 from penstock.types.cores import cores
 from penstock.types.matrix import Stored, save
-from penstock.types.memory import total_memory
+from penstock.types.memory import spare_memory
 
 SPARE = 0.8
-"""This share of the memory is divided among the workers."""
+"""This share of the disk, or of another node's memory, may be used."""
 BATCHED = ("lightgbm",)
 """Learners that take a matrix from a file, some rows at a time."""
 FROM_FILE = 500_000
@@ -143,7 +143,7 @@ class Processes:
     def __init__(self, count: int, task: str, classes: int, packages: Sequence[str] = ()) -> None:
         self.count, self._task, self._classes = max(1, count), task, classes
         self._folder = tempfile.TemporaryDirectory(prefix="penstock-folds-")
-        self.bytes = int(total_memory() * SPARE / self.count)
+        self.bytes = spare_memory() // self.count
         self.threads = max(1, cores() // self.count)
         self.where = f"{self.count} cores"
         self.disk: int | None = int(shutil.disk_usage(self._folder.name).free * SPARE)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from penstock.types.durations import bytes_of
 
+_SPARE = 0.8
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -40,6 +41,20 @@ def total_memory() -> int:
             continue
         found = min(found, limit)
     return found
+
+
+def spare_memory() -> int:
+    """Return what other processes may use beside this one: four fifths of all, less what this one has, and a fifth at least.
+
+    Examples
+    --------
+    >>> total_memory() // 5 <= spare_memory() < total_memory()
+    True
+    """
+    import psutil
+
+    total = total_memory()
+    return max(int(_SPARE * total) - int(psutil.Process().memory_info().rss), total // 5)
 
 
 def own_groups(kind: str, new: str, old: str) -> list[str]:
