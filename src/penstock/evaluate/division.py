@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,9 +70,14 @@ def shared_rows(train: Table, test: pl.DataFrame, columns: Sequence[str]) -> Arr
     """
     if not columns:
         return np.zeros(test.height, dtype=bool)
-    # 64 bits a row: a table of many columns is not held.
-    known = pl.concat([part.select(columns).hash_rows(seed=0) for _, part in train.frames(columns)]).unique()
-    return test.select(columns).hash_rows(seed=0).is_in(known.implode()).to_numpy()
+    asked = test.select(columns).hash_rows(seed=0)  # 64 bits a row: a table of many columns is not held
+    known = [hashes.filter(hashes.is_in(asked.implode())).unique() for hashes in _hashes(train, columns)]
+    return asked.is_in(pl.concat(known).implode()).to_numpy()
+
+
+def _hashes(table: Table, columns: Sequence[str]) -> Iterator[pl.Series]:
+    for _, part in table.frames(columns):
+        yield part.select(columns).hash_rows(seed=0)
 
 
 def shift_between(train: Array, test: Array, blocks: Sequence[tuple[str, slice]], seed: int) -> Shift | None:

@@ -180,8 +180,8 @@ def baseline_predictions(
     if kind == "last value":
         when = np.arange(len(learnt) + len(judged)) if times is None else np.concatenate(times)
         order = np.argsort(when, kind="stable")
-        before = np.searchsorted(when[order], when[len(learnt) :]) - 1
-        before = np.concatenate([learnt, judged])[order][np.maximum(before, 0)]
+        before = order[np.maximum(np.searchsorted(when, when[len(learnt) :], sorter=order) - 1, 0)]
+        before = np.concatenate([learnt, judged])[before]
         return before if task == "regression" else np.asarray(np.eye(n_classes)[before.astype(np.int64)])
     if task == "regression":
         return np.full(len(judged), float(learnt.mean()))

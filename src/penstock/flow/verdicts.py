@@ -35,7 +35,7 @@ from penstock.evaluate.related import find_related
 from penstock.features.definitions import Feature
 from penstock.features.encoding import IDENTIFIER
 from penstock.flow.models import Left, learning_of, usable, weights_of
-from penstock.flow.sides import clock_of, division_of, judging_rows, training_rows
+from penstock.flow.sides import clock_of, division_of, judging_rows, moments_of, training_rows
 from penstock.flow.tables import snapshots
 from penstock.model import Model
 from penstock.monitor.estimate import learn_losses
@@ -69,8 +69,8 @@ def evaluated(
     metric, threshold = gate.metric or model.manifest.metric, model.labels.threshold
     times = None
     if division.kind == "time":
-        when = [rows[str(division.column)].to_physical().cast(pl.Float64).to_numpy() for rows in (table, test)]
-        times = when[0], when[1]
+        clock = str(division.column)
+        times = moments_of(table, clock), seconds_in(test[clock])
     kinds = [gate.baseline] if gate.baseline != "auto" else ["prior"] if times is None else ["last value", "prior"]
     guessed = {
         kind: baseline_predictions(kind, target.task, learnt, codes, len(model.labels.values), times) for kind in kinds
@@ -121,7 +121,8 @@ def evaluated(
     if times is not None:
         outcomes["order"] = np.argsort(times[1], kind="stable")
     if (time := model.manifest.time) is not None and train[time].dtype.is_temporal():
-        outcomes["newest"] = seconds_in(table[time].drop_nulls().sort())[-1:]
+        at = moments_of(table, time)
+        outcomes["newest"] = at[~np.isnan(at)].max(keepdims=True, initial=-np.inf)
     losses = learn_losses(matrix, codes, predicted, seed) if target.task == "regression" else {}
     later = test if division.kind == "time" else test.clear()
     usual = _usual(model, train, some, later, predicted[: later.height])
