@@ -62,11 +62,13 @@ def main() -> None:
         penstock("run", str(EXAMPLE / "churn.py"), "--store", str(store))
         for answers in asked.answers:
             size = write(log_folder(store, "churn"), answers)
-            began = time.perf_counter()
-            found = json.loads(penstock("monitor", "churn", "--store", str(store), "--json"))
-            seconds = time.perf_counter() - began
+            seconds = []
+            for _ in range(2):  # the second look finds the index that the first has left
+                began = time.perf_counter()
+                found = json.loads(penstock("monitor", "churn", "--store", str(store), "--json"))
+                seconds.append(round(time.perf_counter() - began, 1))
             print(json.dumps({
-                "answers": answers, "MB": round(size / 1e6), "seconds": round(seconds, 1), "window": found["window"],
+                "answers": answers, "MB": round(size / 1e6), "seconds": seconds, "window": found["window"],
                 "peak GB of the largest so far": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6, 2),
             }), flush=True)  # fmt: skip
 

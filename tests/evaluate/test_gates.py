@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.errors import InputError
 from penstock.evaluate.gates import baseline_check, gate, judge
@@ -101,3 +103,20 @@ def test_the_last_value_is_one_of_an_earlier_time_whatever_the_order_of_the_rows
         "last value", "regression", np.array([30.0, 10.0]), np.array([50.0, 40.0, 51.0]), 0, times
     )
     assert found.tolist() == [40.0, 30.0, 40.0]
+
+
+MOMENTS = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=8)
+
+
+@given(MOMENTS, MOMENTS)
+def test_the_last_value_is_that_of_the_latest_row_strictly_before(trained, tested):
+    rows = [
+        *((at, number) for number, at in enumerate(trained)),
+        *((at, 100 + number) for number, at in enumerate(tested)),
+    ]
+    learnt, judged = np.arange(len(trained)) * 1.0, 100.0 + np.arange(len(tested))
+    found = baseline_predictions("last value", "regression", learnt, judged, 0, (np.array(trained), np.array(tested)))
+    ordered = sorted(rows, key=lambda row: row[0])
+    for at, value in zip(tested, found, strict=True):
+        before = [number for when, number in ordered if when < at]
+        assert value == (before[-1] if before else ordered[0][1])

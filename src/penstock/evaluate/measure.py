@@ -178,6 +178,10 @@ def baseline_predictions(
         them, the rows are in order of time.
     """
     if kind == "last value":
+        if times is not None:  # what came before the last one before all that are judged is never the last value
+            earlier = times[0][times[0] < times[1].min()]
+            late = times[0] >= earlier.max(initial=-np.inf)
+            learnt, times = learnt[late], (times[0][late], times[1])
         when = np.arange(len(learnt) + len(judged)) if times is None else np.concatenate(times)
         order = np.argsort(when, kind="stable")
         before = order[np.maximum(np.searchsorted(when, when[len(learnt) :], sorter=order) - 1, 0)]

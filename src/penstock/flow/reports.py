@@ -44,8 +44,9 @@ def _rare(model: Model, featured: Parts, divided: Partitions[Any]) -> list[Note]
     """Tell of a class with few training rows what was done about it."""
     if model.task == "regression":
         return []
-    column = Table(featured).chosen(divided["kept"] & ~divided["test"])[model.labels.column]
-    counts = np.bincount(model.labels.codes(column).astype(np.int64), minlength=len(model.labels.names))
+    counts = np.zeros(len(model.labels.names), np.int64)
+    for part in Table(featured).chosen(divided["kept"] & ~divided["test"]).column(model.labels.column):
+        counts += np.bincount(model.labels.codes(part).astype(np.int64), minlength=len(counts))
     rarest = int(counts.argmin())
     if counts[rarest] > _RARE * counts.sum():
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,21 @@ def training_rows(featured: Parts, divided: Partitions[Any], target: Target) -> 
     """Return the training rows, unread, their targets as codes, and the labels; labels are those of the training rows."""
     table = Table(featured).chosen(divided["kept"] & ~divided["test"])
     labels = fit_labels(table.column(target.column), target)
-    return table, np.concatenate([labels.codes(part) for part in table.column(target.column)]), labels
+    return table, _filled(table.height, map(labels.codes, table.column(target.column))), labels
 
 
 def moments_of(table: Table, column: str) -> Array:
     """Return a column of times in seconds."""
-    return np.concatenate([seconds_in(part) for part in table.column(column)])
+    return _filled(table.height, map(seconds_in, table.column(column)))
+
+
+def _filled(rows: int, parts: Iterable[Array]) -> Array:
+    """Return numbers of parts one after the other, which are not held twice meanwhile."""
+    found, at = np.empty(rows), 0
+    for part in parts:
+        found[at : at + len(part)] = part
+        at += len(part)
+    return found
 
 
 def judging_rows(featured: Parts, divided: Partitions[Any], labels: Labels) -> tuple[pl.DataFrame, Array]:

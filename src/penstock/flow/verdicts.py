@@ -121,8 +121,9 @@ def evaluated(
     if times is not None:
         outcomes["order"] = np.argsort(times[1], kind="stable")
     if (time := model.manifest.time) is not None and train[time].dtype.is_temporal():
-        at = moments_of(table, time)
-        outcomes["newest"] = at[~np.isnan(at)].max(keepdims=True, initial=-np.inf)
+        known = moments_of(table, time)
+        known = known[~np.isnan(known)]
+        outcomes["newest"] = known[[known.argmax()]] if len(known) else known
     losses = learn_losses(matrix, codes, predicted, seed) if target.task == "regression" else {}
     later = test if division.kind == "time" else test.clear()
     usual = _usual(model, train, some, later, predicted[: later.height])
