@@ -79,17 +79,18 @@ def test_test_rows_are_never_seen_by_anything_fitted(done, tmp_path):
     from penstock.engine.execute import load as load_artifact
     from penstock.engine.step import LazyPartitions
     from penstock.flow import models
+    from penstock.types.table import InMemory
 
     lazy = {name: load_artifact(store, result.result.refs[name], LazyPartitions) for name in ("inferred", "prepared")}
     step = pipeline.graph().steps["trained"]
     inputs = {
         **lazy,
-        "featured": spoiled,
+        "featured": InMemory(all=spoiled),
         "divided": result["divided"],
         "trials": result["trials"],
     }
     again = models.trained(**inputs, **step.parameters)
-    trials = models.trials(spoiled, result["divided"], **pipeline.graph().steps["trials"].parameters)
+    trials = models.trials(InMemory(all=spoiled), result["divided"], **pipeline.graph().steps["trials"].parameters)
     assert again.files == result["trained"].files
     assert [trial.score for trial in trials.trials] == [trial["score"] for trial in result["trials"]["trials"]]
 

@@ -121,7 +121,7 @@ def sample(rows=400, columns=4):
 
 
 def test_a_fit_that_hangs_fails_crashes_or_eats_memory_is_told_and_the_next_one_goes_on(monkeypatch):
-    monkeypatch.setattr("penstock.train.workers.total_memory", lambda: 2 << 30)
+    monkeypatch.setattr("penstock.train.workers.spare_memory", lambda: 8 * (2 << 30) // 10)
     data = sample()
     long = {"num_leaves": 200, "min_data_in_leaf": 1, "rounds": 10**7}
     with Processes(1, "binary", 2, ["lightgbm"]) as workers:
