@@ -215,10 +215,11 @@ def fit_encoding(
     """
     texts = {item.column: item for item in asked if isinstance(item, TextAsked)}
     _need(frame, list(texts), "ps.features.text")
+    rows = frame[ROW] if ROW in frame.columns else None  # asked once: each asking lists every column
     fitted = {
         name: _fit_components(frame[name], texts[name], seed)
         if name in texts
-        else _fit(frame[name], name, name == clock, frame[ROW] if ROW in frame.columns else None)
+        else _fit(frame[name], name, name == clock, rows)
         for name in columns
     }
     marks = _marks(frame[[name for name, made in fitted.items() if not isinstance(made, str)]])
