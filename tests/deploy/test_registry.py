@@ -48,3 +48,13 @@ def test_a_version_that_is_not_there_is_named_with_those_that_are(store):
     register(registry, "a")
     with pytest.raises(InputError, match="model m has no v9; versions: v1"):
         registry.promote(9, "x")
+
+
+def test_without_a_champion_it_is_said_how_to_make_one(store):
+    registry = Registry(store, "m")
+    for digest in "ab":
+        register(registry, digest, passed=False)
+    with pytest.raises(
+        InputError, match="no champion; versions: v2, v1. Make one the champion with: penstock promote m 2;"
+    ):
+        registry.version("champion")

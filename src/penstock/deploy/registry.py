@@ -95,11 +95,12 @@ class Registry:
         if found is None:
             known = self.versions()
             there = ", ".join(f"v{item.version}" for item in known) or "none"
-            hint = (
-                ""
-                if known
-                else f" Make one with: penstock run (pipelines with models: {', '.join(names(self.store)) or 'none'})"
-            )
+            hint = ""
+            if not known:
+                hint = f" Make one with: penstock run (pipelines with models: {', '.join(names(self.store)) or 'none'})"
+            elif version == CHAMPION:
+                latest = known[0].version
+                hint = f" Make one the champion with: penstock promote {self.name} {latest}; or ask for a version by its number."
             raise InputError(
                 f"model {self.name} has no {version if isinstance(version, str) else f'v{version}'}; versions: {there}.{hint}"
             )
