@@ -72,6 +72,13 @@ def health(
     ------
     InputError, DataError
         When the pipeline has no champion, or the rows cannot be read or do not fit it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> health("churn", store=tempfile.mkdtemp())  # of a pipeline that has a champion: its columns, metric and verdict
+    Traceback (most recent call last):
+    penstock.errors.InputError: model churn has no champion; versions: none. Make one with: penstock run ...
     """
     opened = store if isinstance(store, Store) else open_store(store)
     if data is None:

@@ -181,12 +181,24 @@ def lag(
 
 
 def rate() -> Rate:
-    """Count events a day in a window, for :func:`window` with ``over=``."""
+    """Count events a day in a window, for :func:`window` with ``over=``.
+
+    Examples
+    --------
+    >>> dict(window(by="card", over="7d", payments_a_day=rate()).aggregates)["payments_a_day"]
+    Rate()
+    """
     return Rate()
 
 
 def time_since() -> TimeSince:
-    """Take the seconds since the latest event in a window (units of the time column when that holds numbers)."""
+    """Take the seconds since the latest event in a window (units of the time column when that holds numbers).
+
+    Examples
+    --------
+    >>> dict(window(by="card", over="7d", quiet=time_since()).aggregates)["quiet"]
+    TimeSince()
+    """
     return TimeSince()
 
 

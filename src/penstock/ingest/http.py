@@ -24,12 +24,29 @@ class Pages:
 
 
 def by_page(parameter: str = "page", *, start: int = 1, size: int = 0, size_name: str = "per_page") -> Pages:
-    """Ask for pages by number until one is empty (or holds fewer than `size` rows, when that is given)."""
+    """Ask for pages by number until one is empty (or holds fewer than `size` rows, when that is given).
+
+    Examples
+    --------
+    >>> by_page("p", start=0).start
+    0
+    """
     return Pages("page", parameter, start, size, size_name)
 
 
 def by_offset(parameter: str = "offset", *, size: int, size_name: str = "limit") -> Pages:
-    """Ask for rows from an offset on, `size` at a time, until a page holds fewer."""
+    """Ask for rows from an offset on, `size` at a time, until a page holds fewer.
+
+    Raises
+    ------
+    InputError
+        When `size` is not at least 1.
+
+    Examples
+    --------
+    >>> by_offset(size=500).size
+    500
+    """
     if size < 1:
         raise InputError("ps.ingest.by_offset(size=...): give how many rows a page holds")
     return Pages("offset", parameter, 0, size, size_name)
@@ -44,12 +61,23 @@ def by_cursor(field: str, parameter: str | None = None) -> Pages:
         Such as ``"next"`` or ``"meta.next_cursor"``; empty or missing on the last page.
     parameter : str, optional
         Where a token goes; the last part of `field` when left out.
+
+    Examples
+    --------
+    >>> by_cursor("meta.next_cursor").parameter
+    'next_cursor'
     """
     return Pages("cursor", field, parameter=parameter or field.rpartition(".")[2])
 
 
 def by_link() -> Pages:
-    """Follow the ``Link: <...>; rel="next"`` header (RFC 8288)."""
+    """Follow the ``Link: <...>; rel="next"`` header (RFC 8288).
+
+    Examples
+    --------
+    >>> by_link().kind
+    'link'
+    """
     return Pages("link")
 
 

@@ -81,6 +81,14 @@ def open_store(location: str | Path | None = None, beside: str | Path | None = N
     StoreError
         When the folder cannot be made or written, the database or bucket cannot be reached, or the store was written
         by a newer Penstock.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> store = open_store(tempfile.mkdtemp())
+    >>> store.shared
+    False
+    >>> store.close()
     """
     place = find_location(location, beside)
     if place.catalog is not None:
