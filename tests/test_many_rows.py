@@ -36,7 +36,7 @@ def run(folder, store, **changes):
     opened = ps.open_store(folder / store)
     found = make_pipeline(folder, **{"features": [], **changes}).run(opened)
     found.raise_for_status()
-    told = {name: found[name] for name in ("trained", "evaluated", "gated", "compared", "report")}
+    told = {name: found[name] for name in ("featured", "trained", "evaluated", "gated", "compared", "report")}
     opened.close()
     return told
 
@@ -63,9 +63,10 @@ def test_a_model_of_many_rows_learns_from_all_of_them(tmp_path, rows, monkeypatc
     spaced = run(tmp_path, "spaced", **changes)
     assert spaced["trained"].files["trees.txt"] == held["trained"].files["trees.txt"]
     one, other = (each["evaluated"]["evaluation"] for each in (held, spaced))
-    assert other["rows"] < one["rows"]
-    assert "test rows" in spaced["report"].decode()
-    assert f"{other['rows']:,}" in spaced["report"].decode()
+    step = -(-one["rows"] * held["featured"].width // ROWS)
+    assert other["rows"] == len(range(0, one["rows"], step)) < one["rows"]
+    assert f"evenly spaced among {one['rows']:,} test rows" in spaced["report"].decode()
+    assert "evenly spaced among" not in held["report"].decode()
     metric = one["metric"]
     assert other["metrics"][metric]["low"] < one["metrics"][metric]["value"] < other["metrics"][metric]["high"]
     assert spaced["gated"] is not None

@@ -120,3 +120,13 @@ def test_of_many_classes_fewer_rows_are_searched_and_all_are_learnt_from(monkeyp
     found = trials.run_trials(problem, Search(trials=1, learners=("linear",)), 0)
     assert seen[0] == 600  # of 20 classes: 12,000 answers
     assert found.rows is None
+
+
+def test_a_disk_that_is_short_is_said_to_be(problem, monkeypatch):
+    class Usage:
+        free = 14_000  # of which four fifths: 700 rows of two columns
+
+    monkeypatch.setattr("penstock.train.workers.shutil.disk_usage", lambda _: Usage)
+    monkeypatch.setattr(searching, "holding", lambda *_: 700)
+    found = trials.run_trials(problem, Search(trials=1, learners=("lightgbm",)), 0)
+    assert "as many as the disk allows" in found.notes[-1]

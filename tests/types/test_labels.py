@@ -57,3 +57,10 @@ def test_a_cell_that_is_no_number_is_told_by_its_row_in_the_whole():
 
 def test_what_is_not_a_number_is_no_class():
     assert fit_labels(pl.Series("y", [0.0, 1.0, float("nan"), 0.0, 1.0]), binary("y")).values == [0, 1]
+
+
+def test_a_target_without_a_number_is_empty():
+    with pytest.raises(DataError, match="every cell is empty"):
+        fit_labels(pl.Series("y", [float("nan")] * 3), regression("y"))
+    with pytest.raises(DataError, match=r"every value is 2\.0"):
+        fit_labels([pl.Series("y", [2.0, float("nan")]), pl.Series("y", [2.0])], regression("y"))

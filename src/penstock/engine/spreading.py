@@ -53,12 +53,16 @@ def spread(work: Callable[..., R], given: Iterable[tuple[Any, ...]]) -> Iterator
     ray = sys.modules["ray"]
     remote = ray.remote(max_retries=RETRIES)(_there).options(name=work.__name__)
     versions, running = versions_here(), list[Any]()
-    for arguments in given:
-        if len(running) == most:
+    try:
+        for arguments in given:
+            if len(running) == most:
+                yield _result(ray, running.pop(0))
+            running.append(remote.remote(work, arguments, versions))
+        while running:
             yield _result(ray, running.pop(0))
-        running.append(remote.remote(work, arguments, versions))
-    while running:
-        yield _result(ray, running.pop(0))
+    finally:  # what still runs after a failure is not waited for by anyone
+        for task in running:
+            ray.cancel(task)
 
 
 def _there(work: Callable[..., R], arguments: tuple[Any, ...], versions: dict[str, str]) -> R:

@@ -76,6 +76,9 @@ def compute_parts(
                 ready = item.ready(compact_of(item, other))
                 relations.append(functools.partial(_of_any, ready))
                 continue
+            if cores > 1:
+                told = f"{count} buckets of entities on the {cores} cores of the cluster"
+                print(f"{', '.join(item.names)}: {told}")  # noqa: T201
             found = stack.enter_context(Buckets(len(table.names)))
             own = set(item.needs) <= set(table.schema)
             frames = table.frames(list(dict.fromkeys(item.needs)) if own else None)
@@ -101,8 +104,6 @@ def _count(item: Relation, table: Table, other: Table, limit: int, cores: int) -
 def _by_buckets(item: Relation, rows: Iterator[pl.DataFrame], other: Table, count: int, found: Buckets) -> None:
     """Compute a relation bucket by bucket; its columns go to `found`, by part, with the places of their rows."""
     columns = list(dict.fromkeys(item.looks_at))
-    if room() > 1:
-        print(f"{', '.join(item.names)}: {count} buckets of entities on the {room()} cores of the cluster")  # noqa: T201
     assert not isinstance(item, StoredJoin)
     with Buckets(count) as asked, Buckets(count) as known:
         mine: dict[str, pl.DataType] = {}

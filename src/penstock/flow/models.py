@@ -150,7 +150,9 @@ def trials(
     if division.kind == "time":
         times = moments_of(table, str(division.column))
     if group is not None:
-        groups = table[group].cast(pl.String).fill_null("").to_numpy().astype(str)
+        groups = (
+            table[group].cast(pl.String).fill_null("").rank("dense").to_numpy()
+        )  # in their order, without their texts
     how = Search(**search)
     rows, selected = weights_of(table, how.weights, selected, divided)
     fit = learning_of(features, usable(table, target, selected), target, labels, seed, clock_of(divided))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import tempfile
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -64,14 +65,14 @@ def _read(place: Path, path: Path) -> Lines:
 
 
 def _write(place: Path, lines: Lines) -> None:
-    made = place.with_name(f"{place.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
+        opened, made = tempfile.mkstemp(prefix=f"{place.name}.", dir=place.parent)  # readable by its owner alone
         try:
-            with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            with os.fdopen(opened, "wb") as file:
                 np.save(file, lines)
-            made.replace(place)
+            Path(made).replace(place)
         finally:
-            made.unlink(missing_ok=True)
+            Path(made).unlink(missing_ok=True)
 
 
 def _lines(path: Path, start: int) -> tuple[Lines, int]:

@@ -287,6 +287,8 @@ def drop_old(folder: Path, seconds: float) -> int:
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < oldest:
                 path.unlink()
-                path.with_suffix(".index").unlink(missing_ok=True)
                 gone += 1
+    for path in folder.glob("*.index*"):  # also what was cut short while it was written
+        if not (folder / f"{path.name.partition('.')[0]}.jsonl").exists():
+            path.unlink(missing_ok=True)
     return gone

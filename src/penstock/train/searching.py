@@ -128,7 +128,8 @@ class Running:
             None if self.how.trials else budget,
         )  # fmt: skip
         if held < rows:
-            return held, min(times, growth(held, self.tried.rows)), "the memory"
+            full = workers.disk is not None and held == workers.disk // (8 * self.columns)
+            return held, min(times, growth(held, self.tried.rows)), "the disk" if full else "the memory"
         return rows, times, f"the budget of {budget:g} s"
 
     def _chosen(self, frontier: list[tuple[Option, dict[int, float]]]) -> tuple[Option, dict[int, float]]:

@@ -142,7 +142,8 @@ def fit_labels(column: pl.Series | Iterable[pl.Series], target: Target) -> Label
     """
     name, parts = target.column, [column] if isinstance(column, pl.Series) else column
     if target.task == "regression":
-        ends = {end for part in numbers(parts) for end in (part.min(), part.max()) if end is not None}
+        found = (part.drop_nulls().drop_nans() for part in numbers(parts))
+        ends = {end for part in found if part.len() for end in (part.min(), part.max())}
         _need_several(ends, name)
         return Labels(name, "regression", [])
     kinds, counts = [], []
