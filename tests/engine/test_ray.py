@@ -237,65 +237,6 @@ def test_a_node_that_is_unlike_ends_the_search_and_a_fit_that_fails_does_not(pla
     assert "refused: this worker is not like the machine of the run: polars 0.1 there" in done.stdout, done.stderr
 
 
-SPREAD = """
-import time
-import numpy as np
-import polars as pl
-import ray
-import penstock as ps
-from penstock.engine.spreading import room, spread
-from penstock.errors import DataError
-from penstock.features import parts
-from penstock.features.resolve import resolve
-from penstock.types.table import InMemory, Table
-
-ray.init(log_to_driver=False)
-random, rows = np.random.default_rng(0), 5_000
-whole = pl.DataFrame({
-    "card": random.choice(["a", "b", "ć", None, *map(str, range(300))], rows), "x": random.normal(size=rows),
-    "at": pl.Series(np.sort(random.integers(0, 10**12, rows))).cast(pl.Datetime("us")),
-})
-table = Table(InMemory(one=whole[:3000], two=whole[3000:]))
-asked = [ps.features.window(by="card", over="3d", count=pl.len(), mean=pl.col("x").mean())]
-stored = resolve(asked, "rows", {"rows": table.schema}, {"rows": "at"})
-
-def node(number):
-    time.sleep(0.2)
-    return number, ray.get_runtime_context().get_node_id()
-
-def wrong(number):
-    raise DataError(f"row {number} is wrong")
-
-def features():
-    return [frame for _, frame in parts.compute_parts(table, stored, {"rows": table})]
-
-@ray.remote(num_cpus=1)
-def step():
-    parts._SPREAD = 1
-    there = list(spread(node, ((number,) for number in range(12))))
-    try:
-        list(spread(wrong, [(7,)]))
-    except DataError as error:
-        told = str(error)
-    return room(), there, told, features()
-
-cores, there, told, found = ray.get(step.remote())
-assert cores == 2
-assert [number for number, _ in there] == list(range(12))
-assert len({place for _, place in there}) == 2, "both nodes work"
-assert told == "row 7 is wrong"
-assert room() == 1, "a driver works at home"
-assert [part.equals(other) for part, other in zip(found, features(), strict=True)] == [True, True]
-assert found[1]["count"].max() > 3
-print("the same")
-"""
-
-
-def test_entities_are_spread_over_the_nodes_and_have_the_features_that_they_have_at_home(place, two):
-    done = two.run("-c", SPREAD, cwd=place)
-    assert "the same" in done.stdout, done.stderr
-
-
 def test_a_worker_with_other_packages_is_refused(tmp_path):
     here = versions_here()
     assert unlike(here, here) is None

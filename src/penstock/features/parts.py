@@ -12,21 +12,17 @@ from contextlib import ExitStack
 
 import polars as pl
 
-from penstock.engine.spreading import room, spread
 from penstock.features.definitions import Written
-from penstock.features.stored import Relation, Stored, StoredAsof, StoredJoin, StoredWindow, add_features, compact_of
+from penstock.features.stored import Relation, Stored, StoredJoin, add_features, compact_of
 from penstock.types.buckets import Buckets
 from penstock.types.memory import total_memory
 from penstock.types.table import Table
 
 _SHARE = 16
 """One relation takes at most this part of the memory: what is copied on the way comes on top."""
-_SPREAD, _EACH = 1_000_000, 4
-"""From so many rows on, a relation is spread over a cluster: so many buckets for each core, which may be of unlike sizes."""
 _PLACE = "penstock place"
 Columns = Callable[[pl.DataFrame], pl.DataFrame]
 PartColumns = Callable[[int], Columns]
-Keyed = StoredWindow | StoredAsof
 
 
 def compute_parts(
@@ -58,7 +54,6 @@ def compute_parts(
         When a feature looks at other rows (checked on the first part), or does not fit its columns.
     """
     limit = total_memory() // _SHARE if limit is None else limit
-    cores = room()
     relations: list[PartColumns | None] = []
 
     def made(number: int, frame: pl.DataFrame, until: int, *, check: bool = False) -> pl.DataFrame:
@@ -71,14 +66,11 @@ def compute_parts(
                 relations.append(None)
                 continue
             other = tables[item.table]
-            count = _count(item, table, other, limit, cores)
+            count = _count(item, table, other, limit)
             if count == 1:
                 ready = item.ready(compact_of(item, other))
                 relations.append(functools.partial(_of_any, ready))
                 continue
-            if cores > 1:
-                told = f"{count} buckets of entities on the {cores} cores of the cluster"
-                print(f"{', '.join(item.names)}: {told}")  # noqa: T201
             found = stack.enter_context(Buckets(len(table.names)))
             own = set(item.needs) <= set(table.schema)
             frames = table.frames(list(dict.fromkeys(item.needs)) if own else None)
@@ -89,16 +81,13 @@ def compute_parts(
             yield name, made(number, frame, len(features), check=number == 0)
 
 
-def _count(item: Relation, table: Table, other: Table, limit: int, cores: int) -> int:
-    """Say in how many buckets a relation is computed: as many as memory asks for, or as give all cores of a cluster work."""
+def _count(item: Relation, table: Table, other: Table, limit: int) -> int:
+    """Say in how many buckets a relation is computed."""
     if isinstance(item, StoredJoin):
         return 1
     held = 8 * other.height * (len(item.looks_at) + 8) + 8 * table.height * (2 * len(item.names) + 8)
     one = len(table.names) == 1 and len(other.names) == 1
-    if one or not item.by:
-        return 1
-    several = _EACH * cores if cores > 1 and table.height + other.height >= _SPREAD else 1
-    return max(several, -(-held // limit))
+    return 1 if one or not item.by else max(1, -(-held // limit))
 
 
 def _by_buckets(item: Relation, rows: Iterator[pl.DataFrame], other: Table, count: int, found: Buckets) -> None:
@@ -122,30 +111,20 @@ def _by_buckets(item: Relation, rows: Iterator[pl.DataFrame], other: Table, coun
             known.add(
                 compact.with_columns(key.alias(f"{_PLACE} key {at}") for at, key in enumerate(keys)), _names(keys)
             )
-        for answered in spread(_answered, _questions(item, asked, known)):
+        for bucket in range(count):
+            questions = asked.read(bucket)
+            if questions is None and bucket:
+                continue
+            questions = asked.empty() if questions is None else questions
+            past = known.read(bucket)
+            past = known.empty() if past is None else past
+            drop = _names(item.by)
+            answered = item.ready(past.drop(drop))(questions.drop(drop))
             found.expect(answered.select(_PLACE, *item.names))
             for (part_number,), part in answered.partition_by(f"{_PLACE} part", as_dict=True).items():
                 found.put(int(part_number), part.select(_PLACE, *item.names))
-
-
-def _questions(item: Keyed, asked: Buckets, known: Buckets) -> Iterator[tuple[Keyed, pl.DataFrame, pl.DataFrame]]:
-    """Yield the rows of each bucket and their past."""
-    drop = _names(item.by)
-    for bucket in range(asked.count):
-        questions, past = asked.read(bucket), known.read(bucket)
-        asked.remove(bucket)
-        known.remove(bucket)
-        if questions is None and bucket:
-            continue
-        questions, past = (
-            held.empty() if frame is None else frame for held, frame in ((asked, questions), (known, past))
-        )
-        yield item, past.drop(drop), questions.drop(drop)
-
-
-def _answered(item: Keyed, past: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
-    answered = item.ready(past)(questions)
-    return answered.select(_PLACE, f"{_PLACE} part", *item.names)
+            asked.remove(bucket)
+            known.remove(bucket)
 
 
 def _names(keys: Sequence[object]) -> list[str]:

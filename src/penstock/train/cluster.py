@@ -9,13 +9,14 @@ from concurrent.futures import Future
 from typing import Any
 
 from penstock.engine.executors.shipping import unlike, versions_here
-from penstock.engine.spreading import RETRIES, nodes
 from penstock.errors import InputError
 from penstock.train.learners import Matrix, Sample, trees
 from penstock.train.workers import SPARE, Done, Fit, Processes, Workers, done, warm
 from penstock.types.cores import cores
 from penstock.types.matrix import Batches
 
+_RETRIES = 2
+"""So often a fit is begun again after its node was lost."""
 _STARTING = 60.0
 """Seconds that a node may take to start a worker and import its libraries."""
 
@@ -32,16 +33,25 @@ def workers_for(most: int, task: str, classes: int, packages: Sequence[str] = ()
     packages : sequence of str
         Libraries that processes of this machine import once for all.
     """
-    there = nodes()
-    if len(there) > 1:
-        return Cluster(sys.modules["ray"], there, most)
+    nodes = _nodes()
+    if len(nodes) > 1:
+        return Cluster(sys.modules["ray"], nodes, most)
     return Processes(min(most, cores()), task, classes, packages)
 
 
 def warm_workers(packages: Sequence[str]) -> None:
     """Begin to import what the fits of this machine will need, while something else is done here."""
-    if len(nodes()) < 2:
+    if len(_nodes()) < 2:
         warm(packages)
+
+
+def _nodes() -> list[dict[str, float]]:
+    """Return what each node has of the cluster that this step runs on; nothing at home."""
+    ray: Any = sys.modules.get("ray")
+    # A driver that has joined a cluster for ends of its own, such as a notebook, runs the step at home.
+    if ray is None or not ray.is_initialized() or ray.get_runtime_context().get_task_id() is None:
+        return []
+    return [item["Resources"] for item in ray.nodes() if item["Alive"]]
 
 
 class Cluster:
@@ -66,7 +76,7 @@ class Cluster:
         self.bytes = int(SPARE * least)
         self.disk: int | None = None
         self._ray = ray
-        self._fit = ray.remote(max_retries=RETRIES)(_fit)
+        self._fit = ray.remote(max_retries=_RETRIES)(_fit)
         self._versions = versions_here()
         self._folds: dict[int, Any] = {}
         self._running: dict[Future[Done], tuple[Any, float, float | None]] = {}
