@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.types.table import Table
+from penstock.types.turns import fitting
 
 Array = npt.NDArray[Any]
 TELLING = 0.65
@@ -105,12 +106,13 @@ def shift_between(train: Array, test: Array, blocks: Sequence[tuple[str, slice]]
         "deterministic": True,
     }  # fmt: skip
     folds, told, gains = random.integers(0, 3, len(matrix)), np.empty(len(matrix)), np.zeros(matrix.shape[1])
-    both = lightgbm.Dataset(matrix, side, params=options).construct()
-    for fold in range(3):
-        learn = folds != fold
-        trees = lightgbm.train(options, both.subset(np.flatnonzero(learn)), _TREES)
-        told[~learn] = trees.predict(matrix[~learn], num_threads=1)
-        gains += trees.feature_importance("gain")
+    with fitting():
+        both = lightgbm.Dataset(matrix, side, params=options).construct()
+        for fold in range(3):
+            learn = folds != fold
+            trees = lightgbm.train(options, both.subset(np.flatnonzero(learn)), _TREES)
+            told[~learn] = trees.predict(matrix[~learn], num_threads=1)
+            gains += trees.feature_importance("gain")
     score = METRICS["roc_auc"].value(side, np.column_stack([1 - told, told]))
     total = gains.sum() or 1.0
     shares = sorted(((name, float(gains[block].sum() / total)) for name, block in blocks), key=lambda item: -item[1])

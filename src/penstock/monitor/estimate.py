@@ -18,6 +18,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from penstock.types.turns import fitting
+
 Array = npt.NDArray[Any]
 _SMALL = 1e-12
 _LEAST, _MOST, _TREES, _FOLDS = 100, 50_000, 60, 3
@@ -178,7 +180,8 @@ def _trees(matrix: Array, losses: Array, seed: int) -> Any:
         "objective": "regression", "num_leaves": 7, "learning_rate": 0.1, "min_data_in_leaf": max(20, len(losses) // 100),
         "verbose": -1, "num_threads": 1, "seed": seed, "deterministic": True,
     }  # fmt: skip
-    return lightgbm.train(options, lightgbm.Dataset(matrix, losses), _TREES)
+    with fitting():
+        return lightgbm.train(options, lightgbm.Dataset(matrix, losses), _TREES)
 
 
 def estimated_loss(metric: str, learnt: Mapping[str, Foreseen], matrix: Array) -> float | None:

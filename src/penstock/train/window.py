@@ -18,6 +18,7 @@ import polars as pl
 
 from penstock.types.cores import cores
 from penstock.types.durations import seconds_of
+from penstock.types.turns import fitting
 from penstock.types.writing import figure
 
 Array = npt.NDArray[Any]
@@ -159,7 +160,8 @@ def _losses(
         "deterministic": True, "force_row_wise": True, "seed": seed, **({"num_class": classes, "lambda_l2": 1.0} if classes > 2 else {}),
     }  # fmt: skip
     data = lightgbm.Dataset(matrix, codes[rows], weight=weights, free_raw_data=False)
-    booster = lightgbm.train(parameters, data, num_boost_round=_ROUNDS[-1])
+    with fitting():
+        booster = lightgbm.train(parameters, data, num_boost_round=_ROUNDS[-1])
     truth = codes[judged]
 
     def loss(rounds: int) -> Array:

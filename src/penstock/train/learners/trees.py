@@ -12,6 +12,7 @@ import struct
 import time
 from array import array
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,13 @@ import numpy as np
 
 from penstock.errors import StoreError
 from penstock.train.learners import Fitted, Matrix, Sample, Watch
-from penstock.types.cores import cores
 from penstock.types.matrix import Stored
+from penstock.types.turns import fitting, predicting
 
 _FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0
 _ONE_THREAD = b"num_threads=1"
 _BATCH = 500
-"""From so many rows on, all cores answer. LightGBM keeps one number of threads for the whole process: a prediction that
-raised it while another thread built a data set ended the process, which is why fits have processes of their own."""
+"""From so many rows on, all cores answer, unless something is fitted in this process (:mod:`penstock.types.turns`)."""
 ROUNDS = 2000
 """Most trees; early stopping in cross-validation chooses fewer."""
 PATIENCE = 50
@@ -85,7 +85,8 @@ def fit_trees(
         if watch.seconds is not None:
             callbacks.append(_until(time.monotonic() + watch.seconds))
     rounds = int(parameters.get("rounds", ROUNDS))
-    booster = lgb.train(made, dataset, num_boost_round=rounds, valid_sets=valid, callbacks=callbacks)
+    with fitting():
+        booster = lgb.train(made, dataset, num_boost_round=rounds, valid_sets=valid, callbacks=callbacks)
     best = booster.best_iteration if watch is not None and booster.best_iteration > 0 else rounds
     text = booster.model_to_string(num_iteration=best)
     # What follows the trees are the parameters, threads among them: they would make equal models differ.
@@ -149,10 +150,6 @@ def _checked(code: int) -> None:
         raise StoreError(f"LightGBM: {_library().LGBM_GetLastError().decode(errors='replace')}")
 
 
-def _threads(rows: int) -> bytes:
-    return b"num_threads=%d" % cores() if rows >= _BATCH and not WORKING else _ONE_THREAD
-
-
 WORKING = False
 """Whether this process is one of several that keep all cores busy."""
 
@@ -198,12 +195,13 @@ class TreesPredictor:
         out = np.zeros(len(rows) * self.classes)
         length = ctypes.c_int64()
         if len(rows):
-            _checked(
-                _library().LGBM_BoosterPredictForMat(
-                    self._handle, rows.ctypes.data_as(ctypes.c_void_p), _FLOAT64, len(rows), self.columns, _ROW_MAJOR,
-                    _NORMAL, 0, -1, _threads(len(rows)), ctypes.byref(length), out.ctypes.data_as(ctypes.POINTER(ctypes.c_double)),
-                )
-            )  # fmt: skip
+            with nullcontext(1) if WORKING else predicting(many=len(rows) >= _BATCH) as threads:
+                _checked(
+                    _library().LGBM_BoosterPredictForMat(
+                        self._handle, rows.ctypes.data_as(ctypes.c_void_p), _FLOAT64, len(rows), self.columns, _ROW_MAJOR,
+                        _NORMAL, 0, -1, b"num_threads=%d" % threads, ctypes.byref(length), out.ctypes.data_as(ctypes.POINTER(ctypes.c_double)),
+                    )
+                )  # fmt: skip
         if self.task == "regression":
             return out
         if self.task == "binary":
