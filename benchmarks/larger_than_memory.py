@@ -64,7 +64,7 @@ def run(path: Path, store: Path, learn: bool) -> None:
             most=amount.max(), least=amount.min(), last=amount.last(), mean_x=pl.col("x").mean(), most_y=pl.col("y").max(),
             since=ps.features.time_since(),
         )],
-        train=ps.train.search(budget="60s", learners=["lightgbm"]),
+        train=ps.train.search(budget="60s", learners=["lightgbm"]), file=str(path.with_suffix(".py")),  # the schema file lies beside it
     )  # fmt: skip
     if learn:
         opened = ps.open_store(store)

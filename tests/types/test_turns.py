@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from penstock.types.cores import cores
-from penstock.types.turns import fitting, predicting
+from penstock.types.turns import one_thread, predicting
 
 RACE = """
 import threading, time
@@ -47,7 +47,7 @@ def test_many_rows_are_answered_on_all_cores_unless_something_uses_one():
         assert (all_cores, beside) == (cores(), cores())
     with predicting(many=False) as one, predicting(many=True) as beside:
         assert (one, beside) == (1, 1)
-    with fitting(), fitting(), predicting(many=True) as beside:
+    with one_thread(), one_thread(), predicting(many=True) as beside:
         assert beside == 1
     with predicting(many=True) as again:
         assert again == cores()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.types.table import Table
-from penstock.types.turns import fitting
+from penstock.types.turns import one_thread
 
 Array = npt.NDArray[Any]
 TELLING = 0.65
@@ -106,7 +106,7 @@ def shift_between(train: Array, test: Array, blocks: Sequence[tuple[str, slice]]
         "deterministic": True,
     }  # fmt: skip
     folds, told, gains = random.integers(0, 3, len(matrix)), np.empty(len(matrix)), np.zeros(matrix.shape[1])
-    with fitting():
+    with one_thread():
         both = lightgbm.Dataset(matrix, side, params=options).construct()
         for fold in range(3):
             learn = folds != fold

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from penstock.types.turns import fitting
+from penstock.types.turns import one_thread
 
 Array = npt.NDArray[Any]
 _SMALL = 1e-12
@@ -165,7 +165,9 @@ def learn_losses(matrix: Array, target: Array, predicted: Array, seed: int) -> d
         foreseen = np.empty(len(losses))
         for fold in range(_FOLDS):
             held = folds == fold
-            foreseen[held] = _trees(matrix[~held], losses[~held], seed).predict(matrix[held], num_threads=1)
+            trees_of_others = _trees(matrix[~held], losses[~held], seed)
+            with one_thread():
+                foreseen[held] = trees_of_others.predict(matrix[held], num_threads=1)
         spread = float(foreseen.var())
         slope = float(np.mean((foreseen - foreseen.mean()) * losses)) / spread if spread else 0.0
         trees = str(_trees(matrix, losses, seed).model_to_string())
@@ -180,7 +182,7 @@ def _trees(matrix: Array, losses: Array, seed: int) -> Any:
         "objective": "regression", "num_leaves": 7, "learning_rate": 0.1, "min_data_in_leaf": max(20, len(losses) // 100),
         "verbose": -1, "num_threads": 1, "seed": seed, "deterministic": True,
     }  # fmt: skip
-    with fitting():
+    with one_thread():
         return lightgbm.train(options, lightgbm.Dataset(matrix, losses), _TREES)
 
 
@@ -207,7 +209,8 @@ def estimated_loss(metric: str, learnt: Mapping[str, Foreseen], matrix: Array) -
     import lightgbm
 
     item = learnt[metric]
-    foreseen = float(np.mean(lightgbm.Booster(model_str=item.trees).predict(matrix, num_threads=1)))
+    with one_thread():
+        foreseen = float(np.mean(lightgbm.Booster(model_str=item.trees).predict(matrix, num_threads=1)))
     mean = max(item.loss + item.slope * (foreseen - item.foreseen), 0.0)
     return mean**0.5 if metric == "rmse" else mean
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from penstock.types.turns import fitting
+from penstock.types.turns import one_thread
 
 Array = npt.NDArray[Any]
 _ROUNDS, _LEAST, _ROWS = 20, 8, 10_000
@@ -45,7 +45,7 @@ def useless_columns(
         if task == "multiclass":
             options["num_class"] = n_classes
         data = lgb.Dataset(np.hstack([real, noise]), target[rows], free_raw_data=True)
-        with fitting():
+        with one_thread():
             gain = lgb.train(options, data, 30).feature_importance("gain")
         best = max((gain[width + at.start : width + at.stop].sum() for _, at in blocks), default=0.0)
         for name, at in blocks:

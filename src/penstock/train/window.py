@@ -18,7 +18,7 @@ import polars as pl
 
 from penstock.types.cores import cores
 from penstock.types.durations import seconds_of
-from penstock.types.turns import fitting
+from penstock.types.turns import one_thread
 from penstock.types.writing import figure
 
 Array = npt.NDArray[Any]
@@ -160,12 +160,13 @@ def _losses(
         "deterministic": True, "force_row_wise": True, "seed": seed, **({"num_class": classes, "lambda_l2": 1.0} if classes > 2 else {}),
     }  # fmt: skip
     data = lightgbm.Dataset(matrix, codes[rows], weight=weights, free_raw_data=False)
-    with fitting():
+    with one_thread():
         booster = lightgbm.train(parameters, data, num_boost_round=_ROUNDS[-1])
     truth = codes[judged]
 
     def loss(rounds: int) -> Array:
-        answers = np.asarray(booster.predict(there, num_iteration=rounds, num_threads=1))
+        with one_thread():
+            answers = np.asarray(booster.predict(there, num_iteration=rounds, num_threads=1))
         if not classes:
             return np.asarray((answers - truth) ** 2)
         if classes > 2:

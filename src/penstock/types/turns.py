@@ -17,8 +17,8 @@ _held = {"narrow": 0, "wide": 0}
 
 
 @contextmanager
-def fitting() -> Iterator[None]:
-    """Fit with one thread: a context during which nothing raises the number of threads."""
+def one_thread() -> Iterator[None]:
+    """Use one thread, to fit or to predict: a context during which nothing raises the number."""
     with _turns:
         _turns.wait_for(lambda: not _held["wide"])
         _held["narrow"] += 1
@@ -35,7 +35,7 @@ def predicting(*, many: bool) -> Iterator[int]:
 
     Examples
     --------
-    >>> with fitting(), predicting(many=True) as threads:
+    >>> with one_thread(), predicting(many=True) as threads:
     ...     threads
     1
     """

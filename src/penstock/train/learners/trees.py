@@ -22,7 +22,7 @@ import numpy as np
 from penstock.errors import StoreError
 from penstock.train.learners import Fitted, Matrix, Sample, Watch
 from penstock.types.matrix import Stored
-from penstock.types.turns import fitting, predicting
+from penstock.types.turns import one_thread, predicting
 
 _FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0
 _ONE_THREAD = b"num_threads=1"
@@ -85,7 +85,7 @@ def fit_trees(
         if watch.seconds is not None:
             callbacks.append(_until(time.monotonic() + watch.seconds))
     rounds = int(parameters.get("rounds", ROUNDS))
-    with fitting():
+    with one_thread():
         booster = lgb.train(made, dataset, num_boost_round=rounds, valid_sets=valid, callbacks=callbacks)
     best = booster.best_iteration if watch is not None and booster.best_iteration > 0 else rounds
     text = booster.model_to_string(num_iteration=best)
