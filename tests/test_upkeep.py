@@ -35,18 +35,24 @@ from tests.servers import free_port, serving
 
 PIPELINE = """
 import penstock as ps
-from sklearn.linear_model import LogisticRegression
+{imports}
 
 pipeline = ps.Pipeline(
     "customers",
     ingest=ps.ingest.files("customers*.csv"),
     target=ps.binary("left", positive="gone"),
-    train=ps.train.estimator(LogisticRegression(max_iter=200)),
+    train={train},
     evaluate=ps.evaluate.gate({gate}),
     monitor=ps.monitor.drift(window="200 rows", retrain={retrain}, tell={tell}),
 )
 """
 
+ESTIMATOR = (
+    "from sklearn.linear_model import LogisticRegression",
+    "ps.train.estimator(LogisticRegression(max_iter=200))",
+)
+SEARCH = ("", 'ps.train.search(trials=1, learners=["linear"])')
+"""Slower to train, and quicker to find that nothing needs to be done: it imports little."""
 
 _FIRST = []
 """The store of a first run."""
@@ -65,11 +71,13 @@ def _first_run(tmp_path_factory):
 class Place:
     """A pipeline file with its data and store."""
 
-    def __init__(self, folder, retrain="None", tell="[]", gate="min_gain=-1"):
+    def __init__(self, folder, retrain="None", tell="[]", gate="min_gain=-1", learn=ESTIMATOR):
         self.folder = folder
         folder.mkdir(exist_ok=True)
         if not (folder / "p.py").exists():
-            (folder / "p.py").write_text(PIPELINE.format(retrain=retrain, tell=tell, gate=gate))
+            imports, train = learn
+            text = PIPELINE.format(imports=imports, train=train, retrain=retrain, tell=tell, gate=gate)
+            (folder / "p.py").write_text(text)
             customers(500).write_csv(folder / "customers-1.csv")
         self.store = open_store(folder / "s")
         self.heard = []
@@ -83,7 +91,8 @@ class Place:
 
     def run(self):
         """Run; the first run of all tests is taken over by those that begin alike."""
-        alike = "gate(min_gain=-1)" in (self.folder / "p.py").read_text()
+        text = (self.folder / "p.py").read_text()
+        alike = "gate(min_gain=-1)" in text and ESTIMATOR[1] in text
         if _FIRST and alike and Registry(self.store, "customers").champion() is None:
             self.store.close()
             shutil.copytree(_FIRST[0], self.folder / "s", dirs_exist_ok=True)
@@ -640,7 +649,7 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 def test_a_watcher_killed_between_any_two_writes_is_followed_to_the_same_end(tmp_path, monkeypatch, rule):
     retrain, expected = RULES[rule]
-    place = Place(tmp_path / "p", retrain)
+    place = Place(tmp_path / "p", retrain, learn=SEARCH)
     place.run()
     place.new_data(drifted=False)
     place.run()  # what the watcher's training finds done

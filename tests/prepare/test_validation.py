@@ -56,7 +56,7 @@ NAMES = st.text(min_size=1, max_size=8).filter(lambda name: not name.startswith(
 CELLS = st.one_of(
     st.lists(st.none() | st.text(max_size=5), min_size=3, max_size=3),
     st.lists(st.none() | st.integers(-(2**53), 2**53), min_size=3, max_size=3),
-    st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=3),
+    st.lists(st.none() | st.floats(), min_size=3, max_size=3),
     st.lists(st.none() | st.booleans(), min_size=3, max_size=3),
 )
 
@@ -106,6 +106,16 @@ def test_decimals_of_many_digits_are_held_against_their_range():
     assert check_rules({"sales": prices}, made) == []
     dear = prices.with_columns(pl.col("price") * 10)
     assert [item.rule for item in check_rules({"sales": dear}, made)] == ["max"]
+
+
+def test_a_number_that_is_none_counts_as_missing_as_it_does_in_training():
+    odd = pl.DataFrame({"x": [1.0, float("nan"), float("inf"), 3.0]})
+    (found,) = infer_rules({"rows": odd}, {"rows": None}).values()
+    assert found.columns["x"] == ColumnRules("number", nullable=True, min=1.0, max=3.0)
+    strict = {"rows": TableRules(columns={"x": ColumnRules("number", nullable=False, min=1.0, max=3.0)})}
+    (told,) = check_rules({"rows": odd}, strict)
+    assert (told.rule, told.count) == ("nullable", 2)
+    assert "nan in row 2, inf in row 3" in told.text
 
 
 def test_keys_of_another_table_and_freshness():

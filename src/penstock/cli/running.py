@@ -214,7 +214,7 @@ def summary(done: Any, may_deploy: bool = True) -> None:
         click.secho(f"warning: {finding}: {advice}", fg="yellow")
     for note in _unclear(done):
         click.secho(f"warning: column {note['column']}: {note['text']}", fg="yellow")
-    unlike = [f"{item['table']} {item['column']}".strip() for item in done["checked"]]
+    unlike = list(dict.fromkeys(f"{item['table']} {item['column']}".strip() for item in done["checked"]))
     if unlike:
         some = ", ".join(unlike[:5]) + (" and more" if len(unlike) > 5 else "")
         click.echo(f"data unlike the schema file, within its tolerance: {some}; the report says how")

@@ -109,6 +109,21 @@ def infer_rules(
     return found
 
 
+def present(values: pl.Series) -> pl.Series:
+    """Return values with null where a number is NaN or infinite: `prepare` takes these for missing, and so do the rules.
+
+    Examples
+    --------
+    >>> present(pl.Series([1.5, float("nan"), float("-inf")])).to_list()
+    [1.5, None, None]
+    """
+    return (
+        values.zip_with(values.is_finite(), pl.Series([None], dtype=values.dtype))
+        if values.dtype.is_float()
+        else values
+    )
+
+
 def known_values(table: Table, column: str) -> pl.Series:
     """Return the different values of a column, as texts."""
     parts = [frame[column].cast(pl.String).drop_nulls().unique() for _, frame in table.frames([column])]
@@ -136,7 +151,7 @@ class _Seen:
         self.hashes: list[pl.Series] | None = []
 
     def look(self, values: pl.Series, rows: int) -> None:
-        filled = values.drop_nulls()
+        filled = present(values).drop_nulls()
         self.missing += values.len() - filled.len()
         if not filled.len():
             return
@@ -157,12 +172,10 @@ class _Seen:
                 hashes = hashes_of(filled)
                 self.hashes.append(hashes.filter(hashes % classes_of(rows) == 0))
         if values.dtype.is_numeric():
-            finite = filled.filter(filled.is_finite()) if values.dtype.is_float() else filled
-            if finite.len():
-                numbers = finite.cast(pl.Float64)
-                low, high = numbers.min(), numbers.max()
-                self.low = low if self.low is None else min(self.low, low)
-                self.high = high if self.high is None else max(self.high, high)
+            numbers = filled.cast(pl.Float64)
+            low, high = numbers.min(), numbers.max()
+            self.low = low if self.low is None else min(self.low, low)
+            self.high = high if self.high is None else max(self.high, high)
 
     def rules(self, kind: pl.DataType, table: Table, refers_to: str) -> ColumnRules:
         rows = table.height

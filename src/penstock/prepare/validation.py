@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from penstock.errors import DataError
-from penstock.prepare.rules import ColumnRules, Level, Rules, TableRules, known_values, strangers
+from penstock.prepare.rules import ColumnRules, Level, Rules, TableRules, known_values, present, strangers
 from penstock.prepare.tables import normalised, raw_type
 from penstock.prepare.uniqueness import repeated
 from penstock.types.durations import seconds_of
@@ -132,7 +132,7 @@ class _Check:
     examples: list[str] = field(default_factory=list)
 
     def look(self, values: pl.Series, start: int) -> None:
-        broken = self.breaks(values).fill_null(value=False)
+        broken = self.breaks(present(values)).fill_null(value=False)
         count = int(broken.sum())
         if not count:
             return
