@@ -1,7 +1,7 @@
 """The main job, from raw files to a watched service that is trained anew when its world changes.
 
 Everything is real: the data, the requests over HTTP, the drift. It works in `.demo/`, so a second run finds
-what the first has computed.
+what the first has computed. What follows the file's name is handed to each training: `--set train.trials=2` is quick.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def main() -> None:
     for name in BEFORE:
         shutil.copy2(HERE / "electricity" / "data" / f"{name}.csv.gz", MONTHS)
 
-    churn = penstock("run", str(HERE / "churn" / "churn.py"))
+    churn = penstock("run", str(HERE / "churn" / "churn.py"), *sys.argv[1:])
     say("churn", f"7,043 messy customers: {steps(churn)}; {metric(churn)}")
     say(
         "",
@@ -145,7 +145,7 @@ def main() -> None:
     ):
         penstock("promote", "electricity", "1", "--why", "the demo begins again")
     pipeline = str(HERE / "electricity" / "electricity.py")
-    first = penstock("run", pipeline)
+    first = penstock("run", pipeline, *sys.argv[1:])
     say("ingest", f"electricity: {len(BEFORE)} months as partitions, October 1996 to March 1997")
     say("train", f"{steps(first)}; judged on the latest rows: {metric(first)}")
     say("deploy", f"gate passed: v{first['model']['version']} is {' and '.join(first['model']['aliases'])}")
@@ -166,7 +166,7 @@ def main() -> None:
             shutil.copy2(HERE / "electricity" / "data" / f"{name}.csv.gz", MONTHS)
         client = Client(url, {key: value for key, value in month(CHANGED)[0].items() if key != "target"})
         client.start()
-        second = penstock("run", pipeline, fine=(0, 3))
+        second = penstock("run", pipeline, *sys.argv[1:], fine=(0, 3))
         say("retrain", f"with {len(AFTER)} more months: {steps(second)}; {metric(second)}")
         say("compare", second["gate"]["reasons"][-1])
         deadline = time.monotonic() + 15

@@ -41,7 +41,7 @@ def test_the_demo_draws_the_whole_line_twice(tmp_path):
         ["0 steps ran, 16 cached", "0 steps ran, 17 cached"],
     ):
         done = subprocess.run(
-            [sys.executable, tmp_path / "examples" / "demo.py"],
+            [sys.executable, tmp_path / "examples" / "demo.py", "--set", "train.trials=2"],
             capture_output=True,
             text=True,
             timeout=600,

@@ -483,9 +483,9 @@ def test_two_watchers_do_nothing_twice_and_one_that_is_killed_is_followed(tmp_pa
         "--store",
         str(place.store.folder),
     ]
-    for turn in range(6):
+    for turn in range(5):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(0.7 + 0.5 * turn)
+        time.sleep(0.7 + 0.4 * turn)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     others = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]

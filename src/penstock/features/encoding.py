@@ -262,8 +262,7 @@ def _fit(values: pl.Series, name: str, clock: bool, rows: pl.Series | None) -> E
         return "is constant"
     kind = values.dtype
     if kind.is_numeric():
-        counts = rows is not None and filled.len() == values.len() and _counts_rows(values, rows)
-        return IDENTIFIER if _numbers_rows(filled, name, counts) else Number(name)
+        return IDENTIFIER if _numbers_rows(values, filled, name, rows) else Number(name)
     if kind == pl.Boolean:
         return Boolean(name)
     if kind.is_temporal() and clock:
@@ -281,8 +280,9 @@ def _counts_rows(values: pl.Series, rows: pl.Series) -> bool:
     return (values.cast(pl.Float64) - rows.cast(pl.Float64)).n_unique() == 1
 
 
-def _numbers_rows(filled: pl.Series, name: str, counts: bool) -> bool:
-    if filled.len() < _LEAST_NUMBERED:
+def _numbers_rows(values: pl.Series, filled: pl.Series, name: str, rows: pl.Series | None) -> bool:
+    identifies, counts = _IDENTIFIERS.match(name), _COUNTERS.match(name)
+    if filled.len() < _LEAST_NUMBERED or not (identifies or counts):
         return False
     if not filled.dtype.is_integer():
         # Numbers as text are floats, and so are whole ones in a column with gaps.
@@ -292,8 +292,11 @@ def _numbers_rows(filled: pl.Series, name: str, counts: bool) -> bool:
     if filled.n_unique() != filled.len():
         return False
     span = int(filled.max()) - int(filled.min()) + 1  # type: ignore[arg-type]
-    counts = counts or (span == filled.len() and filled.is_sorted())
-    return bool(_IDENTIFIERS.match(name) or (counts and _COUNTERS.match(name)))
+    return (
+        identifies is not None
+        or (span == filled.len() and filled.is_sorted())
+        or (rows is not None and filled.len() == values.len() and _counts_rows(values, rows))
+    )
 
 
 def _fit_text(filled: pl.Series, name: str) -> Encoder | str:
