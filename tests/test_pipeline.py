@@ -194,6 +194,10 @@ def test_a_stored_model_holds_no_pickle(done):
         ({"prepare": [pl.col("x")]}, r"prepare= takes ps.prepare.cast"),
         ({"train": LogisticRegression()}, r"train= takes ps.train.search"),
         ({"features": ["x"]}, r"features= takes ps.features.derive"),
+        ({"features": ps.features.calendar("day")}, r"features= takes a list"),
+        ({"prepare": ps.prepare.drop("x")}, r"prepare= takes a list"),
+        ({"features": None}, r"features= takes a list"),
+        ({"ingest": pl.DataFrame({"x": [1]})}, r"rows themselves: write them to a file"),
     ],
 )
 def test_a_stage_given_something_else_is_refused(tmp_path, changes, says):

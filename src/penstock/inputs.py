@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from numbers import Integral, Real
@@ -19,6 +18,7 @@ from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindo
 from penstock.monitor.profile import Profile
 from penstock.prepare.changes import Dropped, Kept, MapReference, Renamed
 from penstock.prepare.tables import Change, Facts
+from penstock.types.columns import nearest
 from penstock.types.integers import fits, is_wide, whole
 from penstock.types.labels import label_name
 from penstock.types.nested import flat
@@ -223,8 +223,7 @@ def as_in_training(raw: pl.DataFrame, inputs: Sequence[InputColumn], who: str) -
         if column.name not in schema:
             if not column.required:
                 continue
-            near = difflib.get_close_matches(column.name, raw.columns, 1)
-            hint = f' Did you mean "{near[0]}"?' if near else ""
+            hint = nearest(column.name, raw.columns)
             raise DataError(
                 f'the table has no column "{column.name}", which {who} needs.{hint} It has: {", ".join(raw.columns[:30])}'
             )

@@ -124,6 +124,7 @@ class Pipeline:
             ("monitor", self.monitor, (Drift,), "ps.monitor.drift(...)"),
             ("seed", self.seed, (int,), "a whole number"),
         ]
+        self._check_lists()
         operations = (*get_args(Operation), *get_args(Repair))
         wanted += [
             ("prepare", item, operations, "ps.prepare.cast(...) and the like, in a list")
@@ -136,7 +137,7 @@ class Pipeline:
         ]
         for stage, value, kinds, example in wanted:
             if not isinstance(value, kinds):
-                raise InputError(f"pipeline {self.name}: {stage}= takes {example}, not {value!r}")
+                raise InputError(f"pipeline {self.name}: {stage}= takes {example}, not {_told(stage, value)}")
         for name in self.tables:
             if name != self.base_table and any(isinstance(item, Fill | Clip) for item in self.operations(name)):
                 raise InputError(
@@ -156,6 +157,14 @@ class Pipeline:
         rows += [["split", self.split.kind], ["train", kinds([self.train])]]
         line = f"predicts {self.target.column}, {self.target.task}; .plan() says what a run would do"
         return shown_table(self.name, [line], ["stage", "what"], rows)
+
+    def _check_lists(self) -> None:
+        """Refuse what must be a list and is none."""
+        lists: list[tuple[str, Any]] = [("features", self.features)]
+        lists += [("prepare", self.operations(name)) for name in self.tables]
+        for stage, value in lists:
+            if not isinstance(value, list | tuple):
+                raise InputError(f"pipeline {self.name}: {stage}= takes a list, such as [ps.{stage}...], not {value!r}")
 
     def _check_tables(self) -> None:
         """Refuse names of tables that cannot be names of steps, or that nothing knows."""
@@ -261,6 +270,14 @@ def opened(store: Store | str | Path | None, folder: Path) -> Store:
     from penstock.store.store import Store, open_store
 
     return store if isinstance(store, Store) else open_store(store, folder)
+
+
+def _told(stage: str, value: Any) -> str:
+    """Write what was given where it cannot be taken."""
+    if stage == "ingest" and hasattr(value, "columns"):
+        return 'rows themselves: write them to a file, such as "rows.parquet", and give ps.ingest.files("rows.parquet")'
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _calling_file() -> str:

@@ -17,8 +17,9 @@ from penstock.ingest.read import concatenate, read_table
 from penstock.ingest.text import EncodingError
 from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import look_at
-from penstock.prepare.operations import cast, need
+from penstock.prepare.operations import cast
 from penstock.train.split import _time_column
+from penstock.types.columns import need
 from penstock.types.labels import fit_labels, text_of
 from penstock.types.table import ROW
 from penstock.types.target import Target
@@ -58,7 +59,7 @@ def write_starter(data: str, target: str, output: Path, name: str | None = None)
 
     files = find_files([data], Path.cwd())
     raw, encoding_of = _read(files)
-    need(raw, [target], f"--target {target}")
+    need(f"--target {target}", [target], raw.columns)
     # Of all columns but the target, preparation finds that out by itself.
     look = look_at(raw[target]) if raw.schema[target] == pl.String else None
     commas = look is not None and look.commas == [""] and look.numbers < look.values

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.conftest import customers
 
 from penstock.errors import DataError, InputError
-from penstock.features.columns import categories, select, text
+from penstock.features.columns import categories, text
 from penstock.features.definitions import Written, apply_features, calendar, check_alone, cross, derive, expressions_of
 from penstock.features.encoding import Encoding, fit_encoding, fit_learning
 from penstock.types.table import ROW
@@ -275,7 +275,7 @@ def test_columns_that_cannot_be_encoded_so_are_named(asked, says):
 
 
 def test_options_that_make_no_sense_are_refused():
-    for wrong in (lambda: text("a", size=0), categories, lambda: select(drop="a"), lambda: text("a", model="nowhere")):
+    for wrong in (lambda: text("a", size=0), categories, lambda: categories([]), lambda: text("a", model="nowhere")):
         with pytest.raises(InputError, match="ps.features"):
             wrong()
 

@@ -1,8 +1,10 @@
 """Tables in files: what people have, and what they have by mistake."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 
 import polars as pl
 import pyarrow as pa
@@ -37,8 +39,10 @@ def write(tmp_path, name, data):
         ("a.csv", "\r\n\r\n" + TEXT.replace("\n", "\r\n\r\n\r\n")),
         ("a.csv.gz", gzip.compress(TEXT.encode())),
         ("a.csv.zst", bytes(pa.compress(TEXT.encode(), "zstd", asbytes=True))),
+        ("a.csv.bz2", bz2.compress(TEXT.encode())),
+        ("a.csv.xz", lzma.compress(TEXT.encode())),
     ],
-    ids=["csv", "tsv", "semicolons", "bom", "crlf", "mac", "blank lines", "blank crlf", "gzip", "zstd"],
+    ids=["csv", "tsv", "semicolons", "bom", "crlf", "mac", "blank lines", "blank crlf", "gzip", "zstd", "bz2", "xz"],
 )
 def test_the_same_table_in_any_clothes(tmp_path, name, data):
     table = read_table(write(tmp_path, name, data))
@@ -112,6 +116,7 @@ def test_partitions_meet_in_a_wider_type():
         ("book.csv", b"PK\x03\x04rest", "ZIP or Excel"),
         ("double.csv", "a,b,a\n1,2,3\n", "two columns have the same name: 'a'"),
         ("a.csv.gz", b"not gzip", "is not a whole gzip file"),
+        ("a.csv.xz", lzma.compress(b"a,b")[:-5], "is not a whole xz file"),
         ("a.parquet", b"nothing", "cannot be read as Parquet"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', "line 2: is not JSON"),
         ("a.jsonl", '{"a": 1}\n[3]\n', "line 2: is not an object"),

@@ -70,7 +70,9 @@ def api(
     """
     if promote not in ("gate", "by hand"):
         raise InputError(f'ps.deploy.api(promote={promote!r}): give "gate" or "by hand"')
-    hidden = tuple(sorted(dict(redact or {}).items()))
+    if redact is not None and not isinstance(redact, Mapping):
+        raise InputError(f'ps.deploy.api(redact={redact!r}): say how, such as {{"email": "drop"}} or "hash"')
+    hidden = tuple(sorted((redact or {}).items()))
     wrong = [(name, how) for name, how in hidden if how not in ("drop", "hash")]
     if wrong:
         raise InputError(f'ps.deploy.api(redact={{"{wrong[0][0]}": {wrong[0][1]!r}}}): give "drop" or "hash"')

@@ -34,13 +34,18 @@ def find_files(patterns: list[str], folder: Path) -> list[Path]:
         matches = [full] if Path(full).is_file() else sorted(glob.glob(full, recursive=True))  # noqa: PTH207
         paths = [Path(item) for item in matches if Path(item).is_file()]
         if not paths:
-            what = (
-                "is a folder; name the files in it, such as" if Path(full).is_dir() else "was not found, looked for as"
-            )
-            hint = f"{pattern}/*.csv" if Path(full).is_dir() else full
-            raise DataError(f"{pattern}: {what} {hint}")
+            if Path(full).is_dir():
+                raise DataError(f"{pattern}: is a folder; name the files in it, such as {_inside(pattern, Path(full))}")
+            raise DataError(f"{pattern}: was not found, looked for as {full}")
         found.update(dict.fromkeys(paths))
     return list(found)
+
+
+def _inside(pattern: str, folder: Path) -> str:
+    """Return a pattern that names the files of a folder, as the first that is there is named."""
+    first = next((item for item in folder.rglob("*") if item.is_file()), folder / "first.csv")
+    deep = "" if first.parent == folder else "**/"
+    return f"{pattern.rstrip('/')}/{deep}*{''.join(first.suffixes[-2:])}"
 
 
 def file_refs(store: Any, patterns: list[str], folder: Path, *, always_partitions: bool = False) -> Ref:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import DataError, InputError
+from penstock.types.columns import need
 
 Array = npt.NDArray[Any]
 _LEAST_ROWS = 30
@@ -83,10 +84,9 @@ def fairness_of(
         raise InputError(
             "ps.evaluate.gate(fairness=...) needs Fairlearn: pip install 'penstock[fairness]'"
         ) from missing
+    need("ps.evaluate.gate(fairness=...)", limits, table.columns)
     found = []
     for column, limit in limits.items():
-        if column not in table.columns:
-            raise DataError(f'ps.evaluate.gate(fairness=...): there is no column "{column}"')
         values = table[column].cast(pl.String)
         large = values.drop_nulls().value_counts().filter(pl.col("count") >= _LEAST_ROWS)[column]
         rows = values.is_in(large.implode()).fill_null(value=False).to_numpy()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from penstock.errors import InputError
 from penstock.evaluate.fairness import Fairness
 from penstock.evaluate.paired import Gain
+from penstock.types.columns import columns_of
 from penstock.types.durations import bytes_of, seconds_of
 from penstock.types.metrics import METRICS
 from penstock.types.writing import figure
@@ -114,6 +115,9 @@ def gate(
     for name in [*bounds, *([metric] if metric else [])]:
         if name not in METRICS:
             raise InputError(f"ps.evaluate.gate: {name!r} is not a metric; known are {', '.join(METRICS)}")
+    for name, bound in bounds.items():
+        if isinstance(bound, bool) or not isinstance(bound, int | float):
+            raise InputError(f"ps.evaluate.gate({name}={bound!r}): a bound is a number, such as 0.8")
     if baseline not in ("auto", "prior", "last value"):
         raise InputError(f'ps.evaluate.gate: baseline={baseline!r}; give "auto", "prior" or "last value"')
     if confidence is not None and not 0.5 <= confidence < 1:
@@ -125,8 +129,9 @@ def gate(
         seconds_of(max_latency)
     if max_size is not None:
         bytes_of(max_size)
+    groups = None if slices is None else columns_of("ps.evaluate.gate(slices=...)", slices)
     return Gate(
-        tuple(bounds.items()), metric, beat_baseline, baseline, min_gain, None if slices is None else tuple(slices),
+        tuple(bounds.items()), metric, beat_baseline, baseline, min_gain, groups,
         confidence, max_slice_loss, tuple((fairness or {}).items()), max_latency, max_size,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.errors import InputError
+from penstock.types.columns import column_of, columns_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def text(column: str, *, size: int = 16, model: str | Path | None = None) -> Tex
     >>> text("description", size=8).size
     8
     """
+    column_of("ps.features.text", column)
     if not 1 <= size <= 256:
         raise InputError(f"ps.features.text({column!r}, size={size}): give 1 to 256 dimensions")
     if model is None:
@@ -76,7 +78,7 @@ def text(column: str, *, size: int = 16, model: str | Path | None = None) -> Tex
     return Text(column, size, str(folder), digest_of_folder(folder))
 
 
-def categories(*columns: str) -> Categories:
+def categories(*columns: str | Sequence[str]) -> Categories:
     """Tell of each category also the mean of the target in it, for categories that are many.
 
     Every column of categories is coded, and tells how frequent each is when they are many. The mean of the target is
@@ -87,9 +89,10 @@ def categories(*columns: str) -> Categories:
     >>> categories("shop", "postcode").columns
     ('shop', 'postcode')
     """
-    if not columns:
+    names = columns_of("ps.features.categories", *columns)
+    if not names:
         raise InputError("ps.features.categories: name a column or more")
-    return Categories(columns)
+    return Categories(names)
 
 
 def select(*, drop: Sequence[str] = (), useless: bool = True, leaking: bool = False) -> Select:
@@ -111,6 +114,4 @@ def select(*, drop: Sequence[str] = (), useless: bool = True, leaking: bool = Fa
     >>> select(drop=["customerID"]).drop
     ('customerID',)
     """
-    if isinstance(drop, str):
-        raise InputError(f"ps.features.select(drop={drop!r}): give a list of columns")
-    return Select(tuple(drop), useless, leaking)
+    return Select(columns_of("ps.features.select(drop=...)", drop), useless, leaking)

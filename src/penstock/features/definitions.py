@@ -15,6 +15,7 @@ import polars as pl
 from penstock.errors import DataError, InputError
 from penstock.features.columns import Categories, Select, Text
 from penstock.features.relations import Asof, Join, Window, window
+from penstock.types.columns import column_of, columns_of
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def calendar(column: str, *, cyclic: bool = False, holidays: str | None = None) 
     >>> calendar("pickup").column
     'pickup'
     """
-    return Calendar(column, cyclic, _holidays(holidays) if holidays else ())
+    return Calendar(column_of("ps.features.calendar", column), cyclic, _holidays(holidays) if holidays else ())
 
 
 def _holidays(place: str) -> tuple[dt.date, ...]:
@@ -110,7 +111,7 @@ def _holidays(place: str) -> tuple[dt.date, ...]:
     return tuple(sorted(found))
 
 
-def cross(*columns: str) -> Derive:
+def cross(*columns: str | Sequence[str]) -> Derive:
     """Make one category of the values of several columns together, named ``a_x_b``; missing where one is.
 
     Examples
@@ -118,10 +119,11 @@ def cross(*columns: str) -> Derive:
     >>> cross("origin", "carrier").expressions[0][0]
     'origin_x_carrier'
     """
-    if len(columns) < 2:
+    names = columns_of("ps.features.cross", *columns)
+    if len(names) < 2:
         raise InputError("ps.features.cross: name two columns or more")
-    made = pl.concat_str([pl.col(name).cast(pl.String) for name in columns], separator=" × ")
-    return Derive((("_x_".join(columns), made),))
+    made = pl.concat_str([pl.col(name).cast(pl.String) for name in names], separator=" × ")
+    return Derive((("_x_".join(names), made),))
 
 
 def forward_fill(column: str, by: str | Sequence[str] | None = None, *, over: str | None = None) -> list[Feature]:

@@ -17,6 +17,7 @@ from penstock.features.columns import Text as TextAsked
 from penstock.features.embedding import Embedding, fit_embedding
 from penstock.features.encoders import Boolean, Category, Date, Matrix, Number, Text, recurring_parts, words_of
 from penstock.features.learnt import Components, TargetMean, fit_components, fit_target_mean
+from penstock.types.columns import need
 from penstock.types.table import ROW
 
 LEVELS = 200
@@ -160,7 +161,7 @@ def fit_learning(
     """
     encoding = fit_encoding(frame, columns, asked, seed, clock)
     wanted = [name for item in asked if isinstance(item, Categories) for name in item.columns]
-    _need(frame, wanted, "ps.features.categories")
+    need("ps.features.categories", wanted, frame.columns)
     encoders: list[Encoder] = []
     outside: dict[int, list[Matrix]] = {}
     for encoder in encoding.encoders:
@@ -181,12 +182,6 @@ def fit_learning(
 
 def _offers(encoder: Encoder, values: pl.Series, classes: int) -> bool:
     return isinstance(encoder, Category) and classes <= OFFERED_CLASSES and 3 <= values.n_unique() <= OFFERED
-
-
-def _need(frame: pl.DataFrame, names: Sequence[str], who: str) -> None:
-    for name in names:
-        if name not in frame.columns:
-            raise DataError(f'{who}: there is no column "{name}"; there are: {", ".join(frame.columns[:30])}')
 
 
 def fit_encoding(
@@ -214,7 +209,7 @@ def fit_encoding(
         When a column that the author speaks of is not there, or is not of text.
     """
     texts = {item.column: item for item in asked if isinstance(item, TextAsked)}
-    _need(frame, list(texts), "ps.features.text")
+    need("ps.features.text", texts, frame.columns)
     rows = frame[ROW] if ROW in frame.columns else None  # asked once: each asking lists every column
     fitted = {
         name: _fit_components(frame[name], texts[name], seed)

@@ -9,6 +9,7 @@ from typing import Literal
 import polars as pl
 
 from penstock.errors import InputError
+from penstock.types.columns import column_of, columns_of
 from penstock.types.durations import seconds_of
 
 Keys = tuple[tuple[str, str], ...]
@@ -172,6 +173,7 @@ def lag(
     >>> [name for name, _ in lag("sales", 1, 7, by="store").aggregates]
     ['sales_lag_1', 'sales_lag_7']
     """
+    column_of("ps.features.lag", column)
     wanted = back or (1,)
     if any(item < 1 for item in wanted):
         raise InputError(f"ps.features.lag({column!r}, {min(wanted)}): looks into the future; count back from 1")
@@ -229,7 +231,8 @@ def asof(
     """
     if within is not None:
         _positive("within", within, zero=True)
-    return Asof(table, _keys(by), None if columns is None else tuple(columns), within)
+    taken = None if columns is None else columns_of("ps.features.asof(columns=...)", columns)
+    return Asof(table, _keys(by), taken, within)
 
 
 def join(
@@ -262,7 +265,8 @@ def join(
     keys = _keys(on)
     if not keys:
         raise InputError("ps.features.join(on=...): name the columns that must be equal")
-    return Join(table, keys, None if columns is None else tuple(columns), duplicates)
+    taken = None if columns is None else columns_of("ps.features.join(columns=...)", columns)
+    return Join(table, keys, taken, duplicates)
 
 
 def _keys(by: str | Sequence[str] | Mapping[str, str] | None) -> Keys:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from penstock.features.definitions import Feature, Written, expressions_of
 from penstock.features.events import DAY, Aggregate, Span
 from penstock.features.relations import Asof, Join, Keys, Nth, Rate, TimeSince, Window
 from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
+from penstock.types.columns import OURS, nearest, need
 from penstock.types.durations import seconds_of
 
 Schema = Mapping[str, pl.DataType]
@@ -104,7 +104,7 @@ def _parsed(name: str, made: Any, values: dict[str, Written], schema: Schema, wh
     if isinstance(made, TimeSince):
         return "since", "", 0.0
     if isinstance(made, Nth):
-        _need(made.column, schema, who)
+        need(who, [made.column], schema)
         return "nth", _value(pl.col(made.column), name, values, schema, "nth", who), float(made.back)
     tree = json.loads(made.meta.serialize(format="json"))
     while isinstance(tree, dict) and "Alias" in tree:
@@ -162,8 +162,7 @@ def _holds_aggregate(tree: Any) -> bool:
 
 def _value(expression: pl.Expr, name: str, values: dict[str, Written], schema: Schema, function: str, who: str) -> str:
     """Return the name under which an expression's values are kept; equal expressions share one."""
-    for column in expression.meta.root_names():
-        _need(column, schema, f"{who}: {name}")
+    need(f"{who}: {name}", expression.meta.root_names(), schema)
     label = f"penstock value {len(values)}"
     held = values.setdefault(expression.meta.serialize(format="json"), Written.of(label, expression.alias(label)))
     kind = pl.DataFrame(schema=dict(schema)).select(expression.alias(label)).schema[label]
@@ -205,24 +204,15 @@ def _join(item: Join, base: str, row: Schema, schemas: Mapping[str, Schema]) -> 
 
 def _table(name: str, schemas: Mapping[str, Schema], who: str) -> str:
     if name not in schemas:
-        near = difflib.get_close_matches(name, list(schemas), 1)
-        hint = f' Did you mean "{near[0]}"?' if near else ""
+        hint = nearest(name, schemas)
         raise InputError(f"{who}: there is no table {name!r} in ingest=.{hint} There are: {', '.join(schemas)}")
     return name
 
 
-def _need(column: str, schema: Schema, who: str) -> None:
-    if column not in schema:
-        near = difflib.get_close_matches(column, list(schema), 1)
-        hint = f' Did you mean "{near[0]}"?' if near else ""
-        shown = [name for name in schema if not name.startswith("penstock ")][:30]
-        raise DataError(f'{who}: there is no column "{column}".{hint} There are: {", ".join(shown)}')
-
-
 def _pairs(keys: Keys, row: Schema, other: Schema, who: str) -> list[tuple[str, str]]:
     for mine, theirs in keys:
-        _need(mine, row, who)
-        _need(theirs, other, who)
+        need(who, [mine], row)
+        need(who, [theirs], other)
         one, two = _family(row[mine]), _family(other[theirs])
         if one != two and "unknown" not in (one, two):
             raise DataError(
@@ -252,7 +242,7 @@ def _clocks(
                 f"{who}: nothing says when the rows of {name} happened; say it at its ingest with time=, "
                 f'such as ps.ingest.files(..., time="when")'
             )
-        _need(column, columns, f"{who}: time= of {name}")
+        need(f"{who}: time= of {name}", [column], columns)
         kind = columns[column]
         if not (kind.is_temporal() or kind.is_integer()):
             raise DataError(
@@ -274,12 +264,9 @@ def _units(length: float | str, unit: float) -> int:
 def _columns(
     wanted: Sequence[str] | None, table: str, schema: Schema, keys: set[str], who: str
 ) -> list[tuple[str, str]]:
-    for name in wanted or ():
-        _need(name, schema, who)
+    need(who, wanted or (), schema)
     names = (
-        wanted
-        if wanted is not None
-        else [name for name in schema if name not in keys and not name.startswith("penstock ")]
+        wanted if wanted is not None else [name for name in schema if name not in keys and not name.startswith(OURS)]
     )
     if not names:
         raise DataError(f"{who}: has no column besides its keys")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import io
 from collections.abc import Mapping, Sequence
@@ -34,6 +33,7 @@ from penstock.train.selection import useless_columns
 from penstock.train.split import strange_classes
 from penstock.train.trials import run_trials
 from penstock.train.window import Window, choose_window, given_window
+from penstock.types.columns import need
 from penstock.types.convert import convert
 from penstock.types.labels import Labels
 from penstock.types.metrics import PRIMARY
@@ -60,12 +60,8 @@ def selected(
     codes = codes[rows]
     found: list[Left] = []
     for item in (item for item in features if isinstance(item, Select)):
-        for name in item.drop:
-            if name not in table.columns:
-                near = difflib.get_close_matches(name, table.columns, 1)
-                hint = f' Did you mean "{near[0]}"?' if near else ""
-                raise DataError(f'ps.features.select: there is no column "{name}".{hint}')
-            found.append((name, "left out by name"))
+        need("ps.features.select", item.drop, table.columns)
+        found += [(name, "left out by name") for name in item.drop]
         if item.leaking:
             columns = usable(table, target, found)
             encoding, matrix = learning_of(features, columns, target, labels, seed, clock_of(divided))(table, codes)

@@ -46,6 +46,7 @@ from penstock.train.learners import TIMED, read_predictor, row_latency
 from penstock.train.refitting import growth
 from penstock.train.searched import Problem, Searched, fit_small, small_trial
 from penstock.train.split import seconds_in
+from penstock.types.columns import need
 from penstock.types.convert import convert
 from penstock.types.metrics import METRICS, PRIMARY, Metric
 from penstock.types.table import ROW, Table
@@ -316,9 +317,7 @@ def _sliced(gate: Gate, model: Model, test: pl.DataFrame) -> list[str]:
     """Return the columns whose groups are looked at."""
     if gate.slices is None:
         return sliceable(test, _learnt_from(model, test))
-    missing = [name for name in gate.slices if name not in test.columns]
-    if missing:
-        raise DataError(f'ps.evaluate.gate(slices=...): there is no column "{missing[0]}"')
+    need("ps.evaluate.gate(slices=...)", gate.slices, test.columns)
     return list(gate.slices)
 
 

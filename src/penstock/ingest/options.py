@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.errors import DataError
+from penstock.types.columns import column_of
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,18 @@ class Files:
 
 
 def files(
-    *patterns: str | Path, time: str | None = None, separator: str | None = None, encoding: str = "utf-8"
+    *patterns: str | Path | Sequence[str | Path],
+    time: str | None = None,
+    separator: str | None = None,
+    encoding: str = "utf-8",
 ) -> Files:
     """Take rows from files; several files are partitions of one table, each read once.
 
     Parameters
     ----------
-    *patterns : str or Path
+    *patterns : str or Path, or list of them
         Files or glob patterns, relative to the file that says it: CSV, TSV, JSON Lines, Parquet, Arrow, Avro, Excel, ZIP;
-        text also packed with gzip or zstd. Or URLs that fsspec understands, such as ``s3://bucket/sales/*.parquet``;
+        text also packed with gzip, zstd, bzip2 or xz. Or URLs that fsspec understands, such as ``s3://bucket/sales/*.parquet``;
         credentials are taken from the environment, as the cloud's own tools do.
     time : str, optional
         The column that says when each row happened; rows are then split by time.
@@ -61,7 +66,10 @@ def files(
     >>> files("data/*.csv", time="day").time
     'day'
     """
-    if not patterns:
+    named = [item for given in patterns for item in (given if isinstance(given, list | tuple) else [given])]
+    if time is not None:
+        column_of("ps.ingest.files(time=...)", time)
+    if not named:
         raise DataError("ps.ingest.files() names no file; give it a path or a pattern, such as 'data/*.csv'")
     caller = Path(sys._getframe(1).f_code.co_filename)
     folder = caller.resolve().parent if caller.exists() else Path.cwd()
@@ -69,4 +77,4 @@ def files(
         codecs.lookup(encoding)
     except LookupError:
         raise DataError(f"encoding {encoding!r} is not known; examples are utf-8, latin-1 and cp1252") from None
-    return Files(tuple(str(item) for item in patterns), str(folder), time, separator, encoding)
+    return Files(tuple(str(item) for item in named), str(folder), time, separator, encoding)

@@ -24,7 +24,7 @@ SUFFIXES = {
     ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow", ".avro": "avro", ".xlsx": "excel", ".xlsm": "excel", ".xls": "excel",
     ".zip": "zip",
 }  # fmt: skip
-PACKED = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
+PACKED = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz"}
 _MOST_UNZIPPED = 64 * 1024**3
 _WHOLE = 8 * BLOCK
 """Binary files of fewer bytes are read at once."""
@@ -98,7 +98,7 @@ def _kind_of(path: Path) -> tuple[str, str | None]:
     if not kinds:
         raise DataError(
             f"{path.name}: the kind of file is not known from its name; known are .csv, .tsv, .jsonl, .parquet, .arrow, "
-            ".avro, .xlsx and .zip, also followed by .gz or .zst"
+            ".avro, .xlsx and .zip, also followed by .gz, .zst, .bz2 or .xz"
         )
     return kinds[-1], PACKED.get(suffixes[-1])
 
@@ -143,9 +143,15 @@ def _opened(place: str, packed: str | None, path: Path) -> Stream:
         raise DataError(f"{place}: cannot be read: {error.strerror or error}") from error
     if packed is None:
         return _Stream(source, path, "cannot be read")
+    import lzma
+
     import pyarrow as pa
 
-    return _Stream(pa.CompressedInputStream(pa.PythonFile(source), packed), path, f"is not a whole {packed} file")
+    if packed == "xz":
+        unpacked: Any = lzma.LZMAFile(source)  # noqa: SIM115 - closed when it is no longer read
+    else:
+        unpacked = pa.CompressedInputStream(pa.PythonFile(source), packed)
+    return _Stream(unpacked, path, f"is not a whole {packed} file")
 
 
 def _size(place: str) -> int:

@@ -92,8 +92,10 @@ def drift(
 
     if not 0 < effect < 1 or not 0 < significance < 1 or least < 2:
         raise InputError("ps.monitor.drift: effect and significance lie between 0 and 1, least is 2 or more")
+    if retrain is not None and not isinstance(retrain, Retrain):
+        raise InputError(f"ps.monitor.drift(retrain={retrain!r}): give ps.monitor.retrain(...)")
     counted = re.fullmatch(r"\s*(\d+)\s*rows\s*", str(window))
-    if not all(isinstance(item, get_args(Channel)) for item in tell):
+    if not isinstance(tell, Sequence) or not all(isinstance(item, get_args(Channel)) for item in tell):
         raise InputError("ps.monitor.drift(tell=[...]): give ps.monitor.webhook(...), email(...) or command(...)")
     if counted:
         return Drift(None, int(counted[1]), effect, significance, least, retrain, tuple(tell))

@@ -22,10 +22,10 @@ from penstock.prepare.operations import (
     Operation,
     Rename,
     apply_cast,
-    need,
     parse_of,
 )
 from penstock.prepare.tables import normalised, without_duplicates
+from penstock.types.columns import need
 from penstock.types.parse import Parse
 from penstock.types.table import ROW
 
@@ -79,17 +79,17 @@ def clean_by(frame: pl.DataFrame, made: Operation, number: int, decided: Decided
     """Do the operation that is `number` in order."""
     before = frame.height
     if isinstance(made, Cast):
-        need(frame, [made.column], f"ps.prepare.cast({made.column!r}, ...)")
+        need(f"ps.prepare.cast({made.column!r}, ...)", [made.column], frame.columns)
         frame, told = apply_cast(frame, made, parse_of(frame.schema, made, decided.forms[number]))
         return frame, {note.text[:5]: note for note in told}
     if isinstance(made, Rename):
-        need(frame, [old for old, _ in made.names], "ps.prepare.rename(...)")
+        need("ps.prepare.rename(...)", [old for old, _ in made.names], frame.columns)
         return frame.rename(dict(made.names)), {}
     if isinstance(made, Drop):
-        need(frame, made.columns, "ps.prepare.drop(...)")
+        need("ps.prepare.drop(...)", made.columns, frame.columns)
         return frame.drop(made.columns), {}
     if isinstance(made, DropDuplicates):
-        need(frame, made.columns, "ps.prepare.drop_duplicates(...)")
+        need("ps.prepare.drop_duplicates(...)", made.columns, frame.columns)
         if decided.dropped is None:
             frame = without_duplicates(frame, duplicate_columns(frame, made), made.latest)
         else:
@@ -98,13 +98,13 @@ def clean_by(frame: pl.DataFrame, made: Operation, number: int, decided: Decided
         kept = f"; the one with the latest {made.latest} is kept" if made.latest else ""
         return frame, {"": Note("prepare", None, before - frame.height, f"rows dropped as duplicates {what}{kept}")}
     if isinstance(made, Normalise):
-        need(frame, made.columns, "ps.prepare.normalise(...)")
+        need("ps.prepare.normalise(...)", made.columns, frame.columns)
         notes = {}
         for name in made.columns:
             frame, notes[name] = _normalised_text(frame, name)
         return frame, notes
     if isinstance(made, Filter):
-        need(frame, made.predicate.meta.root_names(), "ps.prepare.filter(...)")
+        need("ps.prepare.filter(...)", made.predicate.meta.root_names(), frame.columns)
         frame = frame.filter(made.predicate)
         return frame, {"": Note("prepare", None, before - frame.height, f"rows dropped by filter {made.predicate}")}
     return _mapped(frame, made), {"": Note("prepare", None, before, f"rows handed to {made.function.__name__}()")}

@@ -23,11 +23,11 @@ from penstock.prepare.operations import (
     Note,
     Operation,
     Rename,
-    need,
     parse_of,
 )
 from penstock.prepare.tables import Change, Facts, normalised, raw_type
 from penstock.types.buckets import Buckets
+from penstock.types.columns import need
 from penstock.types.parse import Parse
 from penstock.types.table import ROW, Table
 
@@ -145,7 +145,7 @@ def decide(
 
     for number, made in enumerate(operations):
         if isinstance(made, Cast):
-            need(first, [made.column], f"ps.prepare.cast({made.column!r}, ...)")
+            need(f"ps.prepare.cast({made.column!r}, ...)", [made.column], first.columns)
             parse = parse_of(first.schema, made, None)
             if parse is not None and made.to == "date" and made.format is None:
                 forms[number] = _date_form(made.column, (frame for _, frame in seen(number)))
@@ -153,7 +153,7 @@ def decide(
             settled.add(made.column)
             changes += [parse] if parse else []
         elif isinstance(made, DropDuplicates):
-            need(first, made.columns, "ps.prepare.drop_duplicates(...)")
+            need("ps.prepare.drop_duplicates(...)", made.columns, first.columns)
             over = duplicate_columns(first, made)
             if dropped is not None:
                 found = _dropped(seen(number), over, made.latest, 1 + table.height // _BUCKET_ROWS)
@@ -174,7 +174,7 @@ def decide(
         mine = Decided(forms, (), None if dropped is None else dropped[table.names[0]])
         first = clean_by(first, made, number, mine)[0]
     if target is not None:
-        need(first, [target], "target")
+        need("target", [target], first.columns)
     parses, notes = infer_parts((frame for _, frame in seen(len(operations))), settled)
     if table.height <= _COMPARED_ROWS:
         whole = pl.concat([frame for _, frame in seen(len(operations))])
@@ -210,7 +210,7 @@ def _dropped(
     with Buckets(count) as buckets:
         for name, frame in frames:
             if latest is not None:
-                need(frame, [latest], "ps.prepare.drop_duplicates(latest=...)")
+                need("ps.prepare.drop_duplicates(latest=...)", [latest], frame.columns)
             wanted = dict.fromkeys([*over, *([] if latest is None else [latest]), ROW])
             buckets.add(frame.select(*wanted, pl.lit(len(names), pl.Int32).alias(part)), over)
             names.append(name)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import polars as pl
 
 from penstock.errors import DataError, InputError
+from penstock.types.columns import column_of, columns_of
 from penstock.types.parse import Kind, Parse
 
 
@@ -129,18 +129,19 @@ def cast(
     >>> cast("TotalCharges", pl.Float64).to
     'number'
     """
+    column_of("ps.prepare.cast", column)
     if decimal not in (".", ","):
         raise InputError(f"ps.prepare.cast({column!r}, decimal={decimal!r}): give '.' or ','")
     words = [tuple(word.strip().lower() for word in some) for some in (true, false)]
     return Cast(column, _kind_of(dtype, column), format, invalid, decimal, words[0], words[1])
 
 
-def drop_duplicates(*columns: str, latest: str | None = None) -> DropDuplicates:
+def drop_duplicates(*columns: str | Sequence[str], latest: str | None = None) -> DropDuplicates:
     """Keep one of the rows that agree in `columns`, or in all columns.
 
     Parameters
     ----------
-    *columns : str
+    *columns : str, or list of str
         The key.
     latest : str, optional
         Keep the row with the greatest value of this column (the last one of equals) instead of the first row.
@@ -152,10 +153,10 @@ def drop_duplicates(*columns: str, latest: str | None = None) -> DropDuplicates:
     >>> drop_duplicates("customerID", latest="updated").latest
     'updated'
     """
-    return DropDuplicates(columns, latest=latest)
+    return DropDuplicates(columns_of("ps.prepare.drop_duplicates", *columns), latest=latest)
 
 
-def normalise(*columns: str) -> Normalise:
+def normalise(*columns: str | Sequence[str]) -> Normalise:
     """Write texts that mean the same alike: lower case, single spaces, one form of Unicode (NFKC).
 
     Examples
@@ -163,9 +164,10 @@ def normalise(*columns: str) -> Normalise:
     >>> normalise("city").columns
     ('city',)
     """
-    if not columns:
+    names = columns_of("ps.prepare.normalise", *columns)
+    if not names:
         raise InputError("ps.prepare.normalise() names no column; give those whose texts are categories")
-    return Normalise(columns)
+    return Normalise(names)
 
 
 def rename(names: dict[str, str] | None = None, /, **more: str) -> Rename:
@@ -179,7 +181,7 @@ def rename(names: dict[str, str] | None = None, /, **more: str) -> Rename:
     return Rename(tuple({**(names or {}), **more}.items()))
 
 
-def drop(*columns: str) -> Drop:
+def drop(*columns: str | Sequence[str]) -> Drop:
     """Leave columns out; requests need not carry them.
 
     Examples
@@ -187,7 +189,7 @@ def drop(*columns: str) -> Drop:
     >>> drop("customerID").columns
     ('customerID',)
     """
-    return Drop(columns)
+    return Drop(columns_of("ps.prepare.drop", *columns))
 
 
 def filter(predicate: pl.Expr) -> Filter:
@@ -198,6 +200,10 @@ def filter(predicate: pl.Expr) -> Filter:
     >>> filter(pl.col("price") < 500_000).predicate.meta.root_names()
     ['price']
     """
+    if not isinstance(predicate, pl.Expr):
+        raise InputError(
+            f"ps.prepare.filter({predicate!r}): give a Polars expression, such as pl.col('price') < 500_000"
+        )
     return Filter(predicate)
 
 
@@ -241,22 +247,6 @@ def _kind_of(dtype: Any, column: str) -> Kind:
         f"ps.prepare.cast({column!r}, {dtype!r}): not a type that a column can be read as; "
         "give pl.Float64, pl.Int64, pl.Boolean, pl.Date, pl.Datetime or pl.String"
     )
-
-
-def need(frame: pl.DataFrame | Collection[str], columns: Sequence[str], who: str) -> None:
-    """Refuse names that the table does not have, with the nearest that it has.
-
-    Raises
-    ------
-    DataError
-        Naming the column.
-    """
-    there = frame.columns if isinstance(frame, pl.DataFrame) else frame
-    for name in columns:
-        if name not in there:
-            near = difflib.get_close_matches(name, there, 1)
-            hint = f' Did you mean "{near[0]}"?' if near else ""
-            raise DataError(f'{who}: there is no column "{name}".{hint} The table has: {", ".join(list(there)[:30])}')
 
 
 def parse_of(schema: Mapping[str, pl.DataType], made: Cast, form: str | None) -> Parse | None:

@@ -14,7 +14,8 @@ import msgspec
 import polars as pl
 
 from penstock.errors import DataError, InputError
-from penstock.prepare.operations import Note, need
+from penstock.prepare.operations import Note
+from penstock.types.columns import columns_of, need
 from penstock.types.writing import figure
 
 _EPOCH = dt.datetime(1970, 1, 1)
@@ -44,7 +45,10 @@ Repair = Fill | Clip
 
 
 def fill(
-    *columns: str, how: Literal["median", "mean", "mode"] | None = None, value: Any = None, indicator: bool = False
+    *columns: str | Sequence[str],
+    how: Literal["median", "mean", "mode"] | None = None,
+    value: Any = None,
+    indicator: bool = False,
 ) -> Fill:
     """Fill missing cells with what the training rows have, or with a value.
 
@@ -73,16 +77,17 @@ def fill(
     >>> fill("age", how="median", indicator=True).how
     'median'
     """
-    if not columns or (how is None) == (value is None):
+    names = columns_of("ps.prepare.fill", *columns)
+    if not names or (how is None) == (value is None):
         raise InputError('ps.prepare.fill: name columns, and give either how="median" (mean, mode) or value=...')
     if how not in (None, "median", "mean", "mode"):
         raise InputError(f'ps.prepare.fill(how={how!r}): give "median", "mean" or "mode"')
     if value is not None and not isinstance(value, str | int | float | bool | dt.date):
         raise InputError(f"ps.prepare.fill(value={value!r}): give a text, a number, true or false, or a date")
-    return Fill(columns, how, value, indicator)
+    return Fill(names, how, value, indicator)
 
 
-def clip(*columns: str, low: float = 0.01, high: float = 0.99) -> Clip:
+def clip(*columns: str | Sequence[str], low: float = 0.01, high: float = 0.99) -> Clip:
     """Hold numbers between two quantiles of the training rows (winsorising).
 
     Parameters
@@ -102,9 +107,10 @@ def clip(*columns: str, low: float = 0.01, high: float = 0.99) -> Clip:
     >>> clip("fare", high=0.995).high
     0.995
     """
-    if not columns or not 0 <= low < high <= 1:
+    names = columns_of("ps.prepare.clip", *columns)
+    if not names or not 0 <= low < high <= 1:
         raise InputError(f"ps.prepare.clip(low={low}, high={high}): name columns; quantiles go from 0 to 1, low first")
-    return Clip(columns, low, high)
+    return Clip(names, low, high)
 
 
 class Filled(msgspec.Struct, frozen=True, tag="fill"):
@@ -194,7 +200,7 @@ def fit_repairs(
     known = list(table.columns if taken is None else taken)
     for repair in repairs:
         who = f"ps.prepare.{type(repair).__name__.lower()}"
-        need(known, repair.columns, who)
+        need(who, repair.columns, known)
         for name in repair.columns:
             if name == target:
                 raise DataError(f'{who}: "{name}" is the target, which is never repaired; leave rows out with filter')

@@ -10,8 +10,9 @@ import polars as pl
 
 from penstock.errors import DataWarning
 from penstock.prepare.changes import Dropped, Kept, MapReference, Once, Renamed
-from penstock.prepare.operations import Note, need
+from penstock.prepare.operations import Note
 from penstock.prepare.repairs import Clipped, Filled
+from penstock.types.columns import need
 from penstock.types.dates import ISO
 from penstock.types.parse import Parse
 from penstock.types.table import ROW
@@ -95,7 +96,7 @@ def without_duplicates(frame: pl.DataFrame, over: Sequence[str], latest: str | N
     """Keep one row of those that agree in some columns: the first, or the one with the latest value of a column."""
     if latest is None:
         return frame.unique(over, keep="first", maintain_order=True)
-    need(frame, [latest], "ps.prepare.drop_duplicates(latest=...)")
+    need("ps.prepare.drop_duplicates(latest=...)", [latest], frame.columns)
     newest = frame.sort(latest, nulls_last=False, maintain_order=True).unique(over, keep="last", maintain_order=True)
     return newest.sort(ROW)
 
@@ -122,7 +123,7 @@ def apply_facts(raw: pl.DataFrame, facts: Facts, *, choose: bool = False) -> pl.
             frame = frame.with_columns(change.expressions())
         elif isinstance(change, Kept):
             if choose:
-                need(frame, change.needs, "ps.prepare.filter(...)")
+                need("ps.prepare.filter(...)", change.needs, frame.columns)
                 frame = frame.filter(change.read())
         elif isinstance(change, Once):
             over = [name for name in change.columns if name in frame.columns]

@@ -128,10 +128,12 @@ def search(
     >>> search(budget="2m").seconds
     120.0
     """
-    unknown = [item for item in learners if item not in LEARNERS]
-    if unknown or not learners:
-        raise InputError(f"ps.train.search(learners={list(learners)}): known learners are {', '.join(LEARNERS)}")
-    if (trials is not None and trials < 1) or folds < 2:
+    wanted = (learners,) if isinstance(learners, str) else tuple(learners)
+    unknown = [item for item in wanted if item not in LEARNERS]
+    if unknown or not wanted:
+        raise InputError(f"ps.train.search(learners={list(wanted)}): known learners are {', '.join(LEARNERS)}")
+    whole = all(isinstance(item, int) and not isinstance(item, bool) for item in (trials or 1, folds))
+    if not whole or (trials is not None and trials < 1) or folds < 2:
         raise InputError("ps.train.search: trials must be at least 1 and folds at least 2")
     directions = tuple(sorted(dict(monotone).items()))
     wrong = [name for name, direction in directions if direction not in (1, -1)]
@@ -141,9 +143,7 @@ def search(
         )
     if metric is not None and not isinstance(metric, str) and not callable(metric):
         raise InputError(f"ps.train.search(metric={metric!r}): the name of a metric, or a function")
-    made = Search(
-        budget, tuple(learners), metric, trials, folds, max_latency, max_size, weights, directions, higher, window
-    )
+    made = Search(budget, wanted, metric, trials, folds, max_latency, max_size, weights, directions, higher, window)
     made.seconds, made.latency, made.size  # noqa: B018 - what cannot be read is refused here, not hours later
     if window not in ("auto", "all"):
         from penstock.types.durations import seconds_of

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import DataError
+from penstock.types.columns import need
 from penstock.types.labels import text_of
 from penstock.types.split import Split
 
@@ -91,10 +92,7 @@ def looks_at(schema: Mapping[str, pl.DataType], how: Split, target: str, time: s
     DataError
         When a column that is named is not there.
     """
-    for name in (how.column, time):
-        if name is not None and name not in schema:
-            there = [item for item in schema if not item.startswith("penstock ")]
-            raise DataError(f'split: there is no column "{name}"; there are: {", ".join(there[:30])}')
+    need("split", [name for name in (how.column, time) if name is not None], schema)
     times = [name for name, kind in schema.items() if isinstance(kind, pl.Datetime) and _TIMES.search(name)]
     by_class = how.kind == "stratified" or (how.kind == "auto" and time is None)
     found = dict.fromkeys((how.column, time, *times, target if by_class else None))
@@ -149,8 +147,8 @@ def divide(
         column = column or time or _time_column(table, target)
         if column is None:
             raise DataError('ps.split.time(): no column says when rows happened; name it: ps.split.time("column")')
-    if column is not None and column not in table.columns:
-        raise DataError(f'split: there is no column "{column}"; there are: {", ".join(table.columns[:30])}')
+    if column is not None:
+        need("split", [column], table.columns)
     if kind == "time":
         flags, text = _by_time(table, str(column), how.test)
     elif kind == "group":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from penstock.errors import InputError
+from penstock.types.columns import column_of
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def group(column: str, test: float = 0.2) -> Split:
     >>> group("customer").column
     'customer'
     """
-    return Split("group", _share(test), column)
+    return Split("group", _share(test), column_of("ps.split.group", column))
 
 
 def time(column: str | None = None, test: float | str = 0.2, gap: float | str = 0.0) -> Split:
@@ -72,6 +73,8 @@ def time(column: str | None = None, test: float | str = 0.2, gap: float | str = 
     from penstock.types.durations import seconds_of
 
     seconds_of(gap)
+    if column is not None:
+        column_of("ps.split.time", column)
     if isinstance(test, str):
         seconds_of(test)
         return Split("time", test, column, gap)

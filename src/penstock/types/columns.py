@@ -1,0 +1,89 @@
+"""Names of columns: as an author writes them in a pipeline, and what is said of one that a table does not have."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+
+from penstock.errors import DataError, InputError
+
+_SHOWN = 30
+OURS = "penstock "
+"""What the names of columns that are added on the way begin with."""
+
+
+def column_of(who: str, given: object) -> str:
+    """Return the name of one column, as an author gave it to `who`.
+
+    Raises
+    ------
+    InputError
+        When it is not a text.
+
+    Examples
+    --------
+    >>> column_of("ps.features.calendar", "pickup")
+    'pickup'
+    """
+    if not isinstance(given, str):
+        raise InputError(f"{who}: takes the name of one column, a text, not {given!r}")
+    return given
+
+
+def columns_of(who: str, *given: object) -> tuple[str, ...]:
+    """Return names of columns, whether an author gave them to `who` one by one or in a list.
+
+    Raises
+    ------
+    InputError
+        When one is not a text.
+
+    Examples
+    --------
+    >>> columns_of("ps.prepare.drop", "a", ["b", "c"])
+    ('a', 'b', 'c')
+    """
+    found: list[str] = []
+    for item in given:
+        for name in item if isinstance(item, list | tuple) else [item]:
+            if not isinstance(name, str):
+                raise InputError(f"{who}: takes names of columns, texts, not {name!r}")
+            found.append(name)
+    return tuple(found)
+
+
+def need(who: str, names: Iterable[str], there: Collection[str]) -> None:
+    """Refuse names that a table does not have, with the nearest that it has.
+
+    Raises
+    ------
+    DataError
+        Naming the first.
+
+    Examples
+    --------
+    >>> need("ps.prepare.drop", ["aeg"], ["age", "city"])
+    Traceback (most recent call last):
+    penstock.errors.DataError: ps.prepare.drop: there is no column "aeg". Did you mean "age"? There are: age, city
+    """
+    for name in names:
+        if name not in there:
+            shown = [item for item in there if not item.startswith(OURS)]
+            more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+            raise DataError(
+                f'{who}: there is no column "{name}".{nearest(name, shown)} There are: {", ".join(shown[:_SHOWN])}{more}'
+            )
+
+
+def nearest(name: str, there: Iterable[str]) -> str:
+    """Return a question that names what is written most like `name`, or nothing.
+
+    Examples
+    --------
+    >>> nearest("aeg", ["age", "city"])
+    ' Did you mean "age"?'
+    >>> nearest("zip", ["age", "city"])
+    ''
+    """
+    found = difflib.get_close_matches(name, list(there), 1)
+    return f' Did you mean "{found[0]}"?' if found else ""
