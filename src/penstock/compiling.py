@@ -105,7 +105,8 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     looked = {f"prepared_{name}": f"prepared_{name}" for name in others}
     facts = {"inferred": "inferred", **{f"inferred_{name}": f"inferred_{name}" for name in others}}
     past = {"features": features, "base": base, "times": times}
-    add("features", "tables.featured", {**ready, **looked}, past, returns=_frame_type())
+    made = {**past, "target": target.column}
+    add("features", "tables.featured", {**ready, **looked}, made, returns=_frame_type())
     trained: dict[str, Any] = {"target": target, "pipeline": pipeline.name, "seed": seed, **past}
     tried = []
     chosen = []

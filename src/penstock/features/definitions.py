@@ -15,7 +15,7 @@ import polars as pl
 from penstock.errors import DataError, InputError
 from penstock.features.columns import Categories, Select, Text
 from penstock.features.relations import Asof, Join, Window, window
-from penstock.types.columns import column_of, columns_of
+from penstock.types.columns import column_of, columns_of, need
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def derive(**expressions: pl.Expr) -> Derive:
     ----------
     **expressions : Polars expression
         Name of the new column to how it is computed. Expressions that look at other rows (``mean``, ``shift``,
-        ``over``) are refused by the run: at serving a row stands alone.
+        ``over``) are refused by the run: at serving a row stands alone. Selectors, such as ``pl.all()``, name the
+        columns of the prepared table at training, and never the target.
 
     Raises
     ------
@@ -195,12 +196,7 @@ def apply_features(frame: pl.DataFrame, expressions: Sequence[tuple[str, pl.Expr
         twice = [pl.Series(column.name, column.to_list() * 2, column.dtype) for column in frame]
         return apply_features(pl.DataFrame(twice), expressions)[:1]
     for name, made in expressions:
-        for needed in made.meta.root_names():
-            if needed not in frame.columns:
-                raise DataError(
-                    f'feature "{name}" needs the column "{needed}", which is not there; there are: '
-                    f"{', '.join(frame.columns[:30])}"
-                )
+        need(f'feature "{name}"', made.meta.root_names(), frame.columns)
         try:
             frame = frame.with_columns(made)
         except pl.exceptions.PolarsError as error:

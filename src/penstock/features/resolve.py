@@ -14,6 +14,7 @@ from penstock.features.columns import Categories, Select, Text
 from penstock.features.definitions import Feature, Written, expressions_of
 from penstock.features.events import DAY, Aggregate, Span
 from penstock.features.relations import Asof, Join, Keys, Nth, Rate, TimeSince, Window
+from penstock.features.selectors import written_out
 from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
 from penstock.types.columns import OURS, nearest, need
 from penstock.types.durations import seconds_of
@@ -26,7 +27,11 @@ _ANY_TYPE = {"count", "first", "last", "first_known", "last_known", "n_unique", 
 
 
 def resolve(
-    features: Sequence[Feature], base: str, schemas: Mapping[str, Schema], times: Mapping[str, str | None]
+    features: Sequence[Feature],
+    base: str,
+    schemas: Mapping[str, Schema],
+    times: Mapping[str, str | None],
+    target: str | None = None,
 ) -> list[Stored]:
     """Turn declared features into stored ones, in order.
 
@@ -38,14 +43,17 @@ def resolve(
         Table to the columns and types of the prepared table.
     times : mapping
         Table to the column that says when its rows happened.
+    target : str, optional
+        The column that is predicted: of its own row no feature may look at it, and no selector names it.
 
     Raises
     ------
     InputError, DataError
-        For tables, columns and times that are not there, keys of unlike types, names that are taken, and aggregates
-        that are not known.
+        For tables, columns and times that are not there, keys of unlike types, names that are taken, aggregates
+        that are not known, and features that look at the target.
     """
     taken = dict(schemas[base])
+    own = {name: kind for name, kind in taken.items() if name != target and not name.startswith(OURS)}
     found: list[Stored] = []
 
     def take(name: str, kind: pl.DataType | None = None) -> None:
@@ -65,11 +73,17 @@ def resolve(
         else:
             for name, expression in expressions_of(item):
                 take(name)
-                found.append(Written.of(name, expression))
+                found.append(Written.of(name, written_out(expression, own, f'feature "{name}"')))
             continue
         for name in made.names:
             take(name)
         found.append(made)
+    for known in found:
+        if target in known.needs:
+            raise DataError(
+                f'feature "{known.names[0]}" looks at the target "{target}" of its own row, which is not known when a '
+                "prediction is wanted. Of rows before it, ps.features.lag and window(delay=...) may look at it."
+            )
     return found
 
 
@@ -162,6 +176,8 @@ def _holds_aggregate(tree: Any) -> bool:
 
 def _value(expression: pl.Expr, name: str, values: dict[str, Written], schema: Schema, function: str, who: str) -> str:
     """Return the name under which an expression's values are kept; equal expressions share one."""
+    shown = {column: kind for column, kind in schema.items() if not column.startswith(OURS)}
+    expression = written_out(expression, shown, f"{who}: {name}")
     need(f"{who}: {name}", expression.meta.root_names(), schema)
     label = f"penstock value {len(values)}"
     held = values.setdefault(expression.meta.serialize(format="json"), Written.of(label, expression.alias(label)))

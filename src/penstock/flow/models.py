@@ -198,7 +198,7 @@ def trained(
     fitted = Encoding(fitted.encoders, [*fitted.ignored, *((name, why) for name, why in selected or [])])
     facts = facts_of(inferred, prepared)
     tables = tables_of(base, prepared, others)
-    stored = stored_features(features, base, times, tables)
+    stored = stored_features(features, base, times, tables, target.column)
     past = compacts(stored, tables)
     known = {name: facts if name == base else other_facts(name, others) for name in tables}
     made = {name for item in stored for name in item.names}

@@ -238,14 +238,19 @@ def repaired(
 
 
 def featured(
-    prepared: Parts, features: Sequence[Feature], base: str, times: Mapping[str, str | None], **others: Parts
+    prepared: Parts,
+    features: Sequence[Feature],
+    base: str,
+    times: Mapping[str, str | None],
+    target: str,
+    **others: Parts,
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Add the features to the prepared table, from its own columns, its past, and the other prepared tables.
 
     :data:`ROW` then counts from the first row of the snapshot.
     """
     tables = tables_of(base, prepared, others)
-    stored = stored_features(features, base, times, tables)
+    stored = stored_features(features, base, times, tables, target)
     rows = [item["rows"] for item in prepared.ending("notes").values()]
     before = 0
     for (name, frame), height in zip(compute_parts(tables[base], stored, tables), rows, strict=True):
@@ -264,10 +269,10 @@ def tables_of(base: str, prepared: Parts, others: Mapping[str, Parts]) -> dict[s
 
 
 def stored_features(
-    features: Sequence[Feature], base: str, times: Mapping[str, str | None], tables: Mapping[str, Table]
+    features: Sequence[Feature], base: str, times: Mapping[str, str | None], tables: Mapping[str, Table], target: str
 ) -> list[Stored]:
     """Return declared features as a model stores them."""
-    return resolve(features, base, {name: table.schema for name, table in tables.items()}, times)
+    return resolve(features, base, {name: table.schema for name, table in tables.items()}, times, target)
 
 
 def other_facts(name: str, others: Mapping[str, Parts]) -> Facts:

@@ -84,6 +84,14 @@ def clean_by(frame: pl.DataFrame, made: Operation, number: int, decided: Decided
         return frame, {note.text[:5]: note for note in told}
     if isinstance(made, Rename):
         need("ps.prepare.rename(...)", [old for old, _ in made.names], frame.columns)
+        taken = set(frame.columns)
+        for old, new in made.names:
+            if new in taken and new != old:
+                raise DataError(
+                    f'ps.prepare.rename({old!r} to {new!r}): there is a column "{new}" already; drop it, or give it '
+                    "another name, in a step before"
+                )
+            taken.add(new)
         return frame.rename(dict(made.names)), {}
     if isinstance(made, Drop):
         need("ps.prepare.drop(...)", made.columns, frame.columns)
