@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import numpy as np
 import polars as pl
 import pytest
 from tests.conftest import customers
@@ -17,6 +18,55 @@ from penstock.types.table import ROW
 
 def upper(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.col("city").str.to_uppercase())
+
+
+def average(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(usual=pl.col("orders").mean())
+
+
+def numbered(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(number=pl.int_range(pl.len()))
+
+
+def drawn(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(luck=pl.Series(np.random.default_rng().random(table.height)))
+
+
+def known(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(answer=pl.col("left") == "gone")
+
+
+def tidied(table: pl.DataFrame) -> pl.DataFrame:
+    tidy = [pl.col("left").str.strip_chars()] if "left" in table.columns else []
+    return table.with_columns(*tidy, pair=pl.concat_list("orders", "orders"), rate=(pl.col("orders") / 3).exp())
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (average, '"usual" looks at other rows'),
+        (numbered, '"number" looks at other rows'),
+        (drawn, '"luck" looks at other rows, or at chance'),
+        (known, 'fails for a row that stands alone, without "left"'),
+    ],
+)
+def test_a_function_that_a_service_could_not_call_alike_is_refused(function, says):
+    with pytest.raises(DataError, match=says):
+        prepare(customers(), [map(function)], "left")
+
+
+def test_a_function_may_mend_the_target_and_make_lists():
+    table, facts = prepare(customers(), [map(tidied)], "left")
+    assert table["pair"][0] == f"[{table['orders'][0]}, {table['orders'][0]}]"
+    assert apply_facts(customers()[3:4].drop("left"), facts).equals(table[3:4].drop(ROW, "left"))
+
+
+@pytest.mark.parametrize(
+    "names", [{"orders": "city"}, {"orders": "city", "city": "orders"}, {"key": "n", "orders": "n"}]
+)
+def test_a_name_that_is_taken_is_not_given_again(names):
+    with pytest.raises(DataError, match="already; drop it, or give it another name"):
+        prepare(customers(), [rename(names)], "left")
 
 
 def test_text_is_read_for_what_it_is_and_counted():

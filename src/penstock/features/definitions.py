@@ -16,6 +16,7 @@ from penstock.errors import DataError, InputError
 from penstock.features.columns import Categories, Select, Text
 from penstock.features.relations import Asof, Join, Window, window
 from penstock.types.columns import column_of, columns_of, need
+from penstock.types.table import twice
 
 
 @dataclass(frozen=True)
@@ -191,10 +192,7 @@ def apply_features(frame: pl.DataFrame, expressions: Sequence[tuple[str, pl.Expr
     [1.5]
     """
     if frame.height == 1 and expressions:
-        # With one row Polars takes a column for a constant and divides another way: the last bit would differ.
-        # The rows are written out anew, because those gathered from a constant are a constant again.
-        twice = [pl.Series(column.name, column.to_list() * 2, column.dtype) for column in frame]
-        return apply_features(pl.DataFrame(twice), expressions)[:1]
+        return apply_features(twice(frame), expressions)[:1]
     for name, made in expressions:
         need(f'feature "{name}"', made.meta.root_names(), frame.columns)
         try:

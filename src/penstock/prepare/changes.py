@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import inspect
@@ -92,20 +93,25 @@ class MapReference(msgspec.Struct, frozen=True, tag="map"):
         return cls(str(Path(file).resolve()), name, hashlib.sha256(inspect.getsource(function).encode()).hexdigest())
 
     def load(self) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        """Import the function again, and check that it is the same.
+        """Import the function again, once a process, and check that it is the same.
 
         Raises
         ------
         InputError
             When the file is gone, or the function has changed since the model was trained.
         """
-        spec = importlib.util.spec_from_file_location(f"penstock_map_{self.digest[:8]}", self.file)
-        where = f"ps.prepare.map({self.name}) of {self.file}"
-        if spec is None or spec.loader is None or not Path(self.file).is_file():
-            raise InputError(f"{where}: the file is not there; the model needs it to prepare rows")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        function = getattr(module, self.name, None)
-        if function is None or hashlib.sha256(inspect.getsource(function).encode()).hexdigest() != self.digest:
-            raise InputError(f"{where}: has changed since the model was trained. Train again, or put it back.")
-        return function  # type: ignore[no-any-return]
+        return _loaded(self.file, self.name, self.digest)
+
+
+@functools.lru_cache(maxsize=64)
+def _loaded(file: str, name: str, digest: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    spec = importlib.util.spec_from_file_location(f"penstock_map_{digest[:8]}", file)
+    where = f"ps.prepare.map({name}) of {file}"
+    if spec is None or spec.loader is None or not Path(file).is_file():
+        raise InputError(f"{where}: the file is not there; the model needs it to prepare rows")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    function = getattr(module, name, None)
+    if function is None or hashlib.sha256(inspect.getsource(function).encode()).hexdigest() != digest:
+        raise InputError(f"{where}: has changed since the model was trained. Train again, or put it back.")
+    return function  # type: ignore[no-any-return]

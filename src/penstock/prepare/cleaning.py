@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +28,9 @@ from penstock.prepare.operations import (
 )
 from penstock.prepare.tables import normalised, without_duplicates
 from penstock.types.columns import need
+from penstock.types.nested import flat
 from penstock.types.parse import Parse
-from penstock.types.table import ROW
+from penstock.types.table import ROW, twice
 
 Notes = dict[str, Note]
 """Notes by a name that the notes of other parts about the same thing share."""
@@ -144,15 +147,63 @@ def _normalised_text(frame: pl.DataFrame, name: str) -> tuple[pl.DataFrame, Note
     )
 
 
+def check_mapped(frame: pl.DataFrame, made: Map, target: str | None, rows: int = 16) -> None:
+    """Demand that a function makes of a row alone, without its target, what it makes of it among others.
+
+    Compares `rows` rows spread over the table with the table as a whole.
+
+    Raises
+    ------
+    DataError
+        Naming the column that is another one, or what the function fails with.
+    """
+    whole, who = _mapped(frame, made), f"ps.prepare.map({_name_of(made)})"
+    kept = [name for name in whole.columns if name not in (ROW, target)]
+    for index in sorted(
+        {(frame.height - 1) * step // max(rows - 1, 1) for step in range(rows)} if frame.height else ()
+    ):
+        row = frame[[index]].drop(target or [], strict=False)
+        try:
+            alone = _mapped(row, made)
+        except Exception as error:
+            told = (str(error).splitlines() or [""])[0]
+            without = "" if target is None else f', without "{target}"'
+            raise DataError(
+                f"{who}: fails for a row that stands alone{without}, as in a service: {type(error).__name__}: {told}. "
+                "The function may only use a row's own columns."
+            ) from error
+        for name in kept:
+            one = alone[name][0] if name in alone.columns else None
+            if not _same(one, whole[name][index]):
+                raise DataError(
+                    f'{who}: "{name}" looks at other rows, or at chance: in the whole table row {index + 1} has '
+                    f"{whole[name][index]!r}, alone it has {one!r}. In a service a row stands alone, so use only its own columns."
+                )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two cells agree; a column of numbers may be summed in another order than one number."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    if isinstance(one, pl.Series) and isinstance(other, pl.Series):
+        return one.equals(other, null_equal=True)
+    return bool(one == other)
+
+
+def _name_of(made: Map) -> str:
+    return getattr(made.function, "__name__", "function")
+
+
 def _mapped(frame: pl.DataFrame, made: Map) -> pl.DataFrame:
-    name = getattr(made.function, "__name__", "function")
-    done = made.function(frame.drop(ROW))
-    if not isinstance(done, pl.DataFrame) or done.height != frame.height:
+    name = _name_of(made)
+    given = twice(frame.drop(ROW)) if frame.height == 1 else frame.drop(ROW)
+    done = made.function(given)
+    if not isinstance(done, pl.DataFrame) or done.height != given.height:
         raise DataError(
             f"ps.prepare.map({name}): returned {type(done).__name__} of {getattr(done, 'height', '?')} rows for "
-            f"{frame.height}; it must return a table with the same rows (to leave rows out, use ps.prepare.filter)"
+            f"{given.height}; it must return a table with the same rows (to leave rows out, use ps.prepare.filter)"
         )
-    return normalised(done).insert_column(0, frame[ROW])
+    return normalised(flat(done[: frame.height])).insert_column(0, frame[ROW])
 
 
 def _non_finite(raw: pl.DataFrame) -> Notes:

@@ -11,7 +11,7 @@ import polars as pl
 
 from penstock.errors import DataError
 from penstock.prepare.changes import Dropped, Kept, MapReference, Once, Renamed
-from penstock.prepare.cleaning import Decided, clean, clean_by, duplicate_columns, together
+from penstock.prepare.cleaning import Decided, check_mapped, clean, clean_by, duplicate_columns, together
 from penstock.prepare.inference import date_format_of_parts, infer_parts
 from penstock.prepare.operations import (
     Cast,
@@ -171,6 +171,7 @@ def decide(
             changes.append(Kept.of(made.predicate))
         elif isinstance(made, Map):
             changes.append(MapReference.of(made.function))
+            check_mapped(first, made, target)
         mine = Decided(forms, (), None if dropped is None else dropped[table.names[0]])
         first = clean_by(first, made, number, mine)[0]
     if target is not None:

@@ -210,6 +210,9 @@ def filter(predicate: pl.Expr) -> Filter:
 def map(function: Callable[[pl.DataFrame], pl.DataFrame]) -> Map:
     """Hand the table to a function that changes columns and keeps rows; it is called the same way at serving.
 
+    It is given one row or many, with the target or without it, and a run refuses one that makes anything else of a row
+    alone.
+
     Examples
     --------
     >>> def shout(table: pl.DataFrame) -> pl.DataFrame:

@@ -14,8 +14,9 @@ from penstock.prepare.operations import Note
 from penstock.prepare.repairs import Clipped, Filled
 from penstock.types.columns import need
 from penstock.types.dates import ISO
+from penstock.types.nested import flat
 from penstock.types.parse import Parse
-from penstock.types.table import ROW
+from penstock.types.table import ROW, twice
 
 Change = Parse | Renamed | Dropped | MapReference | Filled | Clipped | Kept | Once
 """One thing that is done to every row, at training and at serving alike."""
@@ -131,7 +132,8 @@ def apply_facts(raw: pl.DataFrame, facts: Facts, *, choose: bool = False) -> pl.
                 numbered = frame.with_row_index(ROW)
                 frame = without_duplicates(numbered, over, change.latest).drop(ROW)
         else:
-            frame = normalised(change.load()(frame))
+            done = change.load()(twice(frame) if frame.height == 1 else frame)
+            frame = normalised(flat(done[: frame.height]))
     return frame
 
 

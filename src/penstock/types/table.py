@@ -195,3 +195,17 @@ class Table:
             return self.parts[self.names[0]].clear()
         back = wanted.with_row_index("found").sort("asked")["found"]
         return pl.concat(found) if back.is_sorted() else pl.concat(found)[back]
+
+
+def twice(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of one row with that row twice, for expressions to give it the values that it has among others.
+
+    Of one row Polars takes a column for a constant and divides another way: the last bit would differ. The rows are
+    written out anew, because those gathered from a constant are a constant again.
+
+    Examples
+    --------
+    >>> twice(pl.DataFrame({"x": [3]}))["x"].to_list()
+    [3, 3]
+    """
+    return pl.DataFrame([pl.Series(column.name, column.to_list() * 2, column.dtype) for column in frame])
