@@ -72,8 +72,20 @@ WINDOW = ps.features.window(
     a_day=ps.features.rate(),
     since=ps.features.time_since(),
 )
+CHOSEN = {
+    "total": pl.col("paid").filter(pl.col("city") == "Oslo").sum(),
+    "usual": pl.col("paid").filter(pl.col("good"), pl.col("items") > 0).mean(),
+    "wide": pl.col("paid").filter(pl.col("good")).std(),
+    "most": pl.col("paid").filter(pl.col("items") < 0).max(),
+    "middle": pl.col("paid").filter(pl.col("good")).median(),
+    "known": pl.col("paid").filter(pl.col("good")).count(),
+    "chosen": pl.col("paid").filter(pl.col("good")).len(),
+    "latest": pl.col("paid").filter(pl.col("good")).drop_nulls().last(),
+    "all": pl.col("paid").len(),
+}
 FEATURES = {
     "window": [WINDOW],
+    "chosen": [ps.features.window("events", by="who", over="1d", **CHOSEN)],
     "delay": [ps.features.window("events", by="who", over="1d", delay="2h", n=pl.len(), s=pl.col("paid").sum())],
     "whole past": [ps.features.window("events", by="who", n=pl.len(), s=pl.col("paid").std(), t=ps.features.time_since())],
     "everyone": [ps.features.window("events", over="1d", n=pl.len(), s=pl.col("paid").sum())],
@@ -270,8 +282,10 @@ def test_times_far_apart_do_not_overflow():
         (lambda: ps.features.window("events", x=pl.col("paid")), InputError, "not an aggregate"),
         (lambda: ps.features.window("events", x=(pl.col("paid") - pl.col("paid").mean()).sum()), InputError, "not an aggregate"),
         (lambda: ps.features.window("events", x=pl.col("city").mean()), DataError, "needs numbers or yes/no"),
+        (lambda: ps.features.window("events", x=pl.col("city").filter(pl.col("good")).last()), InputError, "do not go with filter"),
         (lambda: ps.features.window("events", who=pl.len()), DataError, 'feature "who" has the name of a column'),
         (lambda: ps.features.window("events", x=ps.features.rate()), InputError, "needs over="),
+        (lambda: ps.features.window("events", over="1d", rows=pl.len()), InputError, "rows= is how many events"),
         (lambda: ps.features.asof("rows", by="who"), InputError, "is the base table"),
         (lambda: ps.features.join("events", on="who", duplicates="all"), InputError, "duplicates="),
     ],
@@ -280,6 +294,17 @@ def test_what_cannot_be_is_refused_in_words(made, problem, says):
     rows, events = frames([{"who": "a", "when": 0}], [])
     with pytest.raises(problem, match=says):
         offline([made()], rows, events)
+
+
+@given(events=EVENTS)
+@settings(max_examples=100)
+def test_what_a_filter_leaves_is_aggregated_as_polars_does(events):
+    rows, past = frames([{"who": "a", "when": 3 * 1440}], events)
+    made = offline(FEATURES["chosen"], rows, past)
+    day = pl.col("when").is_between(rows["when"][0] - dt.timedelta(days=1), rows["when"][0], closed="left")
+    expected = past.filter(day & (pl.col("who") == "a")).sort("when", maintain_order=True).select(**CHOSEN)
+    for name in CHOSEN:
+        assert made[name][0] == pytest.approx(expected[name][0], rel=1e-6, abs=1e-3), name
 
 
 def test_a_table_without_time_is_told_what_to_say():

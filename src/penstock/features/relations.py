@@ -99,7 +99,8 @@ def window(
     **aggregates
         Name of the column to ``len``, ``count``, ``sum``, ``mean``, ``std``, ``var``, ``min``, ``max``, ``first``,
         ``last``, ``n_unique``, ``median`` or ``quantile`` of an expression of the event's own columns (``first`` and
-        ``last`` also of its ``drop_nulls()``); or :func:`rate`, :func:`time_since`.
+        ``last`` also of its ``drop_nulls()``), or of what ``filter(condition)`` leaves of it; or :func:`rate`,
+        :func:`time_since`.
 
     Raises
     ------
@@ -112,6 +113,10 @@ def window(
     >>> [name for name, _ in made.aggregates]
     ['mean_delay', 'flights']
     """
+    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int)):
+        raise InputError(
+            f"ps.features.window: rows= is how many events, a whole number, not {rows}; give an aggregate another name"
+        )
     if not aggregates:
         raise InputError("ps.features.window(...) makes no column; give it one, such as flights=pl.len()")
     if over is not None and rows is not None:

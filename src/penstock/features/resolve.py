@@ -19,10 +19,14 @@ from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindo
 from penstock.types.columns import OURS, nearest, need
 from penstock.types.durations import seconds_of
 
+_ONE = {"Literal": {"Dyn": {"Int": 1}}}
+_MISSING = {"Literal": {"Scalar": {"Null": "Null"}}}
 Schema = Mapping[str, pl.DataType]
 _SIMPLE = {
     "Mean": "mean", "Sum": "sum", "Min": "min", "Max": "max", "First": "first", "Last": "last", "NUnique": "n_unique",
 }  # fmt: skip
+_BLIND = {"sum", "mean", "std", "var", "min", "max", "count", "quantile", "nearest", "first_known", "last_known"}
+"""What passes over missing values: of the rows that a filter leaves, and of all with the others made missing, it is the same."""
 _ANY_TYPE = {"count", "first", "last", "first_known", "last_known", "n_unique", "nth"}
 
 
@@ -126,11 +130,19 @@ def _parsed(name: str, made: Any, values: dict[str, Written], schema: Schema, wh
     if tree == "Len":
         return "len", "", 0.0
     function, inner, argument = _function(tree, name, who)
+    if function == "len":
+        return "len", "", 0.0
+    inner, filtered = _unfiltered(inner)
+    if filtered and function not in _BLIND:
+        raise InputError(
+            f"{who}: {name}={made}: first, last and n_unique do not go with filter(...), because missing values count for them; "
+            "write pl.when(condition).then(value).drop_nulls().last() or first()"
+        )
     if function is None or _holds_aggregate(inner):
         raise InputError(
             f"{who}: {name}={made} is not an aggregate that a service can repeat for one row; known are len, count, sum, "
             "mean, std, var, min, max, first, last (also of drop_nulls()), n_unique, median and quantile of an expression of the event's own "
-            "columns. Combine several with ps.features.derive after the window."
+            "columns, or of what filter(...) leaves of it. Combine several with ps.features.derive after the window."
         )
     expression = pl.Expr.deserialize(io.BytesIO(json.dumps(inner).encode()), format="json")
     return function, _value(expression, name, values, schema, function, who), argument
@@ -152,6 +164,10 @@ def _function(tree: Any, name: str, who: str) -> tuple[str | None, Any, float]:
             return kind.lower(), inner[0], float(inner[1])
         if kind == "Count" and not held[kind].get("include_nulls"):
             return "count", inner, 0.0
+        if kind == "Count" and "Filter" in inner:
+            return "count", {"Filter": {**inner["Filter"], "input": _ONE}}, 0.0
+        if kind == "Count":
+            return "len", None, 0.0
     function = tree.get("Function") if isinstance(tree, dict) else None
     if function and isinstance(function["function"], dict) and "Quantile" in function["function"]:
         method = function["function"]["Quantile"]["method"]
@@ -160,6 +176,14 @@ def _function(tree: Any, name: str, who: str) -> tuple[str | None, Any, float]:
             return ("quantile" if method == "Linear" else "nearest"), function["input"][0], float(level)
         raise InputError(f'{who}: {name}: give quantile(level) or quantile(level, interpolation="linear")')
     return None, None, 0.0
+
+
+def _unfiltered(tree: Any) -> tuple[Any, bool]:
+    """Return values that ``filter`` chooses as those of all rows, missing where it chooses none; and whether it does."""
+    if not isinstance(tree, dict) or "Filter" not in tree:
+        return tree, False
+    values, _ = _unfiltered(tree["Filter"]["input"])
+    return {"Ternary": {"predicate": tree["Filter"]["by"], "truthy": values, "falsy": _MISSING}}, True
 
 
 def _without_nulls(tree: Any) -> Any:
