@@ -197,6 +197,8 @@ def test_a_stored_model_holds_no_pickle(done):
         ({"features": ps.features.calendar("day")}, r"features= takes a list"),
         ({"prepare": ps.prepare.drop("x")}, r"prepare= takes a list"),
         ({"features": None}, r"features= takes a list"),
+        ({"features": [ps.features.forward_fill("x")]}, r"unpack it with \*"),
+        ({"seed": -1}, r"seed= is from 0"),
         ({"ingest": pl.DataFrame({"x": [1]})}, r"rows themselves: write them to a file"),
     ],
 )

@@ -138,6 +138,8 @@ class Pipeline:
         for stage, value, kinds, example in wanted:
             if not isinstance(value, kinds):
                 raise InputError(f"pipeline {self.name}: {stage}= takes {example}, not {_told(stage, value)}")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"pipeline {self.name}: seed= is from 0 to 4294967295, not {self.seed}")
         for name in self.tables:
             if name != self.base_table and any(isinstance(item, Fill | Clip) for item in self.operations(name)):
                 raise InputError(
@@ -276,6 +278,8 @@ def _told(stage: str, value: Any) -> str:
     """Write what was given where it cannot be taken."""
     if stage == "ingest" and hasattr(value, "columns"):
         return 'rows themselves: write them to a file, such as "rows.parquet", and give ps.ingest.files("rows.parquet")'
+    if isinstance(value, list):
+        return "a list within: unpack it with *, such as [*ps.features.forward_fill(...)]"
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
 

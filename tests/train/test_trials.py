@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import psutil
 import pytest
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, StackingRegressor
 from sklearn.linear_model import Ridge
 
 from penstock.engine.recall import recalling
@@ -223,6 +223,8 @@ def test_options_that_cannot_be_are_refused():
         with pytest.raises(InputError):
             wrong()
     assert isinstance(estimator(Ridge()), Estimator)
+    # What it predicts shows itself only once it is fitted.
+    assert isinstance(estimator(StackingRegressor([("one", Ridge())])), Estimator)
 
 
 def test_folds_by_time_keep_the_gap():

@@ -42,6 +42,9 @@ WRONG = {
     "tell": lambda: ps.monitor.drift(tell=ps.monitor.command("true")),
     "retrain": lambda: ps.monitor.drift(retrain=True),
     "bound": lambda: ps.evaluate.gate(roc_auc="0.7"),
+    "gain": lambda: ps.evaluate.gate(min_gain="much"),
+    "window": lambda: ps.monitor.drift("0 rows"),
+    "estimator": lambda: ps.train.estimator("lightgbm"),
     "trials": lambda: ps.train.search(trials="3"),
 }
 

@@ -118,6 +118,8 @@ def gate(
     for name, bound in bounds.items():
         if isinstance(bound, bool) or not isinstance(bound, int | float):
             raise InputError(f"ps.evaluate.gate({name}={bound!r}): a bound is a number, such as 0.8")
+    if isinstance(min_gain, bool) or not isinstance(min_gain, int | float):
+        raise InputError(f"ps.evaluate.gate(min_gain={min_gain!r}): give a number, such as 0.01")
     if baseline not in ("auto", "prior", "last value"):
         raise InputError(f'ps.evaluate.gate: baseline={baseline!r}; give "auto", "prior" or "last value"')
     if confidence is not None and not 0.5 <= confidence < 1:

@@ -98,6 +98,8 @@ def drift(
     if not isinstance(tell, Sequence) or not all(isinstance(item, get_args(Channel)) for item in tell):
         raise InputError("ps.monitor.drift(tell=[...]): give ps.monitor.webhook(...), email(...) or command(...)")
     if counted:
+        if int(counted[1]) < 1:
+            raise InputError(f'ps.monitor.drift({window!r}): give a row at least, such as "500 rows"')
         return Drift(None, int(counted[1]), effect, significance, least, retrain, tuple(tell))
     return Drift(seconds_of(window), None, effect, significance, least, retrain, tuple(tell))
 

@@ -175,6 +175,8 @@ def estimator(learner: Any, trusted: Sequence[str] = ()) -> Estimator:
     >>> type(estimator(Mean()).estimator).__name__
     'Mean'
     """
-    if isinstance(learner, type) or not (hasattr(learner, "fit") and hasattr(learner, "predict")):
+    # Asked of the class too: some, such as StackingClassifier, show what they predict only once they are fitted.
+    able = all(hasattr(learner, name) or hasattr(type(learner), name) for name in ("fit", "predict"))
+    if isinstance(learner, type) or not able:
         raise InputError(f"ps.train.estimator({learner!r}): give an object with fit and predict, such as Ridge()")
     return Estimator(learner, tuple(trusted))

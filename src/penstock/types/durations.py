@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from penstock.errors import GraphError
 
 _UNITS = {"us": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_WORDS = {"second": "s", "sec": "s", "minute": "m", "min": "m", "hour": "h", "hr": "h", "day": "d", "week": "w"}
+_PART = re.compile(r"(-?[\d.]+)([a-z]+)")
 _SIZES = {"b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
 
@@ -17,6 +20,8 @@ def seconds_of(text: float | str) -> float:
     --------
     >>> seconds_of("90s"), seconds_of("2m"), seconds_of(1.5)
     (90.0, 120.0, 1.5)
+    >>> seconds_of("1h30m"), seconds_of("10 days")
+    (5400.0, 864000.0)
     """
     return _amount(text, _UNITS, "a length of time", "90s, 10m, 2h or 1d")
 
@@ -36,11 +41,13 @@ def _amount(text: float | str, units: Mapping[str, float], what: str, examples: 
     if isinstance(text, int | float) and not isinstance(text, bool) and text >= 0:
         return float(text)
     cleaned = str(text).strip().lower().replace(" ", "")
-    number = cleaned.rstrip("abcdefghijklmnopqrstuvwxyz")
+    parts = _PART.findall(cleaned)
     try:
-        value = float(number) * units[cleaned[len(number) :]]
+        if not parts or "".join(number + unit for number, unit in parts) != cleaned:
+            raise ValueError
+        values = [float(number) * units[_WORDS.get(unit.removesuffix("s"), unit)] for number, unit in parts]
     except (ValueError, KeyError):
         raise GraphError(f"{text!r} is not {what}; write it as {examples}") from None
-    if value < 0:
+    if min(values) < 0:
         raise GraphError(f"{text!r} is negative; write {what} as {examples}")
-    return value
+    return sum(values)
