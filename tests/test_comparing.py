@@ -57,6 +57,7 @@ def test_rows_that_only_together_are_unlike_are_told_apart():
 def test_odd_tables_are_compared_or_told():
     table = customers(300)
     assert ps.compare(table, table[:8]).status == "not enough data"
+    assert ps.compare(table.lazy(), table.to_arrow()) == ps.compare(table, table)
     with pytest.raises(DataError, match="share no column"):
         ps.compare(table, pl.DataFrame({"else": [1]}))
     with pytest.raises(InputError, match="between 0 and 1"):

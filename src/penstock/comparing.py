@@ -24,13 +24,14 @@ from penstock.monitor.report import drift_report
 from penstock.types.cores import cores
 from penstock.types.nested import fields, flat
 from penstock.types.showing import shown_page
+from penstock.types.table import frame_from
 
 _BLOCK_BYTES = 256 * 1024 * 1024
 _TOLD_APART = 5_000
 _WIDEST = 300
 """Of more columns, those that moved most are looked at together."""
 
-Source = str | Path | pl.DataFrame
+Source = str | Path | pl.DataFrame | Any
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def compare(
     Parameters
     ----------
     reference, current : str, Path or DataFrame
-        A file of any kind that Penstock reads, a pattern of Parquet files, or a table.
+        A file of any kind that Penstock reads, a pattern of Parquet files, or a table of Polars, pandas or Arrow.
     effect, significance : float
         Least difference, from 0 to 1; greatest chance of a false alarm over all columns together.
     least : int
@@ -216,8 +217,10 @@ class _Table:
     """A table that gives some of its columns."""
 
     def __init__(self, source: Source) -> None:
-        if isinstance(source, pl.DataFrame):
-            self._lazy = source.lazy()
+        if isinstance(source, pl.LazyFrame):
+            self._lazy = source
+        elif not isinstance(source, str | Path):
+            self._lazy = frame_from(source).lazy()
         elif str(source).endswith((".parquet", ".pq")):
             if not glob.glob(str(source)):  # noqa: PTH207 - a pattern may be absolute
                 raise InputError(f"{source}: there is no such file")

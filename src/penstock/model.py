@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.answers import Explanation, Prediction, Reason
-from penstock.errors import DataError, InputError, StoreError
+from penstock.errors import InputError, StoreError
 from penstock.evaluate.reasons import effects_of
 from penstock.features.stored import compute
 from penstock.inputs import InputColumn, as_in_training, frame_of, shown, typed, typical_row
@@ -30,7 +30,7 @@ from penstock.train.learners import Predictor, read_predictor
 from penstock.types.convert import convert
 from penstock.types.labels import label_name
 from penstock.types.showing import shown_table
-from penstock.types.table import Table
+from penstock.types.table import Table, frame_from
 
 Array = npt.NDArray[Any]
 
@@ -127,12 +127,12 @@ class Model:
         """The fitted learner."""
         return read_predictor(self.manifest.learner, self.files)
 
-    def answer(self, rows: Sequence[Mapping[str, Any]] | pl.DataFrame) -> list[Prediction]:
+    def answer(self, rows: Sequence[Mapping[str, Any]] | Any) -> list[Prediction]:
         """Answer raw rows.
 
         Parameters
         ----------
-        rows : sequence of mappings, or DataFrame
+        rows : sequence of mappings, DataFrame of Polars or pandas, or Arrow table
             With the columns of the raw data; the target may be missing.
 
         Raises
@@ -140,9 +140,7 @@ class Model:
         RowsError, DataError
             When rows do not fit the input schema, with the field and what was expected.
         """
-        if isinstance(rows, pl.DataFrame):
-            return self.answers(self.predict_table(rows))
-        return self.predict_rows(rows)
+        return self.predict_rows(rows) if _are_mappings(rows) else self.answers(self.predict_table(frame_from(rows)))
 
     def predict(self, X: Any) -> Array:  # noqa: N803 - scikit-learn's own name
         """Answer raw rows as scikit-learn's estimators do.
@@ -215,16 +213,7 @@ class Model:
         )
 
     def _table_from(self, rows: Any) -> pl.DataFrame:
-        if isinstance(rows, pl.DataFrame):
-            return rows
-        if isinstance(rows, Sequence):
-            return self.frame_of(rows)
-        try:
-            return pl.DataFrame(rows)
-        except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-            raise DataError(
-                f"expected a table with the columns of the raw data, found {type(rows).__name__}"
-            ) from error
+        return self.frame_of(rows) if _are_mappings(rows) else frame_from(rows)
 
     def check_label(self, label: Any) -> str | None:
         """Say what is wrong with a label that came as feedback, or None."""
@@ -320,7 +309,7 @@ class Model:
         """Make a raw table of rows as requests carry them, as :func:`penstock.inputs.frame_of` does."""
         return frame_of(self.inputs, rows, lenient=lenient)
 
-    def explain(self, rows: Sequence[Mapping[str, Any]] | pl.DataFrame) -> list[Explanation]:
+    def explain(self, rows: Sequence[Mapping[str, Any]] | Any) -> list[Explanation]:
         """Answer raw rows, and say what each column did: Shapley values, drawn (see :mod:`penstock.evaluate.reasons`).
 
         Parameters
@@ -336,7 +325,7 @@ class Model:
             When the model was stored by a version that kept no rows to compare with.
         """
         answers = self.answer(rows)
-        frame = self.prepare(rows if isinstance(rows, pl.DataFrame) else self.frame_of(rows))
+        frame = self.prepare(self._table_from(rows))
         matrix, blocks = self.manifest.encoding.matrix(frame), self.manifest.encoding.blocks()
         found = []
         for number, answer in enumerate(answers):
@@ -375,3 +364,7 @@ class Model:
     @cached_property
     def _row_reader(self) -> Callable[[Sequence[Mapping[str, Any]]], list[list[float]]]:
         return compile_rows(self)
+
+
+def _are_mappings(rows: Any) -> bool:
+    return isinstance(rows, Sequence) and not isinstance(rows, str | bytes)

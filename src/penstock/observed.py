@@ -18,6 +18,7 @@ from penstock.model import Model
 from penstock.monitor.log import Record
 from penstock.monitor.window import MOST
 from penstock.types.labels import label_name
+from penstock.types.table import frame_from
 
 Array = npt.NDArray[Any]
 LEAST_LABELS = 30
@@ -185,10 +186,8 @@ def read_rows(source: str | Path | pl.DataFrame | Any) -> pl.DataFrame:
     DataError
         When a file is not there or cannot be read.
     """
-    if isinstance(source, pl.DataFrame):
-        return source
     if not isinstance(source, str | Path):
-        return pl.DataFrame(source)
+        return frame_from(source)
     return concatenate({str(path): read_table(path) for path in find_files([str(source)], Path.cwd())})
 
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.errors import DataError
 from penstock.types import table as module
-from penstock.types.table import InMemory, Table
+from penstock.types.table import InMemory, Table, frame_from
 
 FRAMES = st.lists(st.lists(st.integers(0, 9), max_size=5), min_size=1, max_size=4)
 
@@ -59,3 +61,13 @@ def test_rows_stand_for_a_table_of_many_cells_alone(monkeypatch):
     assert in_parts([[1, 2], [3]]).step == 1
     assert in_parts([[1, 2], [3, 4]]).step == 2
     assert in_parts([[]]).step == 1
+
+
+def test_rows_of_any_library_are_one_frame():
+    frame = pl.DataFrame({"x": [1, 2], "c": ["a", None]})
+    for other in (frame, frame.lazy(), frame.to_arrow(), frame.to_dict(), frame.to_dicts()):
+        assert frame_from(other).equals(frame)
+    assert frame_from(pytest.importorskip("pandas").DataFrame({"x": [1, 2]}))["x"].to_list() == [1, 2]
+    for wrong in (None, "rows.csv", 3):
+        with pytest.raises(DataError, match="expected a table"):
+            frame_from(wrong)

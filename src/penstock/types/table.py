@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.errors import DataError
+
 ROW = "penstock row"
 """Name of the column that says which row of the snapshot a prepared row was."""
 LOOKED = 20_000_000
@@ -195,6 +197,29 @@ class Table:
             return self.parts[self.names[0]].clear()
         back = wanted.with_row_index("found").sort("asked")["found"]
         return pl.concat(found) if back.is_sorted() else pl.concat(found)[back]
+
+
+def frame_from(rows: Any) -> pl.DataFrame:
+    """Return rows as a frame of Polars: its own, pandas', a table of Arrow, or what else Polars takes.
+
+    Raises
+    ------
+    DataError
+        When it takes them not.
+
+    Examples
+    --------
+    >>> frame_from({"x": [1, 2]}).height
+    2
+    """
+    if isinstance(rows, pl.DataFrame):
+        return rows
+    try:
+        if rows is None or isinstance(rows, str | bytes):
+            raise TypeError
+        return rows.collect() if isinstance(rows, pl.LazyFrame) else pl.DataFrame(rows)
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"expected a table with named columns, found {type(rows).__name__}") from error
 
 
 def twice(frame: pl.DataFrame) -> pl.DataFrame:
