@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import penstock as ps
+from penstock.deploy.registry import Registry
 from penstock.errors import InputError
 from penstock.monitor.log import log_folder
 from penstock.monitor.window import take
@@ -153,6 +154,30 @@ def test_the_champion_is_judged_with_the_tables_of_today(made, tmp_path):
     assert "the champion's" in " ".join(again.gate.reasons)
     assert "cannot answer" not in " ".join(again.gate.reasons)
     store.close()
+
+
+def test_a_champion_that_looks_at_a_table_of_another_name_does_not_end_the_run(tmp_path):
+    write_tables(tmp_path)
+    orders, shops = (
+        ps.ingest.files(str(tmp_path / "orders.csv"), time="when"),
+        ps.ingest.files(str(tmp_path / "shops.csv")),
+    )
+    alone = ps.features.lag("amount", 1, by="who")
+
+    def run(ingest, base, *features):
+        return make_pipeline(tmp_path, ingest=ingest, base=base, prepare=[], features=list(features)).run(
+            tmp_path / "s"
+        )
+
+    run(
+        {"orders": orders, "shops": shops}, "orders", ps.features.join("shops", on={"shop": "number"})
+    ).raise_for_status()
+    (tmp_path / "pipeline.schema.toml").unlink()
+    renamed = run({"sales": orders, "places": shops}, "sales", ps.features.join("places", on={"shop": "number"}), alone)
+    assert 'features look at the table "shops"; there are sales, places' in renamed.gate.reasons[-1]
+    assert not renamed.gate.passed
+    Registry(open_store(tmp_path / "s"), "returns").promote(2, "its tables have other names")
+    assert "the champion's" in run({"sales": orders, "places": shops}, "sales").gate.reasons[-1]
 
 
 def test_only_the_table_that_changed_is_read_again(made, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from penstock.errors import InputError
+from penstock.errors import DataError, InputError
 from penstock.features.definitions import Written
 from penstock.features.stored import Live, Stored, StoredAsof, StoredWindow, compacts, read_past
 from penstock.inputs import TableOf, as_in_training, event_rows, typed
@@ -143,8 +143,20 @@ class Knowledge:
         ]
 
     def of(self, tables: Mapping[str, pl.DataFrame | Table]) -> list[pl.DataFrame | None]:
-        """What features know where these raw tables are all that there is."""
-        return compacts(self._features, {item.name: self._tables(item, tables[item.name]) for item in self._tables_of})
+        """What features know where these raw tables are all that there is.
+
+        Raises
+        ------
+        DataError
+            When one that they look at is not there.
+        """
+        looked = {made.table for made in self._features if not isinstance(made, Written)}
+        if missing := sorted(looked - set(tables)):
+            raise DataError(f'features look at the table "{missing[0]}"; there are {", ".join(tables)}')
+        return compacts(
+            self._features,
+            {item.name: self._tables(item, tables[item.name]) for item in self._tables_of if item.name in looked},
+        )
 
     def _tables(self, table: TableOf, raw: pl.DataFrame | Table) -> Table:
         """Prepare a raw table: part by part, unless rows of several parts may be duplicates."""

@@ -230,6 +230,19 @@ def test_what_the_database_refuses_is_told(servers, backend, options, says, tmp_
 
 
 @each_backend
+def test_a_table_may_have_a_name_of_several_words(servers, backend):
+    held = servers(backend)
+    held.fill(rows(30))
+    sign = "`" if backend == "mariadb" else '"'
+    name = "Order Details-2024"
+    held.execute(f"DROP TABLE IF EXISTS {sign}{name}{sign}")
+    held.execute(f"CREATE TABLE {sign}{name}{sign} AS SELECT * FROM orders")
+    source = database(held.url, table=name, cursor="id", partition=20)
+    assert {part: int(found["n"]) for part, found in dict(parts_of(source)).items()} == {"0": 20, "1": 10}
+    assert sum(frame.height for frame in read_part(source, "1")) == 10
+
+
+@each_backend
 def test_an_empty_table_is_told(servers, backend, tmp_path):
     held = servers(backend)
     held.fill([])
@@ -287,6 +300,7 @@ def test_types_that_only_a_database_has_become_numbers_and_text(servers):
     ("make", "says"),
     [
         (lambda: database("oracle://h/db", table="t"), "is not a known database"),
+        (lambda: database("x.db", table="t"), "such as sqlite:///x.db"),
         (lambda: database("sqlite:///x.db"), "either table= or query="),
         (lambda: database("postgresql://u:secret@h/db", table="t"), "password in plain text"),
         (lambda: database("sqlite:///x.db", table="t; DROP TABLE t"), "is not the name of a table"),

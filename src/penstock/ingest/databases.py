@@ -85,6 +85,8 @@ def database(
 
     if (table is None) == (query is None):
         raise InputError("ps.ingest.database: give either table= or query=")
+    if "://" not in url:
+        raise InputError(f"ps.ingest.database({url!r}): give a URL, such as sqlite:///{url} or postgresql://host/name")
     backend = urlsplit(url).scheme.partition("+")[0]
     if backend == "postgres":
         url = url.replace("postgres", "postgresql", 1)
@@ -99,7 +101,7 @@ def database(
             )
     if not (partition in UNITS or (isinstance(partition, int) and partition > 0)):
         raise InputError(f"ps.ingest.database(partition={partition!r}): give day, month, year or a whole number")
-    if table is not None and not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)?", table):
+    if table is not None and not re.fullmatch(r"\w[\w $#-]*(\.\w[\w $#-]*)?", table):
         raise InputError(
             f"ps.ingest.database(table={table!r}): is not the name of a table; use query= for anything else"
         )
