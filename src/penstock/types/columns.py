@@ -82,8 +82,11 @@ def nearest(name: str, there: Iterable[str]) -> str:
     --------
     >>> nearest("aeg", ["age", "city"])
     ' Did you mean "age"?'
+    >>> nearest("AGE", ["age", "city"])
+    ' Did you mean "age"?'
     >>> nearest("zip", ["age", "city"])
     ''
     """
-    found = difflib.get_close_matches(name, list(there), 1)
-    return f' Did you mean "{found[0]}"?' if found else ""
+    spelt = {item.lower(): item for item in there}
+    found = difflib.get_close_matches(name.lower(), list(spelt), 1)
+    return f' Did you mean "{spelt[found[0]]}"?' if found else ""
