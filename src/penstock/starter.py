@@ -6,13 +6,15 @@ import contextlib
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from penstock.errors import InputError
+from penstock.errors import DataError, InputError
 from penstock.features.encoding import fit_encoding
+from penstock.ingest.databases import BACKENDS, database, read_part
 from penstock.ingest.read import concatenate, read_table
 from penstock.ingest.text import EncodingError
 from penstock.prepare.decisions import prepare
@@ -21,6 +23,7 @@ from penstock.prepare.operations import cast
 from penstock.train.split import _time_column
 from penstock.types.columns import need
 from penstock.types.labels import fit_labels, text_of
+from penstock.types.nested import flat
 from penstock.types.table import ROW
 from penstock.types.target import Target
 
@@ -31,19 +34,33 @@ _SAME = 5
 """Columns of which one thing is to be said are named one by one up to so many."""
 
 
-def write_starter(data: str, target: str, output: Path, name: str | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Found:
+    """Raw rows, what ``ingest=`` says of them, and what their pipeline may be called."""
+
+    raw: pl.DataFrame
+    source: str
+    name: str
+    encoding: str | None = None
+
+
+def write_starter(
+    data: str, target: str, output: Path, name: str | None = None, table: str | None = None
+) -> dict[str, Any]:
     """Write a short, commented pipeline file that runs as it is.
 
     Parameters
     ----------
     data : str
-        A file or a glob pattern.
+        A file, a glob pattern, or the URL of a database.
     target : str
         The column to predict.
     output : Path
         Where to write.
     name : str, optional
         Of the pipeline.
+    table : str, optional
+        Of the database.
 
     Returns
     -------
@@ -55,31 +72,27 @@ def write_starter(data: str, target: str, output: Path, name: str | None = None)
     DataError, InputError
         When the data cannot be read, or there is no such column.
     """
-    from penstock.engine.files import find_files
-
-    files = find_files([data], Path.cwd())
-    raw, encoding_of = _read(files)
+    found = _in_database(data, table, output) if table or data.split("://")[0] in BACKENDS else _in_files(data, output)
+    raw = found.raw
     need(f"--target {target}", [target], raw.columns)
     # Of all columns but the target, preparation finds that out by itself.
     look = look_at(raw[target]) if raw.schema[target] == pl.String else None
     commas = look is not None and look.commas == [""] and look.numbers < look.values
-    table, facts = prepare(raw, [cast(target, "number", decimal=",")] if commas else [], target)
-    wanted = table[target] if commas else raw[target]
+    rows, facts = prepare(raw, [cast(target, "number", decimal=",")] if commas else [], target)
+    wanted = rows[target] if commas else raw[target]
     task = guess_task(wanted)
     labels = fit_labels(wanted, Target(target, task))  # type: ignore[arg-type]
-    encoding = fit_encoding(table, [column for column in table.columns if column not in (target, ROW)])
-    time = _time_column(table, target)
-    name = name or re.sub(r"[^a-z0-9]+", "-", files[0].name.lower().split(".")[0]).strip("-") or "pipeline"
+    encoding = fit_encoding(rows, [column for column in rows.columns if column not in (target, ROW)])
+    time = _time_column(rows, target)
+    name = name or re.sub(r"[^a-z0-9]+", "-", found.name.lower()).strip("-") or "pipeline"
     notes = [f"{note.column or 'rows'}: {note.text}" for note in facts.notes]
-    if encoding_of:
-        notes.append(f"the text is not UTF-8 and read as {encoding_of}: correct encoding= where letters look wrong")
+    if found.encoding:
+        notes.append(f"the text is not UTF-8 and read as {found.encoding}: correct encoding= where letters look wrong")
     notes += [f"{target}: is read as numbers with a comma before the fraction"] if commas else []
     missing = {column: raw[column].null_count() for column in raw.columns if raw[column].null_count()}
     notes += _told([(column, f"left out, {reason}") for column, reason in encoding.ignored])
     notes += _told([(column, f"{count} cells are missing") for column, count in missing.items()], "cells are missing")
-    place = os.path.relpath(files[0] if len(files) == 1 else Path.cwd() / data, output.resolve().parent)
-    places = [json_text(place), *([f"encoding={json_text(encoding_of)}"] if encoding_of else [])]
-    text = _text(name, ", ".join(places), commas, target, task, labels.values, time, raw, notes)
+    text = _text(name, found.source, commas, target, task, labels.values, time, raw, notes)
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -92,6 +105,30 @@ def write_starter(data: str, target: str, output: Path, name: str | None = None)
         "notes": notes,
         "output": str(output),
     }
+
+
+def _in_files(data: str, output: Path) -> _Found:
+    from penstock.engine.files import find_files
+
+    files = find_files([data], Path.cwd())
+    raw, encoding = _read(files)
+    place = os.path.relpath(files[0] if len(files) == 1 else Path.cwd() / data, output.resolve().parent)
+    said = [json_text(place), *([f"encoding={json_text(encoding)}"] if encoding else [])]
+    return _Found(raw, f"files({', '.join(said)})", files[0].name.split(".")[0], encoding)
+
+
+def _in_database(url: str, table: str | None, output: Path) -> _Found:
+    if table is None:
+        raise InputError(f"{url}: is a database; name one of its tables with --table")
+    source = replace(database(url, table=table), folder=str(Path.cwd()))
+    batches = [batch for batch in read_part(source, "all") if batch.height]
+    if not batches:
+        raise DataError(f"{url}: {table} has no rows")
+    raw = flat(pl.concat(batches, how="vertical_relaxed"))
+    kind, _, path = source.url.partition(":///")
+    if kind in ("sqlite", "duckdb"):
+        url = f"{kind}:///{os.path.relpath(Path.cwd() / path, output.resolve().parent)}"
+    return _Found(raw, f"database({json_text(url)}, table={json_text(table)})", table)
 
 
 def guess_task(column: pl.Series) -> str:
@@ -149,7 +186,7 @@ def _told(notes: Sequence[tuple[str, str]], alike: str = "") -> list[str]:
 
 def _text(
     name: str,
-    place: str,
+    source: str,
     commas: bool,
     target: str,
     task: str,
@@ -172,7 +209,7 @@ def _text(
         "",
         "pipeline = ps.Pipeline(",
         f"    name={json_text(name)},",
-        f"    ingest=ps.ingest.files({place}),",
+        f"    ingest=ps.ingest.{source},",
         *([f"    prepare=[ps.prepare.cast({json_text(target)}, \"number\", decimal=\",\")],"] if commas else []),
         "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, fill, clip, normalise, rename, drop, filter, map",
         "    # features=[ps.features.derive(ratio=pl.col(\"a\") / pl.col(\"b\"))],  # after: import polars as pl",

@@ -1,9 +1,11 @@
 """The command line as people and programs use it: real processes, exit codes, shapes of JSON."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -201,6 +203,29 @@ def test_a_run_warns_where_both_sides_hold_rows_of_one_visit(tmp_path):
     )
     assert float(found[1]) > float(found[2]) + 0.08
     assert 'ps.split.group("visit")' in told
+
+
+def test_init_looks_at_a_table_of_a_database_too(tmp_path):
+    table = customers(300)
+    with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as link:
+        link.execute(f'CREATE TABLE "our customers" ({", ".join(table.columns)})')
+        link.execute("CREATE TABLE nobody (x)")
+        rows = table.with_columns(pl.col("birthday").cast(pl.String)).rows()
+        link.executemany(f'INSERT INTO "our customers" VALUES ({", ".join("?" * table.width)})', rows)
+        link.commit()
+    (tmp_path / "sub").mkdir()
+    url, out = "sqlite:///shop.db", ("-o", "sub/p.py")
+    made = call_json("init", url, "--table", "our customers", "--target", "left", *out, folder=tmp_path)
+    assert (made["name"], made["task"], made["rows"]) == ("our-customers", "binary", 300)
+    assert 'database("sqlite:///../shop.db", table="our customers")' in (tmp_path / "sub" / "p.py").read_text()
+    quick = ("--set", "train.trials=1", "--set", "train.learners=linear")
+    assert call_json("run", "sub/p.py", *quick, folder=tmp_path)["status"] == "succeeded"
+    for words, says in (
+        ((), "name one of its tables"),
+        (("--table", "no"), "no such table"),
+        (("--table", "nobody"), "has no rows"),
+    ):
+        assert says in call("init", url, *words, "--target", "left", "-o", "q.py", folder=tmp_path, code=2).stderr
 
 
 def test_init_says_what_is_the_same_of_many_columns_in_one_line(tmp_path):

@@ -19,20 +19,24 @@ from penstock.types.writing import figure
     "-o", "--output", default="pipeline.py", show_default=True, metavar="FILE", help="Pipeline file to write."
 )
 @click.option("--name", help="Of the pipeline. [default: from the data's name]")
+@click.option("--table", metavar="NAME", help="Of a database; DATA is its URL then.")
 @click.option("--overwrite", is_flag=True, help="Replace the file when it is there.")
 @json_option
-def init(data: str, target: str, output: str, name: str | None, overwrite: bool, as_json: bool) -> None:
+def init(
+    data: str, target: str, output: str, name: str | None, table: str | None, overwrite: bool, as_json: bool
+) -> None:
     """Look at data and write a short pipeline file that runs as it is.
 
     \b
     Example:  penstock init telco.csv --target Churn -o churn.py
+    From a database:  penstock init sqlite:///shop.db --table orders --target late
     """
     from penstock.starter import write_starter
 
     path = Path(output)
     if path.exists() and not overwrite:
         raise InputError(f"{output}: is there already; choose another name with -o, or replace it with --overwrite")
-    made = write_starter(data, target, path, name)
+    made = write_starter(data, target, path, name, table)
     if as_json:
         echo_json(made)
         return
