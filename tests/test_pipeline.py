@@ -170,6 +170,9 @@ def test_an_estimator_of_ones_own_choice(tmp_path):
     result = make_pipeline(tmp_path, train=ps.train.estimator(LogisticRegression(C=0.5))).run(tmp_path / "s")
     result.raise_for_status()
     assert load("customers", store=tmp_path / "s").manifest.learner["kind"] == "estimator"
+    again = make_pipeline(tmp_path, train=ps.train.estimator(LogisticRegression(C=0.5))).run(tmp_path / "t")
+    one, other = ({step.name: step.digest for step in made.steps} for made in (result, again))
+    assert one["trained"] == other["trained"]
 
 
 def test_a_stored_model_holds_no_pickle(done):

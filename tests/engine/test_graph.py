@@ -52,6 +52,19 @@ def test_types_that_do_not_fit_are_refused(module):
         graph_of(module, "@ps.step\ndef a() -> int:\n    return 1\n@ps.step\ndef b(a: str) -> int:\n    return 1\n")
 
 
+def test_tables_of_any_library_fit_one_another(module):
+    body = (
+        "import polars as pl\nimport pyarrow as pa\n@ps.step\ndef a() -> pl.DataFrame:\n    return pl.DataFrame()\n"
+        "@ps.step\ndef b(a: pa.Table) -> int:\n    return 1\n"
+    )
+    assert set(graph_of(module, body).steps) == {"a", "b"}
+
+
+def test_an_async_function_is_no_step(module):
+    with pytest.raises(GraphError, match="step a: is an async function"):
+        graph_of(module, "@ps.step\nasync def a() -> int:\n    return 1\n")
+
+
 def test_any_number_of_arguments_is_refused(module):
     with pytest.raises(GraphError, match="name each argument"):
         graph_of(module, "@ps.step\ndef a(*rest) -> int:\n    return 1\n")

@@ -468,6 +468,33 @@ def test_a_part_that_is_yielded_again_takes_the_place_of_the_first(module, store
     assert run(module, store, body)["found"] == {"a": [1.5], "b": [2]}
 
 
+def test_a_table_is_handed_on_as_the_next_step_asks_for_it(module, store):
+    pytest.importorskip("pandas")
+    body = """
+    import pandas as pd
+    from sklearn.linear_model import Ridge
+
+    @ps.step
+    def rows() -> pd.DataFrame:
+        return pd.DataFrame({"x": [1.0, 2.0, 3.0]}, index=[5, 6, 7])
+    @ps.step
+    def doubled(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(pl.col("x"), y=pl.col("x") * 2)
+    @ps.step
+    def fitted(doubled: pd.DataFrame) -> Ridge:
+        return Ridge(alpha=0).fit(doubled[["x"]], doubled["y"])
+    @ps.step
+    def answer(fitted: Ridge, rows: pd.DataFrame) -> list:
+        return [round(float(fitted.predict(rows.loc[[6]])[0]), 6), list(rows.index)]
+    """
+    assert run(module, store, body)["answer"] == [4.0, [5, 6, 7]]
+
+
+def test_a_step_that_yields_values_without_names_is_told(module, store):
+    done = run(module, store, "@ps.step\ndef rows():\n    yield 1\n")
+    assert "pairs of a part's name and its value, not int" in done.step("rows").error
+
+
 def test_a_generator_that_fails_midway_is_an_ordinary_failure(module, store):
     body = """
     @ps.step

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.preprocessing import FunctionTransformer
 from tests.conftest import make_pipeline
 from tests.servers import postgresql
 
@@ -20,6 +21,7 @@ from penstock.errors import MissingArtifactError, StoreError
 from penstock.store import schema
 from penstock.store.blobs import Blobs
 from penstock.store.catalog import Catalog
+from penstock.store.estimators import read_estimator, write_estimator
 from penstock.store.formats import Bundle, decode, encode
 from penstock.store.store import open_store
 
@@ -115,6 +117,48 @@ def test_each_type_has_a_format_and_the_same_value_the_same_bytes(value, kind, a
         np.testing.assert_equal(again, value)
     else:
         assert again == value
+
+
+def test_a_table_is_read_as_what_is_asked_for():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": [1.5, 2.5], "c": ["a", None]}, index=pandas.Index([7, 9], name="id"))
+    kept = encode(frame)
+    assert kept.format == "pandas"
+    assert encode(frame.copy()) == kept
+    pandas.testing.assert_frame_equal(decode("pandas", kept.data), frame)
+    assert decode("pandas", kept.data, pl.DataFrame).to_dict(as_series=False) == {
+        "x": [1.5, 2.5],
+        "c": ["a", None],
+        "id": [7, 9],
+    }
+    polars = pl.DataFrame({"x": [1, 2]})
+    written = encode(polars)
+    assert decode("parquet", written.data, pandas.DataFrame)["x"].tolist() == [1, 2]
+    assert decode("parquet", written.data, pa.Table).column("x").to_pylist() == [1, 2]
+    with pytest.raises(StoreError, match="a pandas.DataFrame cannot be stored"):
+        encode(pandas.DataFrame({"x": [1, "a"]}))
+
+
+def test_an_estimator_gives_the_same_bytes_in_any_process_and_loads_no_type_unasked():
+    code = (
+        "import sys; junk = [object() for _ in range(int(sys.argv[1]))]\n"
+        "import numpy as np\nfrom sklearn.ensemble import RandomForestClassifier\nfrom sklearn.pipeline import make_pipeline\n"
+        "from sklearn.preprocessing import StandardScaler\nfrom penstock.store.formats import encode\n"
+        "X = np.random.default_rng(0).normal(size=(80, 3)); y = X[:, 0] > 0\n"
+        "made = make_pipeline(StandardScaler(), RandomForestClassifier(4, random_state=0)).fit(X, y)\n"
+        "sys.stdout.buffer.write(encode(made).data)"
+    )
+    one, other = (
+        subprocess.run([sys.executable, "-c", code, n], capture_output=True, check=True).stdout for n in ("0", "9999")
+    )
+    assert one == other
+    X = np.random.default_rng(0).normal(size=(80, 3))
+    assert (decode("estimator", one).predict(X) == (X[:, 0] > 0)).mean() > 0.95
+    unknown = FunctionTransformer(encode)
+    with pytest.raises(StoreError, match="not loaded unasked.*encode"):
+        encode(unknown)
+    with pytest.raises(StoreError, match="not loaded unasked"):
+        read_estimator(write_estimator(unknown))
 
 
 def test_a_figure_is_kept_as_a_picture():

@@ -28,7 +28,7 @@ from penstock.engine.graph import is_frame
 from penstock.engine.packages import owner_of_file
 from penstock.engine.recall import recalling
 from penstock.engine.step import LazyPartitions, Partitions, Ref
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, StoreError
 from penstock.store.blobs import digest_of
 from penstock.store.formats import decode, encode, parquet_shape, read_columns
 from penstock.store.schema import artifacts
@@ -166,12 +166,18 @@ def _save_stream(store: Store, pairs: Iterator[tuple[str, Any]]) -> list[tuple[s
     found: dict[str, Ref] = {}
     with ThreadPoolExecutor(1, thread_name_prefix="penstock-writing") as pool:
         waiting: tuple[str, Future[Ref]] | None = None
-        for name, item in pairs:
+        for pair in pairs:
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise StoreError(
+                    f"a step that yields gives pairs of a part's name and its value, not {type(pair).__name__}; write "
+                    "yield name, value"
+                )
+            name, item = pair
             if waiting is not None:
                 found[waiting[0]] = waiting[1].result()
             found[str(name)] = Ref("", "")  # its place in the order
             waiting = str(name), pool.submit(_save_one, store, item, inline=False)
-            del item
+            del item, pair
         if waiting is not None:
             found[waiting[0]] = waiting[1].result()
     return list(found.items())

@@ -11,6 +11,7 @@ from typing import Any
 
 from penstock.engine.step import LazyPartitions, Partitions, Source, Step, StepFunction, as_step
 from penstock.errors import GraphError, InputError
+from penstock.store.formats import table_library
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,8 @@ def fits(given: Any, wanted: Any) -> bool:
     plain_given, plain_wanted = typing.get_origin(given) or given, typing.get_origin(wanted) or wanted
     if not isinstance(plain_given, type) or not isinstance(plain_wanted, type):
         return True
+    if table_library(plain_given) and table_library(plain_wanted):
+        return True  # a table is read as what is asked for
     if (plain_given, plain_wanted) in {(int, float), (int, complex), (float, complex)}:
         return True
     try:

@@ -14,6 +14,7 @@ from penstock.engine.memory import find_artifacts
 from penstock.engine.plan import changed_parts
 from penstock.engine.step import LazyPartitions, Ref, Step
 from penstock.errors import InputError
+from penstock.store.formats import TABLES
 from penstock.store.schema import artifacts, notes, runs, sources, steps
 from penstock.store.store import Store
 from penstock.types.writing import figure
@@ -212,8 +213,8 @@ def _data(store: Store, old: PastRun, new: PastRun, found: list[str]) -> None:
 
 
 def _is_table(ref: Ref) -> bool:
-    return ref.format == "parquet" or (
-        ref.format == "partitions" and all(part.format == "parquet" for _, part in ref.partitions)
+    return ref.format in TABLES or (
+        ref.format == "partitions" and all(part.format in TABLES for _, part in ref.partitions)
     )
 
 

@@ -194,6 +194,10 @@ class StepFunction(Generic[T]):
     """A function marked as a step: it can still be called as the plain function that it is."""
 
     def __init__(self, function: Callable[..., T], options: Mapping[str, Any]) -> None:
+        if inspect.iscoroutinefunction(function):
+            raise GraphError(
+                f"step {function.__name__}: is an async function; a step is called like any other: use asyncio.run(...) in it"
+            )
         functools.update_wrapper(self, function)
         self.function = function
         self.options = dict(options)

@@ -11,6 +11,7 @@ import typing
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -139,10 +140,44 @@ def _encode_parquet(frame: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _decode_parquet(data: bytes, _annotation: Any) -> Any:
+def _decode_table(data: bytes, annotation: Any, written: str) -> Any:
+    """Read a table as what it is asked for by its annotation, else as what it was written from."""
+    return _READERS[table_library(annotation) or written](data)
+
+
+def table_library(annotation: Any) -> str | None:
+    """Return whose table an annotation speaks of, ``polars``, ``pyarrow`` or ``pandas``; none is imported for that.
+
+    Examples
+    --------
+    >>> import polars
+    >>> table_library(polars.DataFrame), table_library(int)
+    ('polars', None)
+    """
+    library = getattr(annotation, "__module__", "").partition(".")[0]
+    return library if library in _READERS and getattr(annotation, "__name__", "") in ("DataFrame", "Table") else None
+
+
+def _read_polars(data: bytes) -> Any:
     import polars as pl
 
     return pl.read_parquet(data)
+
+
+def _read_arrow(data: bytes) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.read_table(pa.BufferReader(data))
+
+
+def _read_pandas(data: bytes) -> Any:
+    import pandas as pd
+
+    return pd.read_parquet(io.BytesIO(data), engine="pyarrow")
+
+
+_READERS: dict[str, Callable[[bytes], Any]] = {"polars": _read_polars, "pyarrow": _read_arrow, "pandas": _read_pandas}
 
 
 def read_columns(data: bytes, columns: Sequence[str]) -> Any:
@@ -167,13 +202,6 @@ def _encode_arrow(table: Any) -> bytes:
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="zstd")
     return bytes(buffer.getvalue())
-
-
-def _decode_arrow(data: bytes, _annotation: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    return pq.read_table(pa.BufferReader(data))
 
 
 def _encode_numpy(array: Any) -> bytes:
@@ -235,6 +263,30 @@ def _decode_bundle(data: bytes, _annotation: Any) -> Bundle:
     return Bundle(_decode_json(files.pop("manifest.json"), None), files)
 
 
+def _encode_pandas(frame: Any) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        frame.to_parquet(buffer, engine="pyarrow", compression="zstd")
+    except Exception as error:  # Arrow's and pandas' own, of cells of several types and names that are no text
+        raise StoreError(f"a pandas.DataFrame cannot be stored: {str(error).splitlines()[0]}") from None
+    return buffer.getvalue()
+
+
+def _encode_estimator(estimator: Any) -> bytes:
+    from penstock.store.estimators import untrusted, write_estimator
+
+    data = write_estimator(estimator)
+    if unknown := untrusted(data):
+        raise StoreError(f"an estimator with types that are not loaded unasked cannot be stored: {', '.join(unknown)}")
+    return data
+
+
+def _decode_estimator(data: bytes, _annotation: Any) -> Any:
+    from penstock.store.estimators import read_estimator
+
+    return read_estimator(data)
+
+
 def _identity(data: bytes) -> bytes:
     return bytes(data)
 
@@ -243,15 +295,29 @@ def _is_polars(value: object) -> bool:
     return _module(value) == "polars" and type(value).__name__ == "DataFrame"
 
 
+TABLES = ("parquet", "arrow", "pandas")
+"""Formats whose bytes are a Parquet file."""
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
-        Format("parquet", _is_polars, _encode_parquet, _decode_parquet),
+        Format("parquet", _is_polars, _encode_parquet, partial(_decode_table, written="polars")),
         Format(
             "arrow",
             lambda value: _module(value) == "pyarrow" and type(value).__name__ == "Table",
             _encode_arrow,
-            _decode_arrow,
+            partial(_decode_table, written="pyarrow"),
+        ),
+        Format(
+            "pandas",
+            lambda value: _module(value) == "pandas" and type(value).__name__ == "DataFrame",
+            _encode_pandas,
+            partial(_decode_table, written="pandas"),
+        ),
+        Format(
+            "estimator",
+            lambda value: _module(value) == "sklearn" and hasattr(value, "get_params") and not isinstance(value, type),
+            _encode_estimator,
+            _decode_estimator,
         ),
         Format(
             "numpy",
@@ -318,8 +384,8 @@ def encode(value: Any) -> Encoded:
             return Encoded(format.name, format.encode(value))
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     raise StoreError(
-        f"a value of type {kind} cannot be stored: no format accepts it. Return a Polars frame, an Arrow table, "
-        "a NumPy array, bytes, a figure, or JSON-able data or dataclasses; or teach the store with "
+        f"a value of type {kind} cannot be stored: no format accepts it. Return a frame of Polars or pandas, an "
+        "Arrow table, a NumPy array, an estimator of scikit-learn, bytes, a figure, or JSON-able data or dataclasses; or teach the store with "
         "penstock.store.formats.add_format(...)."
     )
 

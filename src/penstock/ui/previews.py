@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import polars as pl
+
 from penstock.engine.execute import load, read_bytes
 from penstock.engine.step import LazyPartitions, Ref
 from penstock.errors import PenstockError
+from penstock.store.formats import TABLES
 from penstock.store.store import Store
 from penstock.types.writing import size
 from penstock.ui.questions import plain
@@ -49,17 +52,19 @@ def preview(store: Store, ref: Ref) -> Preview:
     if first.size > _LARGEST:
         return Preview(f"{first.format}, {size(first.size)}: too large to show here")
     try:
-        if ref.format == "parquet":
-            return _table(load(store, ref, LazyPartitions), ref)
+        if ref.format in TABLES:
+            return _table(load(store, ref, LazyPartitions[pl.DataFrame]), ref)
         if ref.format == "partitions":
-            tables = [(name, part) for name, part in ref.partitions if part.format == "parquet"]
+            tables = [(name, part) for name, part in ref.partitions if part.format in TABLES]
             others = [
-                f"{name}  {part.format}  {size(part.size)}" for name, part in ref.partitions if part.format != "parquet"
+                f"{name}  {part.format}  {size(part.size)}"
+                for name, part in ref.partitions
+                if part.format not in TABLES
             ]
             if not tables:
                 return Preview(f"{len(parts):,} parts", text="\n".join(others[:_PARTS]))
             ref = replace(ref, partitions=tuple(tables))
-            return replace(_table(load(store, ref, LazyPartitions), ref), text="\n".join(others[:_PARTS]))
+            return replace(_table(load(store, ref, LazyPartitions[pl.DataFrame]), ref), text="\n".join(others[:_PARTS]))
         if ref.format == "figure":
             return Preview("a figure", image=read_bytes(store, ref.digest))
         return _value(load(store, ref), ref)

@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from penstock.errors import InputError, StoreError
+from penstock.errors import InputError
+from penstock.store.estimators import read_estimator, untrusted, write_estimator
 from penstock.train.learners import Matrix
 from penstock.train.learners.design import Design
 from penstock.types.convert import convert
@@ -30,14 +31,12 @@ def fit_estimator(
     InputError
         When it holds types that are neither known to be safe nor named in `trusted`.
     """
-    import skops.io as sio
     from sklearn.base import clone
 
     design = Design.fit(matrix, categories)
     fitted = clone(estimator).fit(design.apply(matrix), target)
-    data = sio.dumps(fitted)
-    unknown = [name for name in sio.get_untrusted_types(data=data) if not _allowed(name, trusted)]
-    if unknown:
+    data = write_estimator(fitted)
+    if unknown := untrusted(data, trusted.__contains__):
         raise InputError(
             f"ps.train.estimator({type(estimator).__name__}): it holds types that a stored model may not load unasked: "
             f"{', '.join(unknown)}. Name them if you trust them: ps.train.estimator(..., trusted={unknown})."
@@ -56,25 +55,13 @@ def fit_estimator(
     return written, {"estimator.skops": data}
 
 
-def _allowed(name: str, trusted: Sequence[str]) -> bool:
-    """Scikit-learn's own compiled types, such as trees, and those that the author named."""
-    return name.startswith("sklearn.") or name in trusted
-
-
 class EstimatorPredictor:
     """Answers with the estimator itself."""
 
     def __init__(self, files: Mapping[str, bytes], written: Mapping[str, Any]) -> None:
-        import skops.io as sio
-
         self.task = written["task"]
         self.design = convert(written["design"], Design)
-        try:
-            data = files["estimator.skops"]
-            held = [name for name in sio.get_untrusted_types(data=data) if _allowed(name, written["trusted"])]
-            self.estimator = sio.loads(data, trusted=held)
-        except Exception as error:
-            raise StoreError(f"the model's estimator cannot be loaded: {error}") from error
+        self.estimator = read_estimator(files["estimator.skops"], written["trusted"].__contains__)
 
     def predict(self, matrix: Matrix) -> Matrix:
         """See :class:`~penstock.train.learners.Predictor`."""
