@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import psutil
 import pytest
-from sklearn.ensemble import RandomForestClassifier, StackingRegressor
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, StackingRegressor
 from sklearn.linear_model import Ridge
 
 from penstock.engine.recall import recalling
@@ -182,11 +182,22 @@ def test_folds_by_time_judge_later_rows_and_groups_stay_whole():
     ("task", "made"), [("binary", RandomForestClassifier(5, random_state=0)), ("regression", Ridge())]
 )
 def test_any_estimator_of_scikit_learn_is_written_without_pickle(task, made):
-    written, files = fit_estimator(X, TARGETS[task], task, CATEGORIES, made, [])
+    written, files = fit_estimator(X, TARGETS[task], task, CATEGORIES, made, [], 0)
     predictor = read_predictor(written, files)
     alone = [predictor.predict_row(row) for row in X[:5].tolist()]
     np.testing.assert_allclose(predictor.predict(X[:5]), alone)
     assert not hasattr(made, "n_features_in_")
+
+
+def test_an_estimator_that_draws_gets_the_seed_unless_it_has_its_own():
+    bag = BaggingClassifier(RandomForestClassifier(3), n_estimators=3)
+
+    def written(made, seed):
+        return fit_estimator(X, TARGETS["binary"], "binary", CATEGORIES, made, [], seed)[1]
+
+    assert written(bag, 1) == written(bag, 1) != written(bag, 2)
+    own = RandomForestClassifier(3, random_state=5)
+    assert written(own, 1) == written(own, 2)
 
 
 class Mean:
@@ -206,9 +217,9 @@ class Mean:
 
 def test_a_type_of_ones_own_is_loaded_only_when_trusted():
     with pytest.raises(InputError, match="may not load unasked.*Mean"):
-        fit_estimator(X, TARGETS["regression"], "regression", CATEGORIES, Mean(), [])
+        fit_estimator(X, TARGETS["regression"], "regression", CATEGORIES, Mean(), [], 0)
     name = f"{Mean.__module__}.Mean"
-    written, files = fit_estimator(X, TARGETS["regression"], "regression", CATEGORIES, Mean(), [name])
+    written, files = fit_estimator(X, TARGETS["regression"], "regression", CATEGORIES, Mean(), [name], 0)
     assert read_predictor(written, files).predict(X[:2])[0] == pytest.approx(TARGETS["regression"].mean())
 
 

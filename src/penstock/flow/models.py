@@ -187,7 +187,7 @@ def trained(
     fit = learning_of(features, columns, target, labels, seed, clock_of(divided))
     problem = Parted(table, fit, codes, target.task, len(labels.values))
     if given is not None:
-        fitted, learner = fit_given(problem.read(), given)
+        fitted, learner = fit_given(problem.read(), given, seed)
     else:
         searched = convert(trials, Searched)
         if searched.threshold is not None and target.threshold is None:

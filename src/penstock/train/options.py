@@ -158,7 +158,8 @@ def estimator(learner: Any, trusted: Sequence[str] = ()) -> Estimator:
     Parameters
     ----------
     learner : estimator
-        It is copied, never changed. It gets a dense matrix without missing values.
+        It is copied, never changed. It gets a dense matrix without missing values, and the pipeline's seed as
+        ``random_state`` where it takes one and has none.
     trusted : sequence of str
         Full names of types outside scikit-learn that the stored model may load again.
 

@@ -382,12 +382,12 @@ def fit_small(problem: Problem, searched: Searched, seed: int, growth: float = 1
     return encoding, fitted
 
 
-def fit_given(problem: Problem, given: Estimator) -> tuple[Encoding, Fitted]:
+def fit_given(problem: Problem, given: Estimator, seed: int) -> tuple[Encoding, Fitted]:
     """Fit the learner that the author gave."""
     from penstock.train.learners.estimator import fit_estimator
 
     encoding, matrix = problem.encoded()
     written, files = fit_estimator(
-        matrix, problem.target, problem.task, encoding.categories(), given.estimator, given.trusted
+        matrix, problem.target, problem.task, encoding.categories(), given.estimator, given.trusted, seed
     )
     return encoding, Fitted(written, files)

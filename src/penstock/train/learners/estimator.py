@@ -23,8 +23,9 @@ def fit_estimator(
     categories: list[int],
     estimator: Any,
     trusted: Sequence[str],
+    seed: int,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Fit a copy of `estimator` on the dense design and write it.
+    """Fit a copy of `estimator` on the dense design and write it; what draws without a ``random_state`` gets `seed`.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def fit_estimator(
     from sklearn.base import clone
 
     design = Design.fit(matrix, categories)
-    fitted = clone(estimator).fit(design.apply(matrix), target)
+    fitted = _seeded(clone(estimator), seed).fit(design.apply(matrix), target)
     data = write_estimator(fitted)
     if unknown := untrusted(data, trusted.__contains__):
         raise InputError(
@@ -53,6 +54,15 @@ def fit_estimator(
         "trusted": list(trusted),
     }
     return written, {"estimator.skops": data}
+
+
+def _seeded(estimator: Any, seed: int) -> Any:
+    drawn = {
+        name: seed
+        for name, value in estimator.get_params(deep=True).items()
+        if value is None and name.rpartition("__")[2] == "random_state"
+    }
+    return estimator.set_params(**drawn) if drawn else estimator
 
 
 class EstimatorPredictor:
