@@ -11,15 +11,30 @@ from penstock.features import calendar, derive
 from penstock.features.compiled import compile_feature
 from penstock.features.definitions import apply_features, check_alone, expressions_of
 
-KINDS = {"f": "Float64", "g": "Float64", "i": "Int64", "j": "Int64", "t": "Datetime(time_unit='us', time_zone=None)"}
+KINDS = {
+    "f": "Float64", "g": "Float64", "i": "Int64", "j": "Int64", "t": "Datetime(time_unit='us', time_zone=None)", "b": "Boolean",
+    "s": "String",
+}  # fmt: skip
 FLOATS = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, -0.0, 1.0, 0.1])
 INTEGERS = st.none() | st.integers(-(2**62), 2**62) | st.integers(-5, 5)
 ROWS = st.lists(
-    st.fixed_dictionaries({"f": FLOATS, "g": FLOATS, "i": INTEGERS, "j": INTEGERS, "t": st.none() | st.datetimes()}),
+    st.fixed_dictionaries(
+        {
+            "f": FLOATS,
+            "g": FLOATS,
+            "i": INTEGERS,
+            "j": INTEGERS,
+            "t": st.none() | st.datetimes(),
+            "b": st.none() | st.booleans(),
+            "s": st.none() | st.sampled_from(["", "Oslo", "Łódź", "oslo"]),
+        }
+    ),
     min_size=1,
     max_size=12,
 )
-SCHEMA = {"f": pl.Float64, "g": pl.Float64, "i": pl.Int64, "j": pl.Int64, "t": pl.Datetime("us")}
+SCHEMA = {
+    "f": pl.Float64, "g": pl.Float64, "i": pl.Int64, "j": pl.Int64, "t": pl.Datetime("us"), "b": pl.Boolean, "s": pl.String,
+}  # fmt: skip
 EXPRESSIONS = [
     pl.col("t").dt.year(),
     pl.col("t").dt.month(),
@@ -39,6 +54,32 @@ EXPRESSIONS = [
     (pl.col("f") + pl.col("g")).clip(-1, 2.5) * 2,
     pl.col("i").clip(-2, 2) / (pl.col("j") + 1),
     1 - pl.col("i"),
+    pl.col("f") > 0,
+    pl.col("i") <= 2.5,
+    pl.col("f") / pl.col("g") > 1.5,
+    pl.col("f") / pl.col("g") <= pl.col("g") / pl.col("f"),
+    pl.col("f") / pl.col("g") == pl.col("g") / pl.col("f"),
+    pl.col("i") == pl.col("j"),
+    pl.col("i") != 3,
+    pl.col("t").dt.month() == 3,
+    pl.col("s") == "Oslo",
+    pl.lit("Łódź") != pl.col("s"),
+    pl.col("s") == pl.col("s"),
+    pl.col("s").is_null(),
+    pl.col("t").is_not_null(),
+    ~pl.col("b"),
+    pl.col("b") & (pl.col("f") > 0),
+    pl.col("b") | (pl.col("s") == "Oslo") | (pl.col("i") > pl.col("j")),
+    pl.sum_horizontal(pl.col("f").is_null(), pl.col("s").is_null(), pl.col("b")),
+    pl.sum_horizontal(pl.col("f").is_null(), pl.col("b")) >= 2,
+    pl.when(pl.col("f") > 0).then(1).otherwise(0),
+    pl.when(pl.col("b")).then(pl.col("f")).otherwise(0),
+    pl.when(pl.col("b")).then(0.5).otherwise(2),
+    pl.when(pl.col("s") == "Oslo").then(pl.col("i")).otherwise(pl.col("j") + 1),
+    pl.when(pl.col("f") > pl.col("g")).then(pl.col("f") - pl.col("g")),
+    pl.when(pl.col("b")).then(pl.col("s")).otherwise(pl.col("s")),
+    pl.when(pl.col("b")).then(pl.col("i")).otherwise(-1),
+    pl.when(pl.col("b")).then(pl.col("t").dt.month()).otherwise(pl.col("t").dt.day()),
 ]
 
 
@@ -58,6 +99,16 @@ def test_a_compiled_feature_equals_polars(made, rows):
         pl.col("f").log1p(),
         pl.col("f").mean(),
         pl.col("s").str.len_chars(),
+        pl.col("s") > "a",
+        pl.col("b") == pl.col("i"),
+        pl.col("s").is_in(["a", "b"]),
+        pl.sum_horizontal(pl.col("f"), pl.col("g")),
+        (pl.col("f") + 1).is_null(),
+        pl.when(pl.col("b")).then(pl.col("i")).otherwise(0.5),
+        pl.when(pl.col("b")).then(pl.col("i")).otherwise(pl.col("f")),
+        pl.when(pl.col("b")).then(pl.col("s")).otherwise(pl.lit("x")),
+        pl.when(pl.col("b")).then(2**40).otherwise(1),
+        pl.when(pl.col("b")).then(None).otherwise(None),
         pl.col("f") ** 2,
         pl.col("f").clip(pl.col("g")),
         pl.col("t").dt.minute(),
@@ -77,7 +128,8 @@ def test_what_is_not_surely_equal_is_left_to_polars(made):
 def test_a_row_alone_has_the_value_that_it_has_in_the_table(made):
     table = pl.DataFrame(
         {"f": [i * 0.377 for i in range(50)], "g": [i + 0.3 for i in range(50)], "i": range(50), "j": range(1, 51),
-         "t": [dt.datetime(2024, 1, 1) + dt.timedelta(hours=31 * i) for i in range(50)]}
+         "t": [dt.datetime(2024, 1, 1) + dt.timedelta(hours=31 * i) for i in range(50)],
+         "b": [None if i % 7 == 0 else i % 3 == 0 for i in range(50)], "s": [None if i % 5 == 0 else ["Oslo", "Łódź"][i % 2] for i in range(50)]}
     )  # fmt: skip
     check_alone(table, [("x", made.alias("x"))])
     whole = apply_features(table, [("x", made.alias("x"))])["x"].to_list()

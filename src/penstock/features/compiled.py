@@ -1,4 +1,4 @@
-"""Simple features as plain functions of one row: arithmetic on numbers, without a data frame.
+"""Simple features as plain functions of one row: arithmetic, comparisons and conditions, without a data frame.
 
 An expression is read from the same JSON that a stored model holds. What is not surely equal to Polars, bit for
 bit, is not compiled and goes through a frame; the tests hold the rest to that.
@@ -7,14 +7,17 @@ bit, is not compiled and goes through a frame; the tests hold the rest to that.
 from __future__ import annotations
 
 import json
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 Row = Mapping[str, Any]
 Compiled = Callable[[Row], Any]
-Kind = Literal["integer", "float", "time", "part", "boolean"]
-"""A part of a date is a whole number of eight bits or so in Polars: it is compared, but not reckoned with, here."""
+Kind = Literal["integer", "float", "time", "part", "boolean", "text"]
+"""A part of a date, a count and a whole number that was written down have fewer than 64 bits in Polars: compared here,
+but not reckoned with."""
+_COLUMNS: dict[str, Kind] = {"Int64": "integer", "Float64": "float", "Boolean": "boolean", "String": "text"}
 _INF = float("inf")
 _HALF, _WHOLE = 1 << 63, 1 << 64
 
@@ -27,7 +30,7 @@ def compile_feature(expression: str, kinds: Mapping[str, str]) -> Compiled | Non
     expression : str
         As ``Expr.meta.serialize(format="json")`` writes it.
     kinds : mapping of str to str
-        Column to Polars type; only Int64 and Float64 are compiled.
+        Column to Polars type.
 
     Examples
     --------
@@ -60,16 +63,18 @@ def _node(tree: Any, kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
         return _node(held[0], kinds)
     if name == "Column":
         name = kinds.get(held, "")
-        kind = {"Int64": "integer", "Float64": "float"}.get(name, "time" if name.startswith("Datetime") else None)
+        kind: Kind | None = "time" if name.startswith("Datetime") else _COLUMNS.get(name)
         if kind is None:
             raise _NotCompiled
-        return (lambda row: row[held]), kind  # type: ignore[return-value]
+        return (lambda row: row[held]), kind
     if name == "BinaryExpr":
-        return _binary(held, kinds)
-    if name == "Function" and isinstance(held["function"], dict) and "Clip" in held["function"]:
-        return _clip(held, kinds)
-    if name == "Function" and isinstance(held["function"], dict) and "TemporalExpr" in held["function"]:
-        return _part(held, kinds)
+        return _logic(held, kinds) if held["op"] in _LOGIC else _binary(held, kinds)
+    if name == "Ternary":
+        return _condition(held, kinds)
+    if name == "Function" and isinstance(held["function"], dict):
+        ((function, _),) = held["function"].items()
+        if function in _FUNCTIONS:
+            return _FUNCTIONS[function](held, kinds)
     raise _NotCompiled
 
 
@@ -108,6 +113,8 @@ def _literal(tree: Any) -> float | int | None:
 
 def _binary(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
     sign = held["op"]
+    if sign in _EQUAL and (texts := _texts(held, kinds)) is not None:
+        return _both(*texts, _EQUAL[sign]), "boolean"
     left, right = _literal(held["left"]), _literal(held["right"])
     if left is not None and right is not None:
         raise _NotCompiled
@@ -115,6 +122,8 @@ def _binary(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled
     two, two_kind = _constant(right) if right is not None else _node(held["right"], kinds)
     both = {one_kind, two_kind}
     if sign in _COMPARED:
+        if both == {"integer", "float"} and (left is not None or right is not None):
+            return _both(_as_float(one), _as_float(two), _COMPARED[sign]), "boolean"
         # Polars compares whole numbers with others in a type of its own choice.
         if not (both <= {"integer", "part"} or both == {"float"}):
             raise _NotCompiled
@@ -136,6 +145,10 @@ def _binary(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled
 
 def _constant(value: float) -> tuple[Compiled, Kind]:
     return (lambda _row: value), "integer" if isinstance(value, int) else "float"
+
+
+def _as_float(inner: Compiled) -> Compiled:
+    return lambda row: None if (found := inner(row)) is None else float(found)
 
 
 def _both(one: Compiled, two: Compiled, operate: Callable[[Any, Any], Any]) -> Compiled:
@@ -172,18 +185,125 @@ def _divided(a: Any, b: Any) -> float:
     try:
         return float(a) / float(b)
     except ZeroDivisionError:
-        return float("nan") if a == 0 or a != a else _INF
+        return float("nan") if a == 0 or a != a else math.copysign(_INF, a) * math.copysign(1.0, b)
 
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {"Plus": _plus, "Minus": _minus, "Multiply": _times}
 
 
+def _greater(a: Any, b: Any) -> bool:
+    """For Polars NaN, such as 0/0 on the way, is greater than any number and equal to itself."""
+    return bool(a > b or (a != a and b == b))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return bool(a == b or (a != a and b != b))
+
+
+_EQUAL: dict[str, Callable[[Any, Any], bool]] = {"Eq": _equal, "NotEq": lambda a, b: not _equal(a, b)}
 _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
-    "Gt": operator.gt,
-    "GtEq": operator.ge,
-    "Lt": operator.lt,
-    "LtEq": operator.le,
+    "Gt": _greater,
+    "GtEq": lambda a, b: not _greater(b, a),
+    "Lt": lambda a, b: _greater(b, a),
+    "LtEq": lambda a, b: not _greater(a, b),
+    **_EQUAL,
 }
+
+
+def _text_of(tree: Any) -> str | None:
+    found = tree.get("Literal", {}).get("Scalar", {}) if isinstance(tree, dict) else {}
+    return found.get("String") if isinstance(found, dict) else None
+
+
+def _texts(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Compiled] | None:
+    """The sides of a comparison of texts, or None when it is one of something else."""
+    sides: list[Compiled] = []
+    for tree in (held["left"], held["right"]):
+        if (text := _text_of(tree)) is not None:
+            sides.append(lambda _row, text=text: text)  # type: ignore[misc]
+        elif isinstance(tree, dict) and kinds.get(tree.get("Column", "")) == "String":
+            sides.append(_node(tree, kinds)[0])
+        else:
+            return None
+    return sides[0], sides[1]
+
+
+def _boolean(tree: Any, kinds: Mapping[str, str]) -> Compiled:
+    made, kind = _node(tree, kinds)
+    if kind != "boolean":
+        raise _NotCompiled
+    return made
+
+
+_LOGIC = {"And": False, "Or": True, "LogicalAnd": False, "LogicalOr": True}
+"""What decides whatever the other side is, missing ones included (Kleene 1952)."""
+
+
+def _logic(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
+    one, two = _boolean(held["left"], kinds), _boolean(held["right"], kinds)
+    decides = _LOGIC[held["op"]]
+
+    def value(row: Row) -> Any:
+        both = one(row), two(row)
+        if decides in both:
+            return decides
+        return None if None in both else not decides
+
+    return value, "boolean"
+
+
+def _test(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
+    """Whether a cell is missing, or the contrary of a yes or no."""
+    function, tree = held["function"]["Boolean"], held["input"][0]
+    if function == "Not":
+        inner = _boolean(tree, kinds)
+        return (lambda row: None if (found := inner(row)) is None else not found), "boolean"
+    if function not in ("IsNull", "IsNotNull") or set(tree) != {"Column"} or tree["Column"] not in kinds:
+        raise _NotCompiled
+    name, missing = tree["Column"], function == "IsNull"
+    return (lambda row: (row[name] is None) is missing), "boolean"
+
+
+def _count(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
+    """How many of several are true: of numbers the last bit would hang on the order."""
+    if not held["function"]["SumHorizontal"]["ignore_nulls"]:
+        raise _NotCompiled
+    inner = [_boolean(tree, kinds) for tree in held["input"]]
+    return (lambda row: sum(each(row) is True for each in inner)), "part"
+
+
+def _condition(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
+    """One of two values of one type; whole numbers that are both written down are shorter than 64 bits."""
+    asked = _boolean(held["predicate"], kinds)
+    trees = held["truthy"], held["falsy"]
+    nothing = [tree == {"Literal": {"Scalar": {"Null": "Null"}}} for tree in trees]
+    numbers = [None if none else _literal(tree) for tree, none in zip(trees, nothing, strict=True)]
+    made = [
+        None if none or number is not None else _node(tree, kinds)
+        for tree, none, number in zip(trees, nothing, numbers, strict=True)
+    ]
+    found = {node[1] for node in made if node is not None}
+    written = [number for number in numbers if number is not None]
+    if len(found) > 1 or not found | set(map(type, written)):
+        raise _NotCompiled
+    if not found:
+        kind: Kind = "part" if all(type(number) is int for number in written) else "float"
+    else:
+        (kind,) = found
+    if kind == "part" and any(abs(number) >= 2**31 for number in written):
+        raise _NotCompiled
+    if found and written and not (kind == "float" or (kind == "integer" and type(written[0]) is int)):
+        raise _NotCompiled
+
+    def side(at: int) -> Compiled:
+        node, number = made[at], numbers[at]
+        if node is not None:
+            return node[0]
+        constant = float(number) if number is not None and kind == "float" else number
+        return lambda _row: constant
+
+    yes, no = side(0), side(1)
+    return (lambda row: yes(row) if asked(row) else no(row)), kind
 
 
 def _clip(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
@@ -211,3 +331,11 @@ def _clip(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, 
         return found
 
     return value, kind
+
+
+_FUNCTIONS: dict[str, Callable[[Mapping[str, Any], Mapping[str, str]], tuple[Compiled, Kind]]] = {
+    "Clip": _clip,
+    "TemporalExpr": _part,
+    "Boolean": _test,
+    "SumHorizontal": _count,
+}
