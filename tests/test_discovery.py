@@ -45,7 +45,7 @@ pipeline = ps.Pipeline(
     ingest={"payments": ps.ingest.files("payments.csv", time="at"), "visits": ps.ingest.files("visits.csv", time="when")},
     target=ps.binary("late"),
     features=[FEATURES],
-    train=ps.train.search(trials=2, folds=3),
+    train=ps.train.search(trials=1, folds=2),
     evaluate=ps.evaluate.gate(beat_baseline=False),
 )
 """

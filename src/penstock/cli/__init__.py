@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -103,10 +104,17 @@ def _warn(
 
 
 def main() -> None:
-    """Run the command line; errors are told in words, with exit code 1 (failed) or 2 (the user's input)."""
+    """Run the command line and leave with its exit code."""
+    code = obey(sys.argv[1:])
+    # Threads of steps that were cancelled may still work; nobody waits for them.
+    os._exit(code)
+
+
+def obey(words: Sequence[str]) -> int:
+    """Do what a command line says; errors are told in words. Return 0, or 1 (failed), 2 (the user's input) or 3 (no)."""
     warnings.showwarning = _warn
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(list(words), prog_name="penstock", standalone_mode=False)
     except PenstockError as error:
         click.echo(f"error: {error}", err=True)
         code = error.exit_code
@@ -124,5 +132,4 @@ def main() -> None:
         sys.stderr.flush()
     except (OSError, ValueError):
         code = code or 1
-    # Threads of steps that were cancelled may still work; nobody waits for them.
-    os._exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
