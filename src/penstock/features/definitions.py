@@ -16,7 +16,7 @@ from penstock.errors import DataError, InputError
 from penstock.features.columns import Categories, Select, Text
 from penstock.features.relations import Asof, Join, Window, window
 from penstock.types.columns import column_of, columns_of, need
-from penstock.types.table import twice
+from penstock.types.table import spread, twice
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def check_alone(frame: pl.DataFrame, made: Sequence[tuple[str, pl.Expr]], rows: 
         Naming the feature that looks at other rows.
     """
     whole = apply_features(frame, made)
-    for index in sorted({(frame.height - 1) * step // max(rows - 1, 1) for step in range(rows)}):
+    for index in spread(frame.height, rows):
         alone = apply_features(frame[[index]], made)
         for name, _ in made:
             one, all_ = alone[name][0] if alone.height else None, whole[name][index]

@@ -30,8 +30,10 @@ from penstock.prepare.tables import normalised, without_duplicates
 from penstock.types.columns import need
 from penstock.types.nested import flat
 from penstock.types.parse import Parse
-from penstock.types.table import ROW, twice
+from penstock.types.table import ROW, spread, twice
 
+_AMONG = 1_000
+"""Rows among which a function of the author's is called to see whether it looks at others."""
 Notes = dict[str, Note]
 """Notes by a name that the notes of other parts about the same thing share."""
 
@@ -150,19 +152,18 @@ def _normalised_text(frame: pl.DataFrame, name: str) -> tuple[pl.DataFrame, Note
 def check_mapped(frame: pl.DataFrame, made: Map, target: str | None, rows: int = 16) -> None:
     """Demand that a function makes of a row alone, without its target, what it makes of it among others.
 
-    Compares `rows` rows spread over the table with the table as a whole.
+    Compares `rows` rows with what comes of them among up to a thousand, spread over the table.
 
     Raises
     ------
     DataError
         Naming the column that is another one, or what the function fails with.
     """
-    whole, who = _mapped(frame, made), f"ps.prepare.map({_name_of(made)})"
+    others = frame if frame.height <= _AMONG else frame[spread(frame.height, _AMONG)]
+    whole, who = _mapped(others, made), f"ps.prepare.map({_name_of(made)})"
     kept = [name for name in whole.columns if name not in (ROW, target)]
-    for index in sorted(
-        {(frame.height - 1) * step // max(rows - 1, 1) for step in range(rows)} if frame.height else ()
-    ):
-        row = frame[[index]].drop(target or [], strict=False)
+    for index in spread(others.height, rows):
+        row = others[[index]].drop(target or [], strict=False)
         try:
             alone = _mapped(row, made)
         except Exception as error:
@@ -176,7 +177,7 @@ def check_mapped(frame: pl.DataFrame, made: Map, target: str | None, rows: int =
             one = alone[name][0] if name in alone.columns else None
             if not _same(one, whole[name][index]):
                 raise DataError(
-                    f'{who}: "{name}" looks at other rows, or at chance: in the whole table row {index + 1} has '
+                    f'{who}: "{name}" looks at other rows, or at chance: among others row {others[ROW][index] + 1} has '
                     f"{whole[name][index]!r}, alone it has {one!r}. In a service a row stands alone, so use only its own columns."
                 )
 

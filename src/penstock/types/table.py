@@ -199,6 +199,17 @@ class Table:
         return pl.concat(found) if back.is_sorted() else pl.concat(found)[back]
 
 
+def spread(height: int, count: int) -> list[int]:
+    """Return up to `count` places from the first of `height` rows to the last, evenly apart.
+
+    Examples
+    --------
+    >>> spread(101, 3), spread(2, 16), spread(0, 3)
+    ([0, 50, 100], [0, 1], [])
+    """
+    return sorted({(height - 1) * step // max(count - 1, 1) for step in range(count)}) if height else []
+
+
 def frame_from(rows: Any) -> pl.DataFrame:
     """Return rows as a frame of Polars: its own, pandas', a table of Arrow, or what else Polars takes.
 
