@@ -86,6 +86,7 @@ def test_a_path_that_is_posted_to_says_so_to_other_methods(served):
         answer = client.get(path)
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
         assert answer.json()["error"]["code"] == "other_method"
+        assert "takes POST" in answer.json()["error"]["message"]
     assert client.get("/forecast").status_code == 404
 
 
@@ -148,7 +149,8 @@ def test_a_missing_field_is_named_and_one_that_is_not_used_may_be_missing(served
 def test_machines_find_what_they_look_for(served):
     client, _, _ = served
     assert client.get("/health/live").json() == {"status": "live"}
-    assert client.get("/health/ready").json()["model"]["version"] == 1
+    for path in ("/health/ready", "/health", "/healthz"):
+        assert client.get(path).json()["model"]["version"] == 1
     assert "penstock_predictions_total" in client.get("/metrics").text
     described = client.get("/openapi.json").json()
     row = described["components"]["schemas"]["Row"]
@@ -281,6 +283,7 @@ def test_an_answer_is_explained_where_that_is_asked_for(served):
     assert effects == sorted(effects, reverse=True)
     same = client.post("/predict?explain=true", json={"rows": asked}).json()["predictions"]
     assert [item["explanation"] for item in same] == [item["explanation"] for item in why]
+    assert client.post("/predict?explain=1", json={"rows": asked}).json()["predictions"][0]["explanation"]
     wrong = client.post("/predict?explain=perhaps", json={"rows": asked})
     assert (wrong.status_code, wrong.json()["error"]["message"]) == (422, "explain='perhaps': give true or false")
     table = client.post("/predict?explain=true", content=b"age\n3\n", headers={"content-type": "text/csv"})

@@ -189,7 +189,7 @@ def load(
     >>> import tempfile
     >>> load("churn", store=tempfile.mkdtemp())  # of a run that kept one: a model with predict and predict_proba
     Traceback (most recent call last):
-    penstock.errors.InputError: model churn has no champion; versions: none. Make one with: penstock run ...
+    penstock.errors.InputError: there is no model churn; pipelines with models: none. Make one with: penstock run
     """
     from penstock.engine.execute import read_bytes
     from penstock.feed import EventFeed, event_log

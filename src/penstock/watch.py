@@ -78,7 +78,7 @@ def health(
     >>> import tempfile
     >>> health("churn", store=tempfile.mkdtemp())  # of a pipeline that has a champion: its columns, metric and verdict
     Traceback (most recent call last):
-    penstock.errors.InputError: model churn has no champion; versions: none. Make one with: penstock run ...
+    penstock.errors.InputError: there is no model churn; pipelines with models: none. Make one with: penstock run
     """
     opened = store if isinstance(store, Store) else open_store(store)
     if data is None:

@@ -113,6 +113,8 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path):
         (["serve", "nobody"], "there is no store"),
         (["init", "nothing.csv", "--target", "x"], "was not found"),
         (["run", "p.py", "--store", "s3://bucket"], "give a folder, or"),
+        (["watch", "p.py", "--every", "0s"], "at least 0.1s"),
+        (["watch", "p.py", "--every", "often", "--unit", "systemd"], "is not a length of time"),
     ],
 )
 def test_words_that_lead_nowhere(tmp_path, words, says):

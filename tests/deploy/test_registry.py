@@ -43,7 +43,7 @@ def test_rolling_back_twice_goes_two_back_and_says_so(store):
 
 def test_a_version_that_is_not_there_is_named_with_those_that_are(store):
     registry = Registry(store, "m")
-    with pytest.raises(InputError, match="versions: none"):
+    with pytest.raises(InputError, match="there is no model m;"):
         registry.version("champion")
     register(registry, "a")
     with pytest.raises(InputError, match="model m has no v9; versions: v1"):

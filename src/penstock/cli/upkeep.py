@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from penstock.cli.common import echo_json, folder_of, json_option, load_pipeline, named_model, store_option, table
-from penstock.errors import PenstockError
+from penstock.errors import InputError, PenstockError
 from penstock.store.store import open_store
 from penstock.types.writing import moment
 
@@ -38,6 +38,9 @@ def watch(pipeline: str, every: str, once: bool, unit: str | None, store: str | 
     from penstock.types.durations import seconds_of
     from penstock.upkeep import Watcher
 
+    pause = seconds_of(every)
+    if pause < 0.1:
+        raise InputError(f"--every {every}: give at least 0.1s between two looks")
     made = load_pipeline(pipeline)
     opened = open_store(store, folder_of(pipeline))
     if unit is not None:
@@ -53,7 +56,6 @@ def watch(pipeline: str, every: str, once: bool, unit: str | None, store: str | 
             click.echo(f"{moment(_now())}  {text}")
 
     watcher = Watcher(opened, made, pipeline, say)
-    pause = seconds_of(every)
     if not once and not as_json:
         click.echo(f"watching {made.name} every {every} (Ctrl-C stops)")
     while not stop.is_set():

@@ -131,11 +131,12 @@ def with_query(asked: Asked, query: bytes) -> Asked:
     True
     """
     for explain in parse_qs(query.decode("latin-1")).get("explain", []):
-        if explain.lower() not in ("true", "false"):
+        if explain.lower() not in ("true", "false", "1", "0"):
             raise InputError(f"explain={explain!r}: give true or false")
-        if explain.lower() == "true" and asked.rows is None:
+        wanted = explain.lower() in ("true", "1")
+        if wanted and asked.rows is None:
             raise InputError("explain=true: rows are explained that come as JSON, not as a table")
-        asked = msgspec.structs.replace(asked, explain=explain.lower() == "true")
+        asked = msgspec.structs.replace(asked, explain=wanted)
     return asked
 
 

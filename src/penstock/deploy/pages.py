@@ -101,6 +101,8 @@ def pages(service: Service, facts: Facts, compared: Compared) -> Any:
         return _unknown(request, service.model) or JSONResponse({"name": service.model.name, "ready": True})
 
     routes: dict[str, tuple[Callable[[Request], Response], str]] = {
+        "/health": (ready, ""),
+        "/healthz": (ready, ""),
         "/health/live": (live, ""),
         "/health/ready": (ready, ""),
         "/v2/health/live": (lambda _: JSONResponse({"live": True}), ""),
@@ -141,8 +143,9 @@ def pages(service: Service, facts: Facts, compared: Compared) -> Any:
 
     def wrong(_request: Request, error: Any) -> Response:
         if error.status_code == 405:
-            answered = _problem(405, "other_method", "this path takes another method; see /")
-            answered.headers.update(error.headers or {})
+            allowed = error.headers or {}
+            answered = _problem(405, "other_method", f"this path takes {allowed.get('Allow', 'another method')}; see /")
+            answered.headers.update(allowed)
             return answered
         return _problem(404, "not_found", "there is no such path; see /")
 

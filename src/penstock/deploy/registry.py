@@ -94,11 +94,14 @@ class Registry:
         found = self.find(version)
         if found is None:
             known = self.versions()
-            there = ", ".join(f"v{item.version}" for item in known) or "none"
-            hint = ""
             if not known:
-                hint = f" Make one with: penstock run (pipelines with models: {', '.join(names(self.store)) or 'none'})"
-            elif version == CHAMPION:
+                there = ", ".join(names(self.store)) or "none"
+                raise InputError(
+                    f"there is no model {self.name}; pipelines with models: {there}. Make one with: penstock run"
+                )
+            there = ", ".join(f"v{item.version}" for item in known)
+            hint = ""
+            if version == CHAMPION:
                 latest = known[0].version
                 hint = f" Make one the champion with: penstock promote {self.name} {latest}; or ask for a version by its number."
             raise InputError(

@@ -47,7 +47,11 @@ Reply = tuple[int, bytes, list[Header], Future[None] | None]
 _encode = msgspec.json.Encoder().encode
 POSTED = {"/predict": "predict", "/invocations": "predict", "/feedback": "feedback", "/events": "feedback"}
 """The busy paths, and the scope that each needs."""
-_SHAPES = {"/predict": '; send {"rows": [{column: value}]} or {"columns": {column: [value]}}'}
+_SHAPES = {
+    "/predict": '; send {"rows": [{column: value}]} or {"columns": {column: [value]}}',
+    "/feedback": '; send {"labels": [{"id": of the prediction, "label": what was true}]}',
+    "/events": '; send {"table": name, "rows": [{column: value}]}',
+}
 _OTHER_SITES = (b"cross-site", b"same-site")
 """A browser asks on behalf of another site's page (https://www.w3.org/TR/fetch-metadata/)."""
 _SAFE: list[Header] = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
