@@ -417,6 +417,11 @@ def test_a_canary_keeps_its_callers_and_a_shadow_is_never_seen(store):
             first = {str(number): version_for(client, str(number)) for number in range(60)}
             assert 0.2 < list(first.values()).count(other) / 60 < 0.6
             assert {key: version_for(client, key) for key in first} == first
+            # One program that asks for all its customers asks both versions.
+            asked = [{"rows": [{**rows()[0], "age": 20 + number}]} for number in range(60)]
+            answered = [client.post("/predict", json=body).json()["model"]["version"] for body in asked]
+            assert 0.2 < answered.count(other) / 60 < 0.6
+            assert [client.post("/predict", json=body).json()["model"]["version"] for body in asked] == answered
             assert client.get("/versions").json()["canary"] == other
             rollout.end(store, "customers", "canary", "test")
             wait_for(lambda: {version_for(client, key) for key in first} == {1})

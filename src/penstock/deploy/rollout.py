@@ -1,7 +1,7 @@
 """A version that answers a share of the requests, or answers unseen beside the champion, before it may replace it.
 
-The share is chosen by the hash of a request's key, so that who asks stays on one version; and by the version's number,
-so that it is not always the same ones who try new versions.
+The share is chosen by the hash of a request's key, so that who asks stays on one version, or of its body: one program
+may ask for all customers. The version's number counts too, so that it is not always the same ones who try new versions.
 """
 
 from __future__ import annotations

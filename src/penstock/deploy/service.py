@@ -157,7 +157,9 @@ class Service:
         kept: Future[None] | None = None
         try:
             if need == "predict":
-                if self.canary is not None and takes_part(_key(scope, headers), self.canary[0].version, self.canary[1]):
+                if self.canary is not None and takes_part(
+                    headers.get(b"x-key") or body, self.canary[0].version, self.canary[1]
+                ):
                     model = self.canary[0]
                 asked = _asked(headers, path, body, model, scope["query_string"])
                 rows = asked.count
@@ -354,12 +356,6 @@ def _asked(headers: Mapping[bytes, bytes], path: str, body: bytes, model: Served
         known = f"{model.name}, version {model.version}"
         raise _RefusedError("not_found", f"there is no such model or version here; there is {known}", (), 404)
     return read_infer(body, headers.get(b"inference-header-content-length", b""))
-
-
-def _key(scope: Any, headers: Mapping[bytes, bytes]) -> bytes:
-    """What keeps who asks on one version: the header ``x-key``, else the key of the API, else the address."""
-    found = headers.get(b"x-key") or headers.get(b"authorization") or headers.get(b"x-api-key")
-    return found or (scope["client"][0].encode() if scope.get("client") else b"")
 
 
 def _place(error: BaseException) -> str:
