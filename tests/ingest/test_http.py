@@ -59,6 +59,11 @@ class Api(BaseHTTPRequestHandler):
         start, size = (int(asked["page"]) - 1) * 10, 10
         self.json({"rows": ROWS[start : start + size], "page": int(asked["page"])})
 
+    def get_filtered(self, asked):
+        if asked["kind"] != "all":
+            return self.answer(400, b"no")
+        return self.get_pages(asked)
+
     def get_offsets(self, asked):
         start, size = int(asked["offset"]), int(asked["limit"])
         self.json(ROWS[start : start + size])
@@ -166,6 +171,7 @@ def fetched(source, tmp_path):
     ("path", "options"),
     [
         ("/pages", {"pages": by_page()}),
+        ("/filtered?kind=all", {"pages": by_page()}),
         ("/offsets", {"pages": by_offset(size=25)}),
         ("/cursors", {"pages": by_cursor("meta.after"), "records": "data.items"}),
         ("/links", {"pages": by_link()}),

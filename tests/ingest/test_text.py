@@ -1,6 +1,7 @@
 """Text in blocks gives the table that it gives in one piece."""
 
 import io
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -102,6 +103,38 @@ def test_other_encodings_and_packings_are_read_in_blocks(tmp_path, small_blocks)
 def test_quotes_that_are_not_closed_do_not_swallow_the_file():
     data = b"a,b\n" + b'1,5" pipe\n' * 500
     assert len(list(blocks(io.BytesIO(data), 1000))) > 3
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('a,b\n1,2\n1,"2\n', "line 3: a quotation mark is not closed"),
+        ('a,b\n1,2\n3,4\n5,"x\n7,8\n9,1\n', "line 4: a quotation mark is not closed"),
+        ('a,b\n1,2\n1,"x"y\n2,x\n', r"line 3: .*expected after"),
+        ('a,b,c\n1,5" pipe,"q,r"\n3,6" y\n', "line 3: has 2 fields, the header has 3"),
+    ],
+)
+def test_a_quote_out_of_place_is_told_with_its_line(tmp_path, text, says):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DataError, match=says):
+        read_table(tmp_path / "a.csv")
+
+
+FIELD = st.text("ab\" '", min_size=1, max_size=6).filter(lambda text: not text.startswith('"'))
+
+
+@given(
+    st.lists(st.tuples(FIELD, st.sampled_from(["x", '"y,z"'])), min_size=1, max_size=30),
+    st.sampled_from([10, 40, 10**6]),
+)
+def test_quotes_within_fields_are_kept_as_they_stand(rows, size):
+    text = "n,a,b\n" + "".join(f"{number},{first},{second}\n" for number, (first, second) in enumerate(rows))
+    parts = []
+    for part in csv_parts(lambda: io.BytesIO(text.encode()), None, Path("a.csv"), size):
+        parts = [] if part is None else [*parts, part]
+    found = pl.concat(parts)
+    assert found["a"].to_list() == [first for first, _ in rows]
+    assert found["b"].to_list() == [second.strip('"') for _, second in rows]
 
 
 def test_large_parquet_and_arrow_files_come_in_parts(tmp_path, monkeypatch):

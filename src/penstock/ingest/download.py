@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from penstock.errors import DataError, InputError
-from penstock.ingest.guesses import read_whole
+from penstock.ingest.answers import TruncatedError, at_path, kind_of, rows_of
 from penstock.ingest.http import Http
 from penstock.types.secrets import filled, hidden
 
@@ -63,25 +63,26 @@ def download(source: Http, place: str, start: str | None = None) -> Iterator[tup
     seen: set[Any] = set()
     total = 0
     for number, kind in enumerate(kept["done"]):
-        rows = _rows(source, (folder / f"{number:06}").read_bytes(), kind, number)
-        made = _unseen(rows, source, seen)
+        made = _unseen(_rows(source, _page(folder, number, kind), number), source, seen)
         total += made.height
         yield f"page {number + 1:06}", made
     if kept["done"]:
         print(f"{len(kept['done'])} pages were fetched before")  # noqa: T201 - the step's log
     limit = _Pace(source.rate)
-    digests = {hashlib.sha256((folder / f"{n:06}").read_bytes()).hexdigest() for n in range(len(kept["done"]))}
+    pages = [_page(folder, number, kind) for number, kind in enumerate(kept["done"])]
+    digests = {hashlib.sha256(page.read_bytes()).hexdigest() for page in pages}
     with _client(source) as client:
         while kept["next"] is not None:
             number = len(kept["done"])
             body, kind, link = _fetch(client, source, kept["next"], limit)
-            rows = _rows(source, body, kind, number)
+            page = _page(folder, number, kind)
+            page.write_bytes(body)
+            rows = _rows(source, page, number)
             digest = hashlib.sha256(body).hexdigest()
             following = _following(source, kept["next"], body, kind, link, rows.height)
             if following is not None and digest in digests and rows.height:
                 raise DataError(f"{_who(source)}: page {number + 1} is the same as an earlier one; the API goes round")
             digests.add(digest)
-            (folder / f"{number:06}").write_bytes(body)
             kept = {"done": [*kept["done"], kind], "next": following}
             written = folder / "state.tmp"
             written.write_text(json.dumps(kept))
@@ -93,6 +94,14 @@ def download(source: Http, place: str, start: str | None = None) -> Iterator[tup
     if not total and start is None:
         raise DataError(f"{_who(source)}: gave no rows")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _page(folder: Path, number: int, kind: str) -> Path:
+    return folder / f"{number:06}.{kind}"
+
+
+def _rows(source: Http, page: Path, number: int) -> pl.DataFrame:
+    return rows_of(page, source.records, f"{_who(source)}, page {number + 1}")
 
 
 def _who(source: Http) -> str:
@@ -119,7 +128,7 @@ def _following(
     if pages.kind == "link":
         return None if link is None else {"url": link, "params": {}}
     if pages.kind == "cursor":
-        found = _at(json.loads(body), pages.name) if kind == "json" else None
+        found = at_path(json.loads(body), pages.name) if kind == "json" else None
         if found in (None, "", False):
             return None
         if re.match(r"(?i)https?://|/", str(found)):
@@ -157,10 +166,6 @@ class _Pace:
         self.free = max(now, self.free) + self.pause
 
 
-class _TruncatedError(Exception):
-    """The answer ended before it was whole."""
-
-
 def _fetch(client: Any, source: Http, asked: dict[str, Any], pace: _Pace) -> tuple[bytes, str, str | None]:
     import httpx
     import stamina
@@ -174,7 +179,7 @@ def _fetch(client: Any, source: Http, asked: dict[str, Any], pace: _Pace) -> tup
                 return False
             wait = _retry_after(error.response.headers.get("retry-after"))
             return True if wait is None else wait
-        return isinstance(error, httpx.TransportError | _TruncatedError)
+        return isinstance(error, httpx.TransportError | TruncatedError)
 
     def get() -> tuple[bytes, str, str | None]:
         for attempt in stamina.retry_context(
@@ -186,23 +191,19 @@ def _fetch(client: Any, source: Http, asked: dict[str, Any], pace: _Pace) -> tup
                 params = {name: filled(value, who) for name, value in asked["params"].items()}
                 if url.host != httpx.URL(source.url).host:  # secrets go to the host that the author named
                     raise DataError(f"{who}: the next page is on another host, {url.host}, and is not asked for")
-                with client.stream("GET", url, params=params or None) as answer:
+                # What the URL asks for stays: given as params=, it would be lost.
+                with client.stream("GET", url.copy_merge_params(params)) as answer:
                     answer.raise_for_status()
-                    body = b""
+                    taken = bytearray()
                     for chunk in answer.iter_bytes():
-                        body += chunk
-                        if len(body) > _MOST_BYTES:
+                        taken += chunk
+                        if len(taken) > _MOST_BYTES:
                             raise DataError(
                                 f"{who}: a page is larger than {_MOST_BYTES // 1024**2} MB; ask for smaller ones"
                             )
-                kind = source.format
-                if kind == "auto":
-                    kind = "csv" if "csv" in answer.headers.get("content-type", "") else "json"
-                if kind == "json":
-                    try:
-                        json.loads(body)
-                    except ValueError as error:
-                        raise _TruncatedError(f"the answer is not whole JSON: {error}") from None
+                body = bytes(taken)
+                said = answer.headers.get("content-type", "") if source.format == "auto" else source.format
+                kind = kind_of(body, said, who)
                 link = answer.links.get("next", {}).get("url")
                 return body, kind, None if link is None else str(answer.url.join(link))
         raise AssertionError  # pragma: no cover - the context returns or raises
@@ -215,7 +216,7 @@ def _fetch(client: Any, source: Http, asked: dict[str, Any], pace: _Pace) -> tup
         if 300 <= said < 400:
             advice = f"; it has moved to {error.response.headers.get('location')}"
         raise DataError(hidden(f"{who}: answered {said} {error.response.reason_phrase}{advice}", *secrets)) from None
-    except (httpx.TransportError, _TruncatedError) as error:
+    except (httpx.TransportError, TruncatedError) as error:
         text = f"{type(error).__name__}: {error}" if isinstance(error, httpx.TransportError) else str(error)
         raise DataError(hidden(f"{who}: after {source.retries + 1} tries: {text}", *secrets)) from None
 
@@ -231,45 +232,6 @@ def _retry_after(text: str | None) -> float | None:
     except ValueError:
         return None
     return min(max((moment - dt.datetime.now(dt.UTC)).total_seconds(), 0.0), _LONGEST_WAIT)
-
-
-def _at(found: Any, path: str) -> Any:
-    for part in path.split(".") if path else ():
-        found = found.get(part) if isinstance(found, dict) else None
-    return found
-
-
-def _rows(source: Http, body: bytes, kind: str, number: int) -> pl.DataFrame:
-    where = f"{_who(source)}, page {number + 1}"
-    if kind == "csv":
-        if not body.strip():
-            return pl.DataFrame()
-        try:
-            return read_whole(body)
-        except pl.exceptions.PolarsError as error:
-            raise DataError(f"{where}: is not CSV: {str(error).splitlines()[0]}") from None
-    found = json.loads(body)
-    rows = _at(found, source.records) if source.records else _list_in(found)
-    if not isinstance(rows, list) or any(not isinstance(row, dict) for row in rows):
-        there = ", ".join(found) if isinstance(found, dict) else type(found).__name__
-        raise DataError(
-            f"{where}: expected a list of objects{f' at {source.records!r}' if source.records else ''}, the answer holds: "
-            f'{there}. Say where the rows are with records="...".'
-        )
-    if not rows:
-        return pl.DataFrame()
-    try:
-        return pl.DataFrame(rows, infer_schema_length=None, strict=False)
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        raise DataError(f"{where}: the rows do not agree on their types: {str(error).splitlines()[0]}") from None
-
-
-def _list_in(found: Any) -> Any:
-    """The answer itself, or the one list of objects in it."""
-    if isinstance(found, list):
-        return found
-    lists = [value for value in found.values() if isinstance(value, list)] if isinstance(found, dict) else []
-    return lists[0] if len(lists) == 1 else None
 
 
 def _unseen(rows: pl.DataFrame, source: Http, seen: set[Any]) -> pl.DataFrame:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,22 +15,7 @@ _CACHED = 1 << 18
 Schema = Mapping[str, pl.DataType]
 
 
-def read_whole(data: bytes) -> pl.DataFrame:
-    """Read separated values with a header, all rows looked at for the types; what these would lose stays text.
-
-    Examples
-    --------
-    >>> read_whole(b"zip,at,n\\n01234,01/02/2024,1\\n").rows()
-    [('01234', '01/02/2024', 1)]
-    """
-    read: dict[str, Any] = {"infer_schema_length": None, "try_parse_dates": True}
-    frame = pl.read_csv(io.BytesIO(data), **read)
-    lost = unclear_dates(frame.schema, pl.read_csv(io.BytesIO(data), n_rows=1000, infer_schema=False))
-    lost += coded(data, ",", frame.schema, header=True)
-    return pl.read_csv(io.BytesIO(data), **read, schema_overrides=dict.fromkeys(lost, pl.String())) if lost else frame
-
-
-def coded(data: bytes, separator: str, schema: Schema, *, header: bool = False) -> list[str]:
+def coded(data: bytes, separator: str, schema: Schema) -> list[str]:
     """Return the columns of whole numbers with a cell that begins with a zero: postcodes, account numbers.
 
     Parameters
@@ -41,8 +24,6 @@ def coded(data: bytes, separator: str, schema: Schema, *, header: bool = False) 
         Lines of separated values.
     schema : mapping of str to DataType
         As Polars read the columns.
-    header : bool
-        Whether the first line names them.
 
     Examples
     --------
@@ -52,7 +33,7 @@ def coded(data: bytes, separator: str, schema: Schema, *, header: bool = False) 
     whole = [place for place, kind in enumerate(schema.values()) if kind.is_integer()]
     if not whole or not _begins_with_zero(data, separator):
         return []
-    text = pl.read_csv(data, separator=separator, has_header=header, columns=whole, infer_schema=False)
+    text = pl.read_csv(data, separator=separator, has_header=False, columns=whole, infer_schema=False)
     names = list(schema)
     return [
         names[place]

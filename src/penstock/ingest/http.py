@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from penstock.errors import InputError
 from penstock.types.durations import seconds_of
+
+Format = Literal["auto", "json", "jsonl", "csv"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Http:
     url: str
     pages: Pages
     records: str | None
-    format: Literal["auto", "json", "csv"]
+    format: Format
     params: tuple[tuple[str, str], ...]
     headers: tuple[tuple[str, str], ...]
     time: str | None
@@ -106,7 +108,7 @@ def http(
     *,
     pages: Pages | None = None,
     records: str | None = None,
-    format: Literal["auto", "json", "csv"] = "auto",
+    format: Format = "auto",
     params: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     time: str | None = None,
@@ -129,8 +131,8 @@ def http(
         page when left out.
     records : str, optional
         Where the list of rows is in a JSON answer, such as ``"data.items"``; found when left out.
-    format : {"auto", "json", "csv"}
-        Of the answers.
+    format : {"auto", "json", "jsonl", "csv"}
+        Of the answers; told by their content type and first bytes when left out, Parquet too.
     params, headers : mapping, optional
         Sent with each request. Secrets are written as ``${NAME}`` and taken from the environment, such as
         ``{"Authorization": "Bearer ${TOKEN}"}``.
@@ -165,6 +167,8 @@ def http(
     """
     if not re.match(r"(?i)https?://", url):
         raise InputError(f"ps.ingest.http({url!r}): give a URL that begins with https:// or http://")
+    if format not in get_args(Format):
+        raise InputError(f"ps.ingest.http(format={format!r}): give one of {', '.join(get_args(Format))}")
     if retries < 0 or timeout <= 0:
         raise InputError("ps.ingest.http: retries must not be negative, timeout must be positive")
     if since is not None and (unique is None or (cursor or time) is None):

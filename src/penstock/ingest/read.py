@@ -125,7 +125,7 @@ class _Stream:
     def read(self, size: int) -> bytes:
         """Return the next bytes."""
         try:
-            return bytes(self.source.read(None if size < 0 else size))
+            return bytes(self.source.read() if size < 0 else self.source.read(size))
         except Exception as error:  # each file system and packing has errors of its own
             text = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(f"{self.path.name}: {self.what}: {text}") from error

@@ -255,6 +255,9 @@ def _frame_of(
     except pl.exceptions.PolarsError as error:
         _decoded(block, path, before)
         _check_lines(block, separator, len(names), path, before)
+        plain = _without_stray_quotes(data, separator, path, before)
+        if plain != data:
+            return _frame_of(plain, separator, names, schema, path, before, widened)
         wider = _wider_types(data, separator, names, schema) if schema else {}
         if not wider:
             raise DataError(f"{path.name}: cannot be read as CSV: {str(error).splitlines()[0]}") from None
@@ -262,6 +265,32 @@ def _frame_of(
     if frame.width != len(names) or _may_be_short(frame, data, separator):
         _check_lines(block, separator, len(names), path, before)
     return frame
+
+
+def _without_stray_quotes(data: bytes, separator: str, path: Path, before: Callable[[], int]) -> bytes:
+    """Write fields with a quotation mark in them, as in ``5" pipe``, as Polars reads them: in quotes, the mark doubled.
+
+    Raises
+    ------
+    DataError
+        Where a mark opens a field that nothing closes, or more follows the one that closes it.
+    """
+    begins, strict = 1, csv.reader(io.StringIO(data.decode(), newline=""), delimiter=separator, strict=True)
+    try:
+        for _ in strict:
+            begins = strict.line_num + 1
+    except csv.Error as error:
+        if "unexpected end" not in str(error):
+            raise DataError(f"{path.name}, line {before() + strict.line_num}: {error}") from None
+        raise DataError(
+            f"{path.name}, line {before() + begins}: a quotation mark is not closed; close it, or double it"
+        ) from None
+    rows = list(csv.reader(io.StringIO(data.decode(), newline=""), delimiter=separator))
+    if not any('"' in field for row in rows for field in row):
+        return data
+    written = io.StringIO()
+    csv.writer(written, delimiter=separator, lineterminator="\n").writerows(rows)
+    return written.getvalue().encode()
 
 
 def _without_blank_lines(data: bytes) -> bytes:

@@ -1,0 +1,149 @@
+"""What an HTTP API answered: JSON, JSON Lines, separated values or Parquet, told by its content type and first bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from penstock.errors import DataError
+from penstock.ingest.read import read_table
+
+_FILES = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+"""How packed files begin: gzip, ZIP, bzip2, xz, Zstandard."""
+
+
+class TruncatedError(Exception):
+    """The answer ended before it was whole."""
+
+
+def kind_of(body: bytes, said: str, who: str) -> str:
+    """Return ``"json"``, ``"jsonl"``, ``"csv"`` or ``"parquet"``.
+
+    Parameters
+    ----------
+    body : bytes
+        What came.
+    said : str
+        Its content type.
+    who : str
+        Begins an error.
+
+    Raises
+    ------
+    DataError
+        When it is no table: a web page, a packed file.
+    TruncatedError
+        When it should be JSON and is not whole.
+
+    Examples
+    --------
+    >>> kind_of(b'{"rows": []}', "application/json", "it"), kind_of(b"a,b\\n1,2", "text/plain", "it")
+    ('json', 'csv')
+    """
+    if body.startswith(_FILES):
+        raise DataError(f"{who}: answered a packed file; read it with ps.ingest.files(...), which takes its URL too")
+    if body.startswith(b"PAR1"):
+        return "parquet"
+    if re.search(r"csv|separated", said):
+        return "csv"
+    first = body.lstrip()[:1]
+    if first == b"<":
+        raise DataError(f"{who}: answered a page of HTML or XML ({said or 'no content type'}), not a table")
+    if first not in (b"{", b"[") and "json" not in said and body.strip():
+        return "csv"
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        if _are_objects(body):
+            return "jsonl"
+        raise TruncatedError(f"the answer is not whole JSON: {error}") from None
+    return "jsonl" if isinstance(found, dict) and re.search(r"ndjson|jsonl|json-?lines", said) else "json"
+
+
+def _are_objects(body: bytes) -> bool:
+    """Whether each line is an object: JSON Lines."""
+    lines = [line for line in body.splitlines() if line.strip()]
+    try:
+        return bool(lines) and all(isinstance(json.loads(line), dict) for line in lines)
+    except ValueError:
+        return False
+
+
+def rows_of(page: Path, records: str | None, where: str) -> pl.DataFrame:
+    """Read the rows of a page whose kind its file's name says; none where it holds none.
+
+    Parameters
+    ----------
+    page : Path
+        Its file.
+    records : str, optional
+        Where the list of rows is in JSON, such as ``"data.items"``; found when left out.
+    where : str
+        Begins an error.
+
+    Raises
+    ------
+    DataError
+        When it holds no rows of the expected form.
+    """
+    if page.suffix != ".json":
+        if page.suffix == ".csv" and not page.read_bytes().strip().partition(b"\n")[2]:
+            return pl.DataFrame()  # no more than the names of columns
+        try:
+            return read_table(page)
+        except DataError as error:
+            raise DataError(f"{where}, in {error}") from None
+    found = json.loads(page.read_bytes())
+    rows = at_path(found, records) if records else _list_in(found)
+    if _are_columns(rows):
+        return _framed(rows, where)
+    if not isinstance(rows, list) or any(not isinstance(row, dict) for row in rows):
+        there = ", ".join(found) if isinstance(found, dict) else type(found).__name__
+        raise DataError(
+            f"{where}: expected a list of objects{f' at {records!r}' if records else ''}, the answer holds: "
+            f'{there}. Say where the rows are with records="...".'
+        )
+    return _framed(rows, where) if rows else pl.DataFrame()
+
+
+def _framed(rows: Any, where: str) -> pl.DataFrame:
+    try:
+        return pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise DataError(f"{where}: the rows do not agree on their types: {str(error).splitlines()[0]}") from None
+
+
+def at_path(found: Any, path: str) -> Any:
+    """Return what a path such as ``"data.items"`` leads to, or None.
+
+    Examples
+    --------
+    >>> at_path({"data": {"items": [1]}}, "data.items")
+    [1]
+    """
+    for part in path.split(".") if path else ():
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def _list_in(found: Any) -> Any:
+    """The answer itself, columns of equal length, or the one list of objects in it."""
+    if isinstance(found, list) or _are_columns(found):
+        return found
+    lists = [value for value in found.values() if isinstance(value, list)] if isinstance(found, dict) else []
+    return lists[0] if len(lists) == 1 else None
+
+
+def _are_columns(found: Any) -> bool:
+    """Whether an object holds a table by its columns: several lists of plain values, all of one length."""
+    return (
+        isinstance(found, dict)
+        and len(found) > 1
+        and all(isinstance(value, list) for value in found.values())
+        and len({len(value) for value in found.values()}) == 1
+        and not any(isinstance(cell, dict | list) for value in found.values() for cell in value[:1])
+    )
