@@ -20,6 +20,7 @@ from penstock.engine.graph import Graph
 from penstock.engine.run import run_graph
 from penstock.engine.step import LazyPartitions, Partitions, Ref, Source, Step
 from penstock.errors import InputError
+from penstock.ingest.options import PLAIN
 from penstock.model import Model
 from penstock.store.formats import Bundle
 from penstock.store.store import Store
@@ -44,7 +45,7 @@ def answering_graph(model: Model, source: str) -> Graph:
             "alone: predict without --on"
         )
     named = {"name": model.name, "number": model.version, "plain": model.plain}
-    files = {"separator": None, "encoding": "utf8"}
+    files = {"form": PLAIN}
 
     def add(
         name: str, stage: str, function: Any, inputs: dict[str, str], parameters: dict[str, Any], **more: Any

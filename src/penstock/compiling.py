@@ -69,8 +69,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         suffix = "" if table == base else f"_{table}"
         outside = f"files{suffix}" if isinstance(ingest, Files) else f"source{suffix}"
         if isinstance(ingest, Files):
-            options = {"separator": ingest.separator, "encoding": ingest.encoding}
-            add("ingest", "tables.read", {"file": outside}, options, f"read{suffix}", each="file")
+            add("ingest", "tables.read", {"file": outside}, {"form": ingest.form}, f"read{suffix}", each="file")
         elif isinstance(ingest, Database) and ingest.cursor is not None:
             add("ingest", "tables.read_part", {"part": outside}, {"database": ingest}, f"read{suffix}", each="part")
         elif isinstance(ingest, Database):

@@ -15,8 +15,9 @@ import polars as pl
 from penstock.errors import DataError, InputError
 from penstock.features.encoding import fit_encoding
 from penstock.ingest.databases import BACKENDS, database, read_part
+from penstock.ingest.options import TextForm
 from penstock.ingest.read import concatenate, read_table
-from penstock.ingest.text import EncodingError
+from penstock.ingest.utf8 import EncodingError
 from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import look_at
 from penstock.prepare.operations import cast
@@ -45,7 +46,12 @@ class _Found:
 
 
 def write_starter(
-    data: str, target: str, output: Path, name: str | None = None, table: str | None = None
+    data: str,
+    target: str,
+    output: Path,
+    name: str | None = None,
+    table: str | None = None,
+    columns: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write a short, commented pipeline file that runs as it is.
 
@@ -61,6 +67,8 @@ def write_starter(
         Of the pipeline.
     table : str, optional
         Of the database.
+    columns : sequence of str
+        Names of the columns of text without a header.
 
     Returns
     -------
@@ -72,7 +80,10 @@ def write_starter(
     DataError, InputError
         When the data cannot be read, or there is no such column.
     """
-    found = _in_database(data, table, output) if table or data.split("://")[0] in BACKENDS else _in_files(data, output)
+    if table or data.split("://")[0] in BACKENDS:
+        found = _in_database(data, table, output)
+    else:
+        found = _in_files(data, output, tuple(columns))
     raw = found.raw
     need(f"--target {target}", [target], raw.columns)
     # Of all columns but the target, preparation finds that out by itself.
@@ -107,13 +118,14 @@ def write_starter(
     }
 
 
-def _in_files(data: str, output: Path) -> _Found:
+def _in_files(data: str, output: Path, columns: tuple[str, ...]) -> _Found:
     from penstock.engine.files import find_files
 
     files = find_files([data], Path.cwd())
-    raw, encoding = _read(files)
+    raw, encoding = _read(files, columns)
     place = os.path.relpath(files[0] if len(files) == 1 else Path.cwd() / data, output.resolve().parent)
     said = [json_text(place), *([f"encoding={json_text(encoding)}"] if encoding else [])]
+    said += [f"columns=[{', '.join(map(json_text, columns))}]"] if columns else []
     return _Found(raw, f"files({', '.join(said)})", files[0].name.split(".")[0], encoding)
 
 
@@ -152,14 +164,19 @@ def guess_task(column: pl.Series) -> str:
     return "multiclass"
 
 
-def _read(files: Sequence[Path]) -> tuple[pl.DataFrame, str | None]:
+def _read(files: Sequence[Path], columns: tuple[str, ...]) -> tuple[pl.DataFrame, str | None]:
     """Read files as one table; and in which encoding, where that is not UTF-8."""
+
+    def read(encoding: str) -> pl.DataFrame:
+        form = TextForm(encoding=encoding, columns=columns)
+        return concatenate({path.name: read_table(path, form) for path in files})
+
     try:
-        return concatenate({path.name: read_table(path) for path in files}), None
+        return read("utf-8"), None
     except EncodingError as error:
         for encoding in [error.encoding] if error.encoding else ["cp1252", "latin-1"]:
             with contextlib.suppress(EncodingError):
-                return concatenate({path.name: read_table(path, encoding=encoding) for path in files}), encoding
+                return read(encoding), encoding
         raise
 
 

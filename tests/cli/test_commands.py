@@ -248,6 +248,17 @@ def test_init_looks_at_a_table_of_a_database_too(tmp_path):
         assert says in call("init", url, *words, "--target", "left", "-o", "q.py", folder=tmp_path, code=2).stderr
 
 
+def test_init_names_the_columns_of_a_file_without_a_header(tmp_path):
+    rows = "".join(f"{number % 7},{number % 3 / 2},{'yes' if number % 3 else 'no'}\n" for number in range(90))
+    (tmp_path / "data.csv").write_text(rows)
+    words = ["init", "data.csv", "--target", "bought", "-o", "p.py"]
+    assert "where the file has no header" in call(*words, folder=tmp_path, code=2).stderr
+    made = call_json(*words, "--columns", "visits, spent,bought", folder=tmp_path)
+    assert (made["rows"], made["columns"]) == (90, ["visits", "spent", "bought"])
+    assert 'columns=["visits", "spent", "bought"]' in (tmp_path / "p.py").read_text()
+    call("plan", "p.py", folder=tmp_path)
+
+
 def test_init_says_what_is_the_same_of_many_columns_in_one_line(tmp_path):
     table = customers(200).with_columns(**{f"same_{at}": pl.lit(1) for at in range(9)})
     table.write_csv(tmp_path / "data.csv")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from penstock.errors import DataError
 from penstock.ingest import guesses
+from penstock.ingest.options import TextForm
 from penstock.ingest.read import concatenate, read_table
 from penstock.ingest.text import csv_parts
 
@@ -77,7 +78,7 @@ def test_leading_zeros_are_kept_wherever_they_come_first(tmp_path):
     assert table["zip"].to_list()[-2:] == ["00123", "99999"]
     assert (table["n"].dtype, table["day"].dtype) == (pl.Int64, pl.Date)
     with whole.open("rb") as text:
-        parts = list(csv_parts(lambda: io.BytesIO(text.read()) if not text.seek(0) else None, None, whole, 4096))
+        parts = list(csv_parts(lambda: io.BytesIO(text.read()) if not text.seek(0) else None, TextForm(), whole, 4096))
     again = max(number for number, part in enumerate(parts) if part is None)
     assert pl.concat(parts[again + 1 :]).equals(table)
 
@@ -130,7 +131,7 @@ def test_a_file_that_cannot_be_read_says_why_and_where(tmp_path, name, data, say
 
 def test_an_encoding_that_is_said_is_used(tmp_path):
     path = write(tmp_path, "a.csv", "a\né\n".encode("latin-1"))
-    assert read_table(path, encoding="latin-1")["a"].to_list() == ["é"]
+    assert read_table(path, TextForm(encoding="latin-1"))["a"].to_list() == ["é"]
 
 
 def test_every_kind_of_file_gives_the_same_table(tmp_path):

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from penstock.errors import DataError
 from penstock.ingest import read, text
+from penstock.ingest.options import TextForm
 from penstock.ingest.read import read_parts, read_table
 from penstock.ingest.text import blocks, csv_parts
 from penstock.prepare.inference import infer
@@ -31,7 +32,9 @@ def test_blocks_of_any_size_are_one_table(rows, size):
     data = csv_of(rows).encode()
     assert b"".join(blocks(io.BytesIO(data), size)) == data
     found = [
-        frame for frame in csv_parts(lambda: io.BytesIO(data), None, read.Path("a.csv"), size) if frame is not None
+        frame
+        for frame in csv_parts(lambda: io.BytesIO(data), TextForm(), read.Path("a.csv"), size)
+        if frame is not None
     ]
     assert_frame_equal(pl.concat(found), pl.DataFrame(
         {"n": [n for n, _, _ in rows], "t": [t.replace('""', '"') for _, t, _ in rows], "x": [float(str(x)) for *_, x in rows]}
@@ -82,7 +85,7 @@ def test_what_is_wrong_in_a_later_block_is_told_with_its_line(tmp_path, small_bl
         read_table(path)
     path.write_bytes("a,b\n".encode("cp1252") + b"1,x\n" * 3000 + b"1,\x81\n")
     with pytest.raises(DataError, match="line 3002: the byte 0x81 is not cp1252"):
-        read_table(path, encoding="cp1252")
+        read_table(path, TextForm(encoding="cp1252"))
     path.with_suffix(".jsonl").write_text('{"a": 1}\n' * 3000 + "[2]\n")
     with pytest.raises(DataError, match="a.jsonl, line 3001: is not an object"):
         read_table(path.with_suffix(".jsonl"))
@@ -94,7 +97,7 @@ def test_other_encodings_and_packings_are_read_in_blocks(tmp_path, small_blocks)
     lines = "stadt;wert\n" + "Köln;1,5\n" * 3000
     (tmp_path / "a.csv").write_bytes(lines.encode("utf-16"))
     (tmp_path / "b.csv.gz").write_bytes(gzip.compress(lines.encode()))
-    assert read_table(tmp_path / "a.csv", encoding="utf-16").equals(read_table(tmp_path / "b.csv.gz"))
+    assert read_table(tmp_path / "a.csv", TextForm(encoding="utf-16")).equals(read_table(tmp_path / "b.csv.gz"))
     (tmp_path / "cut.csv.gz").write_bytes((tmp_path / "b.csv.gz").read_bytes()[:-20])
     with pytest.raises(DataError, match="is not a whole gzip file"):
         read_table(tmp_path / "cut.csv.gz")
@@ -103,6 +106,27 @@ def test_other_encodings_and_packings_are_read_in_blocks(tmp_path, small_blocks)
 def test_quotes_that_are_not_closed_do_not_swallow_the_file():
     data = b"a,b\n" + b'1,5" pipe\n' * 500
     assert len(list(blocks(io.BytesIO(data), 1000))) > 3
+
+
+def test_text_without_a_header_takes_the_names_that_it_is_given(tmp_path):
+    path = tmp_path / "iris.data"
+    path.write_text("5.1;3.5;setosa\n4.9;;virginica\n" * 3)
+    form = TextForm(columns=("length", "width", "kind"))
+    assert read_table(path, form).rows() == [(5.1, 3.5, "setosa"), (4.9, None, "virginica")] * 3
+    path.write_text("1,2,3\n4,5\n")
+    with pytest.raises(DataError, match=r"line 2: has 2 fields, the header has 3"):
+        read_table(path, form)
+    with pytest.raises(DataError, match=r"line 1: has 3 fields; columns= names 2"):
+        read_table(path, TextForm(columns=("a", "b")))
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="names its columns itself"):
+        read_table(tmp_path / "a.parquet", form)
+
+
+def test_the_first_line_in_which_excel_names_the_separator_is_no_header(tmp_path):
+    for said in ("sep=;\n", '"sep=;"\r\n'):
+        (tmp_path / "a.csv").write_bytes((said + "a;b,c\n1;2\n3;4\n").encode())
+        assert read_table(tmp_path / "a.csv").to_dict(as_series=False) == {"a": [1, 3], "b,c": [2, 4]}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +154,7 @@ FIELD = st.text("ab\" '", min_size=1, max_size=6).filter(lambda text: not text.s
 def test_quotes_within_fields_are_kept_as_they_stand(rows, size):
     text = "n,a,b\n" + "".join(f"{number},{first},{second}\n" for number, (first, second) in enumerate(rows))
     parts = []
-    for part in csv_parts(lambda: io.BytesIO(text.encode()), None, Path("a.csv"), size):
+    for part in csv_parts(lambda: io.BytesIO(text.encode()), TextForm(), Path("a.csv"), size):
         parts = [] if part is None else [*parts, part]
     found = pl.concat(parts)
     assert found["a"].to_list() == [first for first, _ in rows]
@@ -154,5 +178,7 @@ def test_large_parquet_and_arrow_files_come_in_parts(tmp_path, monkeypatch):
 
 def test_a_block_of_blank_lines_is_no_rows():
     data = b"a,b\n1,2\n" + b"\n" * 500 + b"3,4\n"
-    found = [frame for frame in csv_parts(lambda: io.BytesIO(data), None, read.Path("a.csv"), 100) if frame is not None]
+    found = [
+        frame for frame in csv_parts(lambda: io.BytesIO(data), TextForm(), read.Path("a.csv"), 100) if frame is not None
+    ]
     assert pl.concat(found).rows() == [(1, 2), (3, 4)]

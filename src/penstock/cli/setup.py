@@ -20,10 +20,18 @@ from penstock.types.writing import figure
 )
 @click.option("--name", help="Of the pipeline. [default: from the data's name]")
 @click.option("--table", metavar="NAME", help="Of a database; DATA is its URL then.")
+@click.option("--columns", metavar="NAMES", help="Of text without a header, such as age,city,bought.")
 @click.option("--overwrite", is_flag=True, help="Replace the file when it is there.")
 @json_option
 def init(
-    data: str, target: str, output: str, name: str | None, table: str | None, overwrite: bool, as_json: bool
+    data: str,
+    target: str,
+    output: str,
+    name: str | None,
+    table: str | None,
+    columns: str | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Look at data and write a short pipeline file that runs as it is.
 
@@ -36,7 +44,8 @@ def init(
     path = Path(output)
     if path.exists() and not overwrite:
         raise InputError(f"{output}: is there already; choose another name with -o, or replace it with --overwrite")
-    made = write_starter(data, target, path, name, table)
+    named = [item.strip() for item in columns.split(",")] if columns else []
+    made = write_starter(data, target, path, name, table, named)
     if as_json:
         echo_json(made)
         return

@@ -22,6 +22,7 @@ from penstock.ingest.databases import read_part as read_database
 from penstock.ingest.download import download
 from penstock.ingest.growth import STATE, read_new
 from penstock.ingest.http import Http
+from penstock.ingest.options import TextForm
 from penstock.ingest.read import common_schema, read_parts, with_schema
 from penstock.monitor.profile import Profile, profile_of
 from penstock.prepare.cleaning import Decided, clean, together
@@ -49,9 +50,9 @@ WHOLE = "penstock whole"
 _PROFILED_ROWS = 200_000
 
 
-def read(file: Path, separator: str | None, encoding: str) -> pl.DataFrame | Iterator[tuple[str, pl.DataFrame]]:
+def read(file: Path, form: TextForm) -> pl.DataFrame | Iterator[tuple[str, pl.DataFrame]]:
     """Read one file as it is: a frame, or parts when it is large."""
-    parts = read_parts(file, separator, encoding)
+    parts = read_parts(file, form)
     first = next(parts)
     second = next(parts, None)
     return narrowed(first[1]) if second is None else _stream([first, second], parts)

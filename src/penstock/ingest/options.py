@@ -8,8 +8,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.errors import DataError
-from penstock.types.columns import column_of
+from penstock.errors import DataError, InputError
+from penstock.types.columns import column_of, columns_of
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """How a text file is written.
+
+    Attributes
+    ----------
+    separator : str, optional
+        Between fields; found in the first line when left out.
+    encoding : str
+        Of its characters.
+    columns : tuple of str
+        Names of the columns of a file that has no header.
+    """
+
+    separator: str | None = None
+    encoding: str = "utf-8"
+    columns: tuple[str, ...] = ()
+
+
+PLAIN = TextForm()
 
 
 @dataclass(frozen=True)
@@ -24,15 +46,14 @@ class Files:
         The folder of the pipeline file.
     time : str, optional
         The column that says when each row happened.
-    separator, encoding
+    form : TextForm
         Of text files.
     """
 
     patterns: tuple[str, ...]
     folder: str
     time: str | None = None
-    separator: str | None = None
-    encoding: str = "utf-8"
+    form: TextForm = PLAIN
 
 
 def files(
@@ -40,6 +61,7 @@ def files(
     time: str | None = None,
     separator: str | None = None,
     encoding: str = "utf-8",
+    columns: Sequence[str] = (),
 ) -> Files:
     """Take rows from files; several files are partitions of one table, each read once.
 
@@ -55,6 +77,8 @@ def files(
         Between the fields of a CSV file; found in its first line when left out.
     encoding : str
         Of CSV and JSON Lines files.
+    columns : sequence of str
+        Names of the columns, where a CSV file has no header line.
 
     Raises
     ------
@@ -77,4 +101,7 @@ def files(
         codecs.lookup(encoding)
     except LookupError:
         raise DataError(f"encoding {encoding!r} is not known; examples are utf-8, latin-1 and cp1252") from None
-    return Files(tuple(str(item) for item in named), str(folder), time, separator, encoding)
+    names = columns_of("ps.ingest.files(columns=...)", columns)
+    if doubled := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"ps.ingest.files(columns=...): {doubled[0]!r} is named twice")
+    return Files(tuple(str(item) for item in named), str(folder), time, TextForm(separator, encoding, names))

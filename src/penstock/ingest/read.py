@@ -15,7 +15,9 @@ from typing import Any
 import polars as pl
 
 from penstock.errors import DataError, InputError
-from penstock.ingest.text import BLOCK, Stream, Utf8, csv_parts, json_parts
+from penstock.ingest.options import PLAIN, TextForm
+from penstock.ingest.text import BLOCK, csv_parts, json_parts
+from penstock.ingest.utf8 import Stream, Utf8
 from penstock.types.nested import flat
 
 SUFFIXES = {
@@ -30,7 +32,7 @@ _WHOLE = 8 * BLOCK
 """Binary files of fewer bytes are read at once."""
 
 
-def read_table(path: Path | str, separator: str | None = None, encoding: str = "utf-8") -> pl.DataFrame:
+def read_table(path: Path | str, form: TextForm = PLAIN) -> pl.DataFrame:
     """Read one file to a frame, with the types that its cells show; see :func:`read_parts`.
 
     Examples
@@ -41,22 +43,18 @@ def read_table(path: Path | str, separator: str | None = None, encoding: str = "
     >>> read_table(path).schema
     Schema([('city', String), ('price', Float64)])
     """
-    return concatenate(dict(read_parts(path, separator, encoding)))
+    return concatenate(dict(read_parts(path, form)))
 
 
-def read_parts(
-    path: Path | str, separator: str | None = None, encoding: str = "utf-8"
-) -> Iterator[tuple[str, pl.DataFrame]]:
+def read_parts(path: Path | str, form: TextForm = PLAIN) -> Iterator[tuple[str, pl.DataFrame]]:
     """Read one file part by part.
 
     Parameters
     ----------
     path : Path or str
         The file, or a URL that fsspec understands; its kind is known from its name.
-    separator : str, optional
-        Between the fields of a CSV file; found in the first line when left out.
-    encoding : str
-        Of text files.
+    form : TextForm
+        Of a text file.
 
     Yields
     ------
@@ -73,12 +71,12 @@ def read_parts(
     place, path = str(path), Path(path)
     kind, packed = _kind_of(path)
     if kind == "zip":
-        yield from _zip_parts(_opened(place, packed, path), separator, encoding, path)
+        yield from _zip_parts(_opened(place, packed, path), form, path)
         return
     columns = folder_columns(path)
     rows = number = 0
     names: list[str] = []
-    for frame in _frames(place, path, kind, packed, separator, encoding):
+    for frame in _frames(place, path, kind, packed, form):
         if frame is None:
             rows = number = 0
             continue
@@ -103,13 +101,14 @@ def _kind_of(path: Path) -> tuple[str, str | None]:
     return kinds[-1], PACKED.get(suffixes[-1])
 
 
-def _frames(
-    place: str, path: Path, kind: str, packed: str | None, separator: str | None, encoding: str
-) -> Iterator[pl.DataFrame | None]:
+def _frames(place: str, path: Path, kind: str, packed: str | None, form: TextForm) -> Iterator[pl.DataFrame | None]:
     if kind == "csv":
-        yield from csv_parts(lambda: Utf8(_opened(place, packed, path), encoding, path), separator, path)
-    elif kind == "jsonl":
-        yield from json_parts(Utf8(_opened(place, packed, path), encoding, path), path)
+        yield from csv_parts(lambda: Utf8(_opened(place, packed, path), form.encoding, path), form, path)
+        return
+    if form.columns:
+        raise DataError(f"{path.name}: names its columns itself; columns= is for text without a header")
+    if kind == "jsonl":
+        yield from json_parts(Utf8(_opened(place, packed, path), form.encoding, path), path)
     elif packed is None and kind in ("parquet", "arrow") and _size(place) >= _WHOLE:
         yield from _batches(place, kind, path)
     else:
@@ -209,7 +208,7 @@ def folder_columns(path: Path) -> list[tuple[str, str]]:
     return [(name, value) for name, sign, value in found if sign and name.isidentifier()]
 
 
-def _zip_parts(stream: Stream, separator: str | None, encoding: str, path: Path) -> Iterator[tuple[str, pl.DataFrame]]:
+def _zip_parts(stream: Stream, form: TextForm, path: Path) -> Iterator[tuple[str, pl.DataFrame]]:
     """Read the tables of a ZIP folder as parts of one table."""
     import zipfile
 
@@ -230,7 +229,7 @@ def _zip_parts(stream: Stream, separator: str | None, encoding: str, path: Path)
                     with archive.open(item) as source, name.open("wb") as target:
                         shutil.copyfileobj(source, target)
                     try:
-                        for part, frame in read_parts(name, separator, encoding):
+                        for part, frame in read_parts(name, form):
                             yield f"{item.filename}/{part}", frame
                     except DataError as error:
                         raise DataError(f"{path.name}, in it {error}") from None

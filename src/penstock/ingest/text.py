@@ -2,113 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import functools
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
 from penstock.errors import DataError
 from penstock.ingest.guesses import coded, unclear_dates
+from penstock.ingest.options import TextForm
+from penstock.ingest.utf8 import Stream, decoded
 
 BLOCK = 24 << 20
 """Bytes of text that are one part of a table."""
 _INFERRED_ROWS, _INFERRED_LEAST, _INFERRED_CELLS = 10_000, 1_000, 2_000_000
 _SEPARATORS = ",;\t|"
 Schema = Mapping[str, pl.DataType]
-
-
-class Stream(Protocol):
-    """What bytes come from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return the next bytes, nothing at the end."""
-        ...
-
-
-class EncodingError(DataError):
-    """Text that is not in the encoding it was said to be in.
-
-    Attributes
-    ----------
-    encoding : str or None
-        What it is in, where that is certain.
-    """
-
-    def __init__(self, message: str, encoding: str | None = None) -> None:
-        super().__init__(message)
-        self.encoding = encoding
-
-
-class Utf8:
-    """A stream of text in some encoding, as UTF-8 without its mark.
-
-    Parameters
-    ----------
-    source : Stream
-        As it is.
-    encoding : str
-        What it is in.
-    path : Path
-        For errors.
-    """
-
-    def __init__(self, source: Stream, encoding: str, path: Path) -> None:
-        self.source, self.encoding, self.path = source, encoding, path
-        self._plain = codecs.lookup(encoding).name == "utf-8"
-        self._decoder = codecs.getincrementaldecoder(encoding)()
-        self._lines, self._begun, self._old_mac = 1, False, False
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes, nothing at the end.
-
-        Raises
-        ------
-        DataError
-            When they are not text in that encoding, or not text at all.
-        """
-        data = self.source.read(size)
-        if not self._begun:
-            self._begun = True
-            data = self._first(data)
-            self._old_mac = self._plain and b"\n" not in data and b"\r" in data
-        if self._old_mac:  # lines end as they did before 2001
-            data = data.replace(b"\r", b"\n")
-        if self._plain:  # checked where Polars does not accept it: each byte is looked at once
-            return data
-        try:
-            text = self._decoder.decode(data, not data)
-        except UnicodeDecodeError as error:
-            raise _undecodable(data, error, self.encoding, self.path, self._lines) from None
-        self._lines += text.count("\n")
-        return text.encode() if text or not data else self.read(size)
-
-    def _first(self, data: bytes) -> bytes:
-        if not data or (len(data) < BLOCK and data.isspace()):
-            raise DataError(f"{self.path.name}: the file is empty; expected a header line and rows")
-        if data.startswith(b"PK\x03\x04"):
-            raise DataError(f"{self.path.name}: is a ZIP or Excel file, not text; save its table as CSV or Parquet")
-        if data.startswith(b"\x1f\x8b"):
-            raise DataError(f"{self.path.name}: is packed with gzip; name it {self.path.name}.gz")
-        if self._plain and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            message = f'{self.path.name}: is text in UTF-16; say so with ps.ingest.files(..., encoding="utf-16")'
-            raise EncodingError(message, "utf-16")
-        if b"\x00" in data[:65536] and not self.encoding.lower().startswith(("utf-16", "utf-32")):
-            raise DataError(f"{self.path.name}: holds binary data, not text; expected lines of separated values")
-        return data.removeprefix(codecs.BOM_UTF8) if self._plain else data
-
-
-def _undecodable(data: bytes, error: UnicodeDecodeError, encoding: str, path: Path, lines: int) -> EncodingError:
-    line = lines + data[: error.start].count(b"\n")
-    return EncodingError(
-        f"{path.name}, line {line}: the byte 0x{error.object[error.start]:02x} is not {encoding}. "
-        'Say what it is with ps.ingest.files(..., encoding="latin-1") or another encoding.'
-    )
 
 
 def blocks(stream: Stream, size: int) -> Iterator[bytes]:
@@ -144,7 +57,7 @@ def _last_end(data: bytes, before: int) -> int:
 
 
 def csv_parts(
-    open_stream: Callable[[], Stream], separator: str | None, path: Path, size: int = BLOCK
+    open_stream: Callable[[], Stream], form: TextForm, path: Path, size: int = BLOCK
 ) -> Iterator[pl.DataFrame | None]:
     """Read separated values, block by block, all with the types of the first.
 
@@ -166,7 +79,7 @@ def csv_parts(
     widened: dict[str, pl.DataType] = {}
     while True:
         try:
-            yield from _csv_once(open_stream, separator, path, size, widened)
+            yield from _csv_once(open_stream, form, path, size, widened)
         except _Wider as found:
             widened |= found.schema
             yield None
@@ -180,9 +93,10 @@ class _Wider(Exception):
 
 
 def _csv_once(
-    open_stream: Callable[[], Stream], separator: str | None, path: Path, size: int, widened: Schema
+    open_stream: Callable[[], Stream], form: TextForm, path: Path, size: int, widened: Schema
 ) -> Iterator[pl.DataFrame]:
     names: list[str] = []
+    separator = form.separator
     schema: dict[str, pl.DataType] = {}
     done = 0
 
@@ -199,9 +113,13 @@ def _csv_once(
         if not names:
             block = data.lstrip(b"\r\n")
             done += len(data) - len(block)
-            header, _, block = block.partition(b"\n")
-            separator, names = _header(_decoded(header, path, before).rstrip("\r"), separator, path)
-            done += len(header) + 1
+            header, _, rest = block.partition(b"\n")
+            if said := re.fullmatch(rb'"?sep=(.)"?\r?', header):  # Excel's own first line
+                separator, (header, _, rest) = said[1].decode(), rest.partition(b"\n")
+            separator, names = _header(decoded(header, path, before).rstrip("\r"), separator, form.columns, path)
+            if not form.columns:
+                done += len(block) - len(rest)
+                block = rest
         if block.strip():
             frame = _frame_of(block, separator or ",", names, schema, path, before, widened)
             schema = dict(frame.schema)
@@ -213,11 +131,16 @@ def _csv_once(
         raise DataError(f"{path.name}: has columns ({', '.join(names[:5])}) but no rows")
 
 
-def _header(first: str, separator: str | None, path: Path) -> tuple[str, list[str]]:
+def _header(first: str, separator: str | None, columns: Sequence[str], path: Path) -> tuple[str, list[str]]:
+    """Return what stands between fields, and the names of columns: those of the first line, where none are given."""
     if separator is None:
         counts = {sign: len(next(csv.reader([first], delimiter=sign), [])) for sign in _SEPARATORS}
         separator = max(_SEPARATORS, key=lambda sign: counts[sign])
     header = next(csv.reader([first], delimiter=separator), [])
+    if columns:
+        if len(header) != len(columns):
+            raise DataError(f"{path.name}, line 1: has {len(header)} fields; columns= names {len(columns)}")
+        return separator, list(columns)
     names = [name.strip() or f"column_{index + 1}" for index, name in enumerate(header)]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
@@ -253,7 +176,7 @@ def _frame_of(
             plain = _without_blank_lines(data)
             data, frame = (data, frame) if plain is data else (plain, parsed(plain))
     except pl.exceptions.PolarsError as error:
-        _decoded(block, path, before)
+        decoded(block, path, before)
         _check_lines(block, separator, len(names), path, before)
         plain = _without_stray_quotes(data, separator, path, before)
         if plain != data:
@@ -346,18 +269,10 @@ def _may_be_short(frame: pl.DataFrame, data: bytes, separator: str) -> bool:
     return bool((fields != frame.width - 1).any())
 
 
-def _decoded(data: bytes, path: Path, before: Callable[[], int]) -> str:
-    """Decode, or say which line holds what is not UTF-8."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise _undecodable(data, error, "utf-8", path, before() + 1) from None
-
-
 def _check_lines(data: bytes, separator: str, width: int, path: Path, before: Callable[[], int]) -> None:
     """Find the first line with more or fewer fields than the header."""
     csv.field_size_limit(1 << 30)
-    reader = csv.reader(io.StringIO(_decoded(data, path, before), newline=""), delimiter=separator)
+    reader = csv.reader(io.StringIO(decoded(data, path, before), newline=""), delimiter=separator)
     try:
         for fields in reader:
             if fields and len(fields) != width:
@@ -379,7 +294,7 @@ def json_parts(stream: Stream, path: Path, size: int = BLOCK) -> Iterator[pl.Dat
     """
     lines = 0
     for data in _json_blocks(stream, size):
-        _decoded(data, path, functools.partial(int, lines))
+        decoded(data, path, functools.partial(int, lines))
         yield _json_frame(data, path, lines)
         lines += data.count(b"\n")
 

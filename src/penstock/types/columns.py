@@ -72,7 +72,18 @@ def need(who: str, names: Iterable[str], there: Collection[str]) -> None:
             more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
             raise DataError(
                 f'{who}: there is no column "{name}".{nearest(name, shown)} There are: {", ".join(shown[:_SHOWN])}{more}'
+                f"{_headless(shown)}"
             )
+
+
+def _headless(there: Collection[str]) -> str:
+    """Say what to do where names of columns look like the first row of a file that has no header."""
+    numbers = sum(name.removeprefix("-").replace(".", "", 1).isdecimal() for name in there)
+    if numbers * 2 < len(there) or not numbers:
+        return ""
+    return (
+        ". These look like a row: where the file has no header, name its columns: columns=, for penstock init --columns"
+    )
 
 
 def nearest(name: str, there: Iterable[str]) -> str:
