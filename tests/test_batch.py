@@ -48,6 +48,34 @@ def test_every_row_is_answered_in_its_order(model, tmp_path, given, wanted):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_text_without_a_header_in_another_encoding_is_read_as_in_training(tmp_path):
+    def write(name, table):
+        data = table.write_csv(include_header=False, separator=";").replace("Łódź", "Köln")
+        (tmp_path / name).write_bytes(data.encode("latin-1"))
+
+    rows = customers()
+    write("customers.csv", rows)
+    form = {"columns": rows.columns, "encoding": "latin-1"}
+    store = open_store(tmp_path / "s")
+    make_pipeline(tmp_path, ingest=ps.ingest.files(str(tmp_path / "customers.csv"), **form)).run(
+        store
+    ).raise_for_status()
+    model = ps.load("customers", store=store)
+    later = customers(200, seed=4)
+    write("all.csv", later)
+    write("asked.csv", later.drop("left"))
+    for name in ("all", "asked"):
+        predict_file(model, tmp_path / f"{name}.csv", tmp_path / f"{name}.parquet")
+    found, asked = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("all", "asked"))
+    assert asked["city"].drop_nulls().unique().sort().to_list() == ["Köln", "Oslo", "Rome"]
+    assert asked["probability_gone"].equals(found["probability_gone"])
+    (tmp_path / "utf8.csv").write_bytes((tmp_path / "all.csv").read_bytes().decode("latin-1").encode())
+    predict_file(model, tmp_path / "utf8.csv", tmp_path / "utf8.parquet")
+    assert pl.read_parquet(tmp_path / "utf8.parquet").equals(found)
+    told = ps.health("customers", tmp_path / "all.csv", store=store)
+    assert (told.window.rows, told.status) == (200, "calm")
+
+
 def test_lengths_of_time_bytes_and_huge_integers_are_written_to_any_kind(model, tmp_path):
     rows = customers(20).with_columns(
         stayed=pl.duration(days=pl.int_range(20), minutes=90), raw=pl.lit(b"\xff\x00"), far=pl.lit(10**20, pl.Int128)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from penstock.engine.graph import Graph
 from penstock.engine.run import run_graph
 from penstock.engine.step import LazyPartitions, Partitions, Ref, Source, Step
 from penstock.errors import InputError
-from penstock.ingest.options import PLAIN
 from penstock.model import Model
 from penstock.store.formats import Bundle
 from penstock.store.store import Store
@@ -45,7 +45,7 @@ def answering_graph(model: Model, source: str) -> Graph:
             "alone: predict without --on"
         )
     named = {"name": model.name, "number": model.version, "plain": model.plain}
-    files = {"form": PLAIN}
+    files = {"form": replace(model.form(), encoding="utf-8")}  # another is told, not read wrong
 
     def add(
         name: str, stage: str, function: Any, inputs: dict[str, str], parameters: dict[str, Any], **more: Any

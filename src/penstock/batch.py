@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 
 from penstock.errors import InputError
-from penstock.ingest.read import common_schema, read_parts, with_schema
+from penstock.ingest.options import TextForm
+from penstock.ingest.read import common_schema, in_either, read_parts, with_schema
 from penstock.model import Model
 
 _KINDS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -27,7 +28,8 @@ def predict_file(model: Model, source: Path, target: Path, progress: Callable[[i
     Parameters
     ----------
     source : Path
-        CSV, TSV, JSON Lines, Parquet, Arrow, Avro, Excel; plain or packed.
+        CSV, TSV, JSON Lines, Parquet, Arrow, Avro, Excel; plain or packed. Text is in UTF-8 or as that of
+        training was, and has a header if that had one.
     target : Path
         ``.parquet``, ``.csv`` or ``.jsonl``; written whole or not at all.
     progress : callable
@@ -47,7 +49,7 @@ def predict_file(model: Model, source: Path, target: Path, progress: Callable[[i
     with written_whole(target) as out:
         if not source.is_file():
             raise InputError(f"{source}: there is no such file")
-        for frame in _staged(source, out.folder):
+        for frame in _staged(source, model.form(), out.folder):
             out.write(answered(model, frame))
             done += frame.height
             progress(done)
@@ -76,14 +78,19 @@ def written_whole(target: Path) -> Iterator[Output]:
         raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
 
 
-def _staged(source: Path, folder: Path) -> Iterator[pl.DataFrame]:
+def _staged(source: Path, form: TextForm, folder: Path) -> Iterator[pl.DataFrame]:
     """Yield the parts of a file with one schema: later parts may be of wider types, and are read before the first leaves."""
-    schemas: dict[str, Any] = {}
-    places: dict[str, Path] = {}
-    for name, frame in read_parts(source):
-        places.setdefault(name, folder / f"part-{len(places)}")
-        frame.write_ipc(places[name], compression="zstd")
-        schemas[name] = frame.schema
+
+    def stage(form: TextForm) -> tuple[dict[str, Path], dict[str, Any]]:
+        places: dict[str, Path] = {}
+        schemas: dict[str, Any] = {}
+        for name, frame in read_parts(source, form):
+            places.setdefault(name, folder / f"part-{len(places)}")
+            frame.write_ipc(places[name], compression="zstd")
+            schemas[name] = frame.schema
+        return places, schemas
+
+    places, schemas = in_either(form, stage)
     schema = common_schema(schemas)
     for place in places.values():
         frame = with_schema(pl.read_ipc(place), schema)

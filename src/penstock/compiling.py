@@ -107,6 +107,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     made = {**past, "target": target.column}
     add("features", "tables.featured", {**ready, **looked}, made, returns=_frame_type())
     trained: dict[str, Any] = {"target": target, "pipeline": pipeline.name, "seed": seed, **past}
+    trained["forms"] = {table: item.form for table, item in pipeline.tables.items() if isinstance(item, Files)}
     tried = []
     chosen = []
     if any(isinstance(item, Select) for item in features):

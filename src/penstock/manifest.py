@@ -8,6 +8,7 @@ import msgspec
 
 from penstock.features.encoding import Encoding
 from penstock.features.stored import Stored
+from penstock.ingest.options import TextForm
 from penstock.inputs import InputColumn, TableOf
 from penstock.monitor.profile import Profile
 from penstock.prepare.tables import Change
@@ -43,3 +44,4 @@ class Manifest(msgspec.Struct, frozen=True):
     level: str | None = None
     quantiles: list[float] = []
     time: str | None = None
+    forms: dict[str, TextForm] = {}

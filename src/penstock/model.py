@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,7 @@ from penstock.answers import Explanation, Prediction, Reason
 from penstock.errors import InputError, StoreError
 from penstock.evaluate.reasons import effects_of
 from penstock.features.stored import compute
+from penstock.ingest.options import PLAIN, TextForm
 from penstock.inputs import InputColumn, as_in_training, frame_of, shown, typed, typical_row
 from penstock.knowledge import Knowledge
 from penstock.manifest import BACKGROUND_FILE, FORMAT, Manifest
@@ -98,6 +100,11 @@ class Model:
     def inputs(self) -> list[InputColumn]:
         """The columns that a request may carry."""
         return self.manifest.inputs
+
+    def form(self, table: str | None = None) -> TextForm:
+        """How text files of a table were written that it has learnt from; the base table's when left out."""
+        found = self.manifest.forms.get(table or self.manifest.base, PLAIN)
+        return found if table else replace(found, optional=self.labels.column)
 
     @property
     def interval(self) -> str | None:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.engine.files import find_files
-from penstock.ingest.read import concatenate, read_table
+from penstock.ingest.options import TextForm
+from penstock.ingest.read import concatenate, in_either, read_table
 from penstock.model import Model
 from penstock.monitor.log import Record
 from penstock.monitor.window import MOST
@@ -178,8 +179,15 @@ def from_batch(model: Model, raw: pl.DataFrame, events: Mapping[str, pl.DataFram
     return Observed(table, absent, predicted, target, times, raw.height, strange=strange)
 
 
-def read_rows(source: str | Path | pl.DataFrame | Any) -> pl.DataFrame:
+def read_rows(source: str | Path | pl.DataFrame | Any, form: TextForm) -> pl.DataFrame:
     """Return raw rows: a table, Polars' or pandas', as it is, else what a file or a pattern of files holds.
+
+    Parameters
+    ----------
+    source : str, Path or table
+        Where they are.
+    form : TextForm
+        Of text files that are not in UTF-8, or have no header.
 
     Raises
     ------
@@ -188,7 +196,8 @@ def read_rows(source: str | Path | pl.DataFrame | Any) -> pl.DataFrame:
     """
     if not isinstance(source, str | Path):
         return frame_from(source)
-    return concatenate({str(path): read_table(path) for path in find_files([str(source)], Path.cwd())})
+    files = find_files([str(source)], Path.cwd())
+    return in_either(form, lambda form: concatenate({str(path): read_table(path, form) for path in files}))
 
 
 def predicted_of(model: Model, records: Sequence[Record]) -> Array:

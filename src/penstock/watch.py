@@ -83,8 +83,9 @@ def health(
     opened = store if isinstance(store, Store) else open_store(store)
     if data is None:
         return monitor(name, opened, how)
-    past = {table: read_rows(source) for table, source in events.items()}
-    return monitor(name, opened, how, from_batch(load(name, store=opened), read_rows(data), past))
+    model = load(name, store=opened)
+    past = {table: read_rows(source, model.form(table)) for table, source in events.items()}
+    return monitor(name, opened, how, from_batch(model, read_rows(data, model.form()), past))
 
 
 def monitor(name: str, store: Store, how: Drift | None = None, batch: Observed | None = None) -> Monitoring:

@@ -72,8 +72,9 @@ def monitor(
         how = given if how is None else dataclasses.replace(how, seconds=given.seconds, rows=given.rows)
     batch = None
     if data is not None:
-        past = {table: read_rows(files) for table, files in events_named(events).items()}
-        batch = from_batch(load(name, store=opened), read_rows(data), past)
+        model = load(name, store=opened)
+        past = {table: read_rows(files, model.form(table)) for table, files in events_named(events).items()}
+        batch = from_batch(model, read_rows(data, model.form()), past)
     found = look(name, opened, how, batch)
     if output is not None:
         from penstock.retrospect import report

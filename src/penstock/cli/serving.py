@@ -112,7 +112,7 @@ def predict(
     name, opened = named_model(name, store)
     model = load(name, _version(which), opened)
     for table, files in events_named(events).items():
-        model.knows.take_rows(table, read_rows(files))
+        model.knows.take_rows(table, read_rows(files, model.form(table)))
     watched = sys.stderr.isatty() and not as_json
 
     def progress(rows: int) -> None:

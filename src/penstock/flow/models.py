@@ -6,6 +6,7 @@ import functools
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from penstock.features.encoding import IDENTIFIER, Encoding, fit_learning
 from penstock.features.stored import Stored, compacts, write_past
 from penstock.flow.sides import clock_of, division_of, looked_at, moments_of, training_rows
 from penstock.flow.tables import facts_of, other_facts, stored_features, tables_of
+from penstock.ingest.options import TextForm
 from penstock.inputs import input_columns, table_of
 from penstock.manifest import BACKGROUND_FILE, FORMAT
 from penstock.monitor.profile import profile_of
@@ -178,6 +180,7 @@ def trained(
     selected: list[Left] | None = None,
     weights: str | None = None,
     monotone: tuple[tuple[str, int], ...] = (),
+    forms: Mapping[str, TextForm] = MappingProxyType({}),
     **others: Parts,
 ) -> Bundle:
     """Fit the best trial, or the given estimator, on all training rows, and write the model."""
@@ -233,6 +236,7 @@ def trained(
         "level": None if target.interval is None else str(target.interval),
         "quantiles": list(target.quantiles),
         "time": times[base] or clock_of(divided),
+        "forms": forms,
     }
     some = np.sort(np.random.default_rng(seed).permutation(shown.height)[:BACKGROUND])
     files = {**learner.files, BACKGROUND_FILE: _written(fitted.matrix(shown[some]))}

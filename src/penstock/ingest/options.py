@@ -24,11 +24,14 @@ class TextForm:
         Of its characters.
     columns : tuple of str
         Names of the columns of a file that has no header.
+    optional : str
+        One of them that may be missing: the target, of rows that are to be answered.
     """
 
     separator: str | None = None
     encoding: str = "utf-8"
     columns: tuple[str, ...] = ()
+    optional: str = ""
 
 
 PLAIN = TextForm()

@@ -8,18 +8,20 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
 from penstock.errors import DataError, InputError
 from penstock.ingest.options import PLAIN, TextForm
 from penstock.ingest.text import BLOCK, csv_parts, json_parts
-from penstock.ingest.utf8 import Stream, Utf8
+from penstock.ingest.utf8 import EncodingError, Stream, Utf8
 from penstock.types.nested import flat
 
+T = TypeVar("T")
 SUFFIXES = {
     ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".tab": "csv", ".data": "csv",
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet", ".pq": "parquet",
@@ -44,6 +46,22 @@ def read_table(path: Path | str, form: TextForm = PLAIN) -> pl.DataFrame:
     Schema([('city', String), ('price', Float64)])
     """
     return concatenate(dict(read_parts(path, form)))
+
+
+def in_either(form: TextForm, read: Callable[[TextForm], T]) -> T:
+    """Return what `read` makes of text in UTF-8, or where it is not, in the encoding that `form` says.
+
+    Text that is not meant as UTF-8 hardly ever is, while any bytes can be read in most other encodings.
+
+    Examples
+    --------
+    >>> in_either(TextForm(encoding="latin-1"), lambda form: form.encoding)
+    'utf-8'
+    """
+    try:
+        return read(replace(form, encoding="utf-8"))
+    except EncodingError:
+        return read(form)
 
 
 def read_parts(path: Path | str, form: TextForm = PLAIN) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -6,7 +6,7 @@ import csv
 import functools
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def _csv_once(
             header, _, rest = block.partition(b"\n")
             if said := re.fullmatch(rb'"?sep=(.)"?\r?', header):  # Excel's own first line
                 separator, (header, _, rest) = said[1].decode(), rest.partition(b"\n")
-            separator, names = _header(decoded(header, path, before).rstrip("\r"), separator, form.columns, path)
+            separator, names = _header(decoded(header, path, before).rstrip("\r"), separator, form, path)
             if not form.columns:
                 done += len(block) - len(rest)
                 block = rest
@@ -131,16 +131,18 @@ def _csv_once(
         raise DataError(f"{path.name}: has columns ({', '.join(names[:5])}) but no rows")
 
 
-def _header(first: str, separator: str | None, columns: Sequence[str], path: Path) -> tuple[str, list[str]]:
+def _header(first: str, separator: str | None, form: TextForm, path: Path) -> tuple[str, list[str]]:
     """Return what stands between fields, and the names of columns: those of the first line, where none are given."""
     if separator is None:
         counts = {sign: len(next(csv.reader([first], delimiter=sign), [])) for sign in _SEPARATORS}
         separator = max(_SEPARATORS, key=lambda sign: counts[sign])
     header = next(csv.reader([first], delimiter=separator), [])
-    if columns:
-        if len(header) != len(columns):
-            raise DataError(f"{path.name}, line 1: has {len(header)} fields; columns= names {len(columns)}")
-        return separator, list(columns)
+    if form.columns:
+        if len(header) == len(form.columns) - 1 and form.optional in form.columns:
+            return separator, [name for name in form.columns if name != form.optional]
+        if len(header) != len(form.columns):
+            raise DataError(f"{path.name}, line 1: has {len(header)} fields; columns= names {len(form.columns)}")
+        return separator, list(form.columns)
     names = [name.strip() or f"column_{index + 1}" for index, name in enumerate(header)]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
