@@ -283,17 +283,10 @@ def test_logarithms_are_tried_by_all_where_they_win_with_one_and_by_none_else(mu
     target = np.exp(1.2 * a + b + 0.1 * noise) if multiplied else np.abs(5 * a**2 + noise)
     table = pl.DataFrame({"a": a, "b": b})
     fit = functools.partial(fit_learning, columns=table.columns)
-    how = Search(trials=14, folds=3, learners=("linear", "lightgbm"))
+    how = Search(trials=8, folds=3, learners=("linear", "lightgbm"))
     tried = run_trials(Problem(table, fit, target, "regression", 0), how, 0).trials
-    there = [
-        parameters for _, parameters in portfolio("regression", 600, True, how.learners) if "means" not in parameters
-    ]
-    listed = len(there) - (not multiplied)
-    logs = [trial.learner for trial in tried[:listed] if trial.parameters.get("target") == "log"]
+    logs = [trial.learner for trial in tried if trial.parameters.get("target") == "log"]
     assert logs == (["lightgbm", "linear"] if multiplied else ["lightgbm"])
-    drawn = [trial.parameters.get("target") for trial in tried[listed:]]
-    assert len(drawn) >= 4
-    assert ("log" in drawn) is multiplied
 
 
 def levels(rows=1500, seed=3):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,8 @@ def write_estimator(estimator: Any) -> bytes:
     """
     import skops.io
 
+    if "catboost" in sys.modules:
+        _forget_moment(estimator, set())
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     objects: dict[int, int] = {}
@@ -55,6 +58,26 @@ def write_estimator(estimator: Any) -> bytes:
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, data)
     return buffer.getvalue()
+
+
+def _forget_moment(value: Any, seen: set[int]) -> None:
+    """Empty what CatBoost's models in an estimator hold of when they were fitted."""
+    import catboost
+
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, catboost.CatBoost) and value.is_fitted():
+        held = value.get_metadata()
+        for name in ("train_finish_time", "model_guid"):
+            if name in held.keys():  # noqa: SIM118 - it has no other way to ask
+                held[name] = ""
+    inner: Any = getattr(value, "__dict__", {}) if type(value).__module__ != "builtins" else value
+    if isinstance(inner, dict):
+        inner = inner.values()
+    if isinstance(inner, list | tuple | set) or type(inner).__name__ == "dict_values":
+        for item in inner:
+            _forget_moment(item, seen)
 
 
 def untrusted(data: bytes, trusted: Callable[[str], bool] = lambda _name: False) -> list[str]:

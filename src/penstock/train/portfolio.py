@@ -169,16 +169,12 @@ class Draws:
         Whether a higher score is better.
     means : bool
         Whether there are means of the target to learn from.
-    logarithms : bool
-        Whether logarithms of the target are worth trying.
     """
 
-    def __init__(
-        self, learners: Sequence[str], seed: int, higher: bool, *, means: bool = False, logarithms: bool = False
-    ) -> None:
+    def __init__(self, learners: Sequence[str], seed: int, higher: bool, means: bool = False) -> None:
         import optuna
 
-        self._means, self._logarithms = means, logarithms
+        self._means = means
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._studies = {
             learner: optuna.create_study(
@@ -200,8 +196,6 @@ class Draws:
             parameters = _SPACES[learner](trial)
             if self._means and trial.suggest_categorical("means", [False, True]):
                 parameters["means"] = True
-            if self._logarithms and trial.suggest_categorical("logarithm", [True, False]):
-                parameters["target"] = "log"
             yield learner, parameters, (learner, trial)
 
     def tell(self, asked: Any, score: float | None) -> None:

@@ -171,10 +171,8 @@ class Running:
         if not set(learners) & set(BOOSTED):
             self.notes.append("ended with the last configuration of the list")
             return
-        self._wait()
-        logarithms = self._begun_logarithms() and not self.tried.logarithms_lose()
-        draws = Draws(learners, self.seed, self.metric.higher, means=means, logarithms=logarithms)
-        endless, highest, since = draws.propose(), -math.inf, 0
+        draws = Draws(learners, self.seed, self.metric.higher, means)
+        endless, best, since = draws.propose(), -math.inf, 0
         while True:
             self._wait()
             for asked, score in sorted(self.asked, key=lambda item: item[0][1].number):
@@ -182,8 +180,8 @@ class Running:
             self.asked.clear()
             found = self.tried.together()[1]
             score = -math.inf if found is None else self.tried.sign * found
-            since = 0 if score > highest + _GAIN * self.tried.noise() else since + _BATCH
-            highest = max(highest, score)
+            since = 0 if score > best + _GAIN * self.tried.noise() else since + _BATCH
+            best = max(best, score)
             if since >= _ENOUGH:
                 self.notes.append(f"ended because {since} trials in a row brought no gain")
                 return

@@ -74,21 +74,15 @@ class Tried:
         return sorted(self.trials, key=lambda number: -self.sign * self.trials[number].score)[:most]
 
     def logarithms_lose(self) -> bool:
-        """Whether learners were worse with logarithms of the target than without, by more than folds differ by chance."""
-        gains = []
-        plain = {key: trial for key, trial in self._keyed() if "target" not in trial.parameters}
-        for key, trial in self._keyed():
-            if "target" in trial.parameters and key in plain:
-                each = self.sign * (np.array(trial.folds) - np.array(plain[key].folds))
-                error = float(each.std()) / math.sqrt(len(each))
-                gains.append(float(each.mean()) / error if error else 0.0)
-        return bool(gains) and float(np.mean(gains)) < -1.0
+        """Whether a learner was worse with logarithms of the target than without."""
+        plain = {key: score for key, with_log, score in self._told() if not with_log}
+        return any(with_log and score < plain.get(key, -math.inf) for key, with_log, score in self._told())
 
-    def _keyed(self) -> Iterator[tuple[str, Trial]]:
-        """Yield of each trial what was tried but for logarithms, and the trial."""
-        for trial in self.trials.values():
-            own = sorted((name, value) for name, value in trial.parameters.items() if name not in ("target", "rounds"))
-            yield f"{trial.learner} {own}", trial
+    def _told(self) -> Iterator[tuple[str, bool, float]]:
+        """Yield of each trial what was tried but for logarithms, whether with them, and what it was worth."""
+        for item in self.trials.values():
+            own = sorted((name, value) for name, value in item.parameters.items() if name not in ("target", "rounds"))
+            yield f"{item.learner} {own}", "target" in item.parameters, self.sign * item.score
 
     def noise(self) -> float:
         """Standard error of the best trial's score over the folds; too small where rows were divided several times."""
