@@ -72,6 +72,11 @@ def test_text_without_a_header_in_another_encoding_is_read_as_in_training(tmp_pa
     (tmp_path / "utf8.csv").write_bytes((tmp_path / "all.csv").read_bytes().decode("latin-1").encode())
     predict_file(model, tmp_path / "utf8.csv", tmp_path / "utf8.parquet")
     assert pl.read_parquet(tmp_path / "utf8.parquet").equals(found)
+    # What has names of its own keeps them.
+    later.drop("left").write_parquet(tmp_path / "named.parquet")
+    later.drop("left").write_csv(tmp_path / "named.csv")
+    for name in ("named.parquet", "named.csv"):
+        assert predict_file(model, tmp_path / name, tmp_path / "named.jsonl") == 200
     told = ps.health("customers", tmp_path / "all.csv", store=store)
     assert (told.window.rows, told.status) == (200, "calm")
 

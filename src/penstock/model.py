@@ -104,7 +104,7 @@ class Model:
     def form(self, table: str | None = None) -> TextForm:
         """How text files of a table were written that it has learnt from; the base table's when left out."""
         found = self.manifest.forms.get(table or self.manifest.base, PLAIN)
-        return found if table else replace(found, optional=self.labels.column)
+        return replace(found, optional=self.labels.column)
 
     @property
     def interval(self) -> str | None:

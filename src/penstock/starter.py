@@ -81,6 +81,8 @@ def write_starter(
         When the data cannot be read, or there is no such column.
     """
     if table or data.split("://")[0] in BACKENDS:
+        if columns:
+            raise InputError(f"{data}: a database names its columns itself; --columns is for text without a header")
         found = _in_database(data, table, output)
     else:
         found = _in_files(data, output, tuple(columns))

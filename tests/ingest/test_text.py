@@ -113,6 +113,8 @@ def test_text_without_a_header_takes_the_names_that_it_is_given(tmp_path):
     path.write_text("5.1;3.5;setosa\n4.9;;virginica\n" * 3)
     form = TextForm(columns=("length", "width", "kind"))
     assert read_table(path, form).rows() == [(5.1, 3.5, "setosa"), (4.9, None, "virginica")] * 3
+    path.write_text("length;width;kind\n5.1;3.5;setosa\n")  # it has one after all
+    assert read_table(path, form).rows() == [(5.1, 3.5, "setosa")]
     path.write_text("1,2,3\n4,5\n")
     with pytest.raises(DataError, match=r"line 2: has 2 fields, the header has 3"):
         read_table(path, form)
@@ -127,6 +129,9 @@ def test_the_first_line_in_which_excel_names_the_separator_is_no_header(tmp_path
     for said in ("sep=;\n", '"sep=;"\r\n'):
         (tmp_path / "a.csv").write_bytes((said + "a;b,c\n1;2\n3;4\n").encode())
         assert read_table(tmp_path / "a.csv").to_dict(as_series=False) == {"a": [1, 3], "b,c": [2, 4]}
+        (tmp_path / "b.csv").write_bytes((said + "1;2\n3;x;4\n").encode())
+        with pytest.raises(DataError, match="line 3: has 3 fields"):
+            read_table(tmp_path / "b.csv", TextForm(columns=("a", "b")))
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def _frames(place: str, path: Path, kind: str, packed: str | None, form: TextFor
     if kind == "csv":
         yield from csv_parts(lambda: Utf8(_opened(place, packed, path), form.encoding, path), form, path)
         return
-    if form.columns:
+    if form.columns and not form.optional:
         raise DataError(f"{path.name}: names its columns itself; columns= is for text without a header")
     if kind == "jsonl":
         yield from json_parts(Utf8(_opened(place, packed, path), form.encoding, path), path)

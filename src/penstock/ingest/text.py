@@ -113,11 +113,13 @@ def _csv_once(
         if not names:
             block = data.lstrip(b"\r\n")
             done += len(data) - len(block)
-            header, _, rest = block.partition(b"\n")
-            if said := re.fullmatch(rb'"?sep=(.)"?\r?', header):  # Excel's own first line
-                separator, (header, _, rest) = said[1].decode(), rest.partition(b"\n")
-            separator, names = _header(decoded(header, path, before).rstrip("\r"), separator, form, path)
-            if not form.columns:
+            first, _, rest = block.partition(b"\n")
+            if said := re.fullmatch(rb'"?sep=(.)"?\r?', first):  # Excel's own first line
+                done += len(block) - len(rest)
+                separator, block = said[1].decode(), rest
+                first, _, rest = block.partition(b"\n")
+            separator, names, is_header = _header(decoded(first, path, before).rstrip("\r"), separator, form, path)
+            if is_header:
                 done += len(block) - len(rest)
                 block = rest
         if block.strip():
@@ -131,25 +133,25 @@ def _csv_once(
         raise DataError(f"{path.name}: has columns ({', '.join(names[:5])}) but no rows")
 
 
-def _header(first: str, separator: str | None, form: TextForm, path: Path) -> tuple[str, list[str]]:
-    """Return what stands between fields, and the names of columns: those of the first line, where none are given."""
+def _header(first: str, separator: str | None, form: TextForm, path: Path) -> tuple[str, list[str], bool]:
+    """Return what stands between fields, the names of columns, and whether the first line holds them."""
     if separator is None:
         counts = {sign: len(next(csv.reader([first], delimiter=sign), [])) for sign in _SEPARATORS}
         separator = max(_SEPARATORS, key=lambda sign: counts[sign])
     header = next(csv.reader([first], delimiter=separator), [])
-    if form.columns:
+    if form.columns and not set(header) <= set(form.columns):
         if len(header) == len(form.columns) - 1 and form.optional in form.columns:
-            return separator, [name for name in form.columns if name != form.optional]
+            return separator, [name for name in form.columns if name != form.optional], False
         if len(header) != len(form.columns):
             raise DataError(f"{path.name}, line 1: has {len(header)} fields; columns= names {len(form.columns)}")
-        return separator, list(form.columns)
+        return separator, list(form.columns), False
     names = [name.strip() or f"column_{index + 1}" for index, name in enumerate(header)]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise DataError(
             f"{path.name}: two columns have the same name: {', '.join(map(repr, doubled))}. Rename one in the file."
         )
-    return separator, names
+    return separator, names, True
 
 
 def _frame_of(
