@@ -244,6 +244,7 @@ def test_init_looks_at_a_table_of_a_database_too(tmp_path):
         ((), "name one of its tables"),
         (("--table", "no"), "no such table"),
         (("--table", "nobody"), "has no rows"),
+        (("--table", "nobody", "--columns", "a,b"), "names its columns itself"),
     ):
         assert says in call("init", url, *words, "--target", "left", "-o", "q.py", folder=tmp_path, code=2).stderr
 
