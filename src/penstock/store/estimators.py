@@ -6,6 +6,7 @@ the same estimator gives the same bytes.
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import sys
@@ -64,7 +65,7 @@ def _forget_moment(value: Any, seen: set[int]) -> None:
     """Empty what CatBoost's models in an estimator hold of when they were fitted."""
     import catboost
 
-    if id(value) in seen:
+    if id(value) in seen or inspect.ismodule(value):
         return
     seen.add(id(value))
     if isinstance(value, catboost.CatBoost) and value.is_fitted():
@@ -72,12 +73,11 @@ def _forget_moment(value: Any, seen: set[int]) -> None:
         for name in ("train_finish_time", "model_guid"):
             if name in held.keys():  # noqa: SIM118 - it has no other way to ask
                 held[name] = ""
-    inner: Any = getattr(value, "__dict__", {}) if type(value).__module__ != "builtins" else value
+    inner = value if isinstance(value, dict | list | tuple | set) else getattr(value, "__dict__", None)
     if isinstance(inner, dict):
-        inner = inner.values()
-    if isinstance(inner, list | tuple | set) or type(inner).__name__ == "dict_values":
-        for item in inner:
-            _forget_moment(item, seen)
+        inner = list(inner.values())
+    for item in inner if isinstance(inner, list | tuple | set) else ():
+        _forget_moment(item, seen)
 
 
 def untrusted(data: bytes, trusted: Callable[[str], bool] = lambda _name: False) -> list[str]:
