@@ -202,9 +202,13 @@ def _without_stray_quotes(data: bytes, separator: str, path: Path, before: Calla
     DataError
         Where a mark opens a field that nothing closes, or more follows the one that closes it.
     """
+    if b'"' not in data:
+        return data
+    rows: list[list[str]] = []
     begins, strict = 1, csv.reader(io.StringIO(data.decode(), newline=""), delimiter=separator, strict=True)
     try:
-        for _ in strict:
+        for row in strict:
+            rows.append(row)
             begins = strict.line_num + 1
     except csv.Error as error:
         if "unexpected end" not in str(error):
@@ -212,7 +216,6 @@ def _without_stray_quotes(data: bytes, separator: str, path: Path, before: Calla
         raise DataError(
             f"{path.name}, line {before() + begins}: a quotation mark is not closed; close it, or double it"
         ) from None
-    rows = list(csv.reader(io.StringIO(data.decode(), newline=""), delimiter=separator))
     if not any('"' in field for row in rows for field in row):
         return data
     written = io.StringIO()

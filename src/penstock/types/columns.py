@@ -81,9 +81,7 @@ def _headless(there: Collection[str]) -> str:
     numbers = sum(name.removeprefix("-").replace(".", "", 1).isdecimal() for name in there)
     if numbers * 2 < len(there) or not numbers:
         return ""
-    return (
-        ". These look like a row: where the file has no header, name its columns: columns=, for penstock init --columns"
-    )
+    return ". These look like a row: where the file has no header, name its columns with columns= (penstock init: --columns)"
 
 
 def nearest(name: str, there: Iterable[str]) -> str:
