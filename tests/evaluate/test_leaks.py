@@ -52,6 +52,24 @@ def test_of_many_rows_some_are_looked_at_and_all_of_a_rare_class(task):
     assert [item.column for item in found] == ["leak"]
 
 
+def test_of_several_that_know_the_answer_each_is_named_though_none_matters_to_the_model(tmp_path):
+    """As the year, the month and the age of a marriage know who is married."""
+    married = pl.when(pl.col("left") == "gone")
+    customers(800).with_columns(
+        year=married.then(1980 + pl.int_range(pl.len()) % 7), month=married.then(1 + pl.int_range(pl.len()) % 12)
+    ).write_csv(tmp_path / "customers.csv")
+    run = make_pipeline(tmp_path).run(open_store(tmp_path / "s"))
+    assert {leak["column"] for leak in run["evaluated"]["evaluation"]["leaks"]} == {"year", "month"}
+
+
+@pytest.mark.parametrize("columns", [3, 50])
+def test_every_column_asked_about_is_judged(columns):
+    matrix = np.column_stack([*RANDOM.normal(size=(columns - 1, 600)), BINARY])
+    names = [f"c{n}" for n in range(columns)]
+    blocks = [(name, slice(n, n + 1)) for n, name in enumerate(names)]
+    assert [item.column for item in find_leaks("binary", matrix, blocks, BINARY, names, 0)] == [names[-1]]
+
+
 def test_a_leak_stands_in_the_report_and_in_the_run(tmp_path):
     customers(800).with_columns(
         after=pl.when(pl.col("left") == "gone").then(pl.lit("closed")).otherwise(pl.lit("open"))

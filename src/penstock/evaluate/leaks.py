@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from penstock.types.metrics import METRICS
+from penstock.types.target import Task
+
 Array = npt.NDArray[Any]
 SUSPICIOUS = 0.99
 """Score of one column alone from which it is named."""
-_LEAST_ROWS, _COLUMNS = 100, 30
+_LEAST_ROWS, _MOST_COLUMNS = 100, 100
 _MOST_ROWS, _RARE = 50_000, 1_000
 """Of more rows so many are looked at, and all of classes with fewer rows than the second."""
 
@@ -42,10 +45,38 @@ class Leak:
         return f'"{self.column}" alone predicts the target ({self.metric} {self.score:.3f}): is it known when one asks?'
 
 
+def worth_a_look(
+    task: Task, matters: Sequence[str], columns: Sequence[str], target: Array, predicted: Array
+) -> list[str]:
+    """Name what may know the answer: the columns that matter to the model; when it knows nearly all, a hundred others too.
+
+    Where two columns know the answer the model misses neither when one is shuffled: none of them matters.
+
+    Parameters
+    ----------
+    matters, columns : sequence of str
+        What matters to the model, and all it looks at.
+    target, predicted : array
+        Of the test rows, in the form of :data:`~penstock.types.metrics.METRICS`.
+
+    Examples
+    --------
+    >>> target = np.array([1.0, 2.0, 3.0])
+    >>> worth_a_look("regression", ["rooms"], ["rooms", "tax"], target, target + 1)
+    ['rooms']
+    >>> worth_a_look("regression", ["rooms"], ["rooms", "tax"], target, target)
+    ['rooms', 'tax']
+    """
+    whole = METRICS[{"binary": "roc_auc", "multiclass": "roc_auc_ovr", "regression": "r2"}[task]]
+    if not whole.value(target, predicted) >= SUSPICIOUS:
+        return list(matters)
+    return list(dict.fromkeys([*matters, *columns]))[:_MOST_COLUMNS]
+
+
 def find_leaks(
-    task: str, matrix: Array, blocks: Sequence[tuple[str, slice]], target: Array, important: Sequence[str], seed: int
+    task: str, matrix: Array, blocks: Sequence[tuple[str, slice]], target: Array, columns: Sequence[str], seed: int
 ) -> list[Leak]:
-    """Judge the most important columns, each by itself, on 50,000 rows and all those of rare classes at most.
+    """Judge columns, each by itself, on 50,000 rows and all those of rare classes at most.
 
     Parameters
     ----------
@@ -55,8 +86,8 @@ def find_leaks(
         Columns, and where each stands in the matrix.
     target : array, shape (n_rows,)
         Class codes or numbers.
-    important : sequence of str
-        Columns worth a look, the most important first.
+    columns : sequence of str
+        Those worth a look.
 
     Returns
     -------
@@ -83,7 +114,7 @@ def find_leaks(
     matrix, target = matrix[rows], target[rows]
     where = dict(blocks)
     found = []
-    for name in list(important)[:_COLUMNS]:
+    for name in columns:
         score = float(cross_val_score(tree, matrix[:, where[name]], target, cv=folds, scoring=metric).mean())
         if score >= SUSPICIOUS:
             found.append(Leak(name, score, metric))

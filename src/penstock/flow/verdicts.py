@@ -18,7 +18,7 @@ from penstock.evaluate.division import Shared, shared_rows, shift_between
 from penstock.evaluate.fairness import fairness_of
 from penstock.evaluate.gates import Gate, Verdict, baseline_check, cost_checks, fairness_checks, judge, slice_checks
 from penstock.evaluate.importance import importances
-from penstock.evaluate.leaks import find_leaks
+from penstock.evaluate.leaks import find_leaks, worth_a_look
 from penstock.evaluate.measure import (
     Coverage,
     Evaluation,
@@ -99,7 +99,14 @@ def evaluated(
         rows=test.height,
         slices=slices_of(test, groups, metric, target.task, codes, predicted, seed, threshold),
         importance=importance,
-        leaks=find_leaks(target.task, matrix, blocks, codes, important, seed),
+        leaks=find_leaks(
+            target.task,
+            matrix,
+            blocks,
+            codes,
+            worth_a_look(target.task, important, list(where), codes, predicted),
+            seed,
+        ),
         decision=None
         if target.costs is None
         else decision_of(target.costs, threshold, codes == 1, _said(model, predicted) == 1),
