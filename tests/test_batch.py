@@ -145,6 +145,8 @@ def test_the_model_is_what_scikit_learn_expects_of_an_estimator(model):
     assert model.predict_proba(X).shape == (400, 2)
     assert get_scorer("roc_auc")(model, X, y) > 0.7
     assert get_scorer("accuracy")(model, X, y) == np.mean(model.predict(X) == y)
+    assert model.score(X, y) == np.mean(model.predict(X) == y)
+    assert model.score(X, y, sample_weight=model.predict(X) == y) == 1
     found = permutation_importance(model, X, y, n_repeats=2, random_state=0, scoring="roc_auc")
     assert found.importances_mean[list(X.columns).index("age")] > 0.02
     import matplotlib
@@ -155,6 +157,18 @@ def test_the_model_is_what_scikit_learn_expects_of_an_estimator(model):
         model.fit(X, y)
     with pytest.raises(DataError, match="expected a table"):
         model.predict(3)
+    with pytest.raises(DataError, match="name them"):
+        model.predict(X.to_numpy())
+
+
+def test_the_score_of_a_regression_is_what_it_explains(tmp_path):
+    customers(300).write_csv(tmp_path / "customers.csv")
+    store = open_store(tmp_path / "s")
+    make_pipeline(tmp_path, target=ps.regression("age")).run(store).raise_for_status()
+    model, test = ps.load("customers", store=store, version=1), customers(100, seed=6).drop_nulls("age")
+    left = np.square(test["age"].to_numpy() - model.predict(test)).sum() / (test["age"].var() * (test.height - 1))
+    assert model.score(test, test["age"]) == pytest.approx(1 - left)
+    store.close()
 
 
 def test_a_model_is_exported_and_runs_from_its_folder_alone(model, tmp_path):

@@ -182,6 +182,26 @@ class Model:
             raise AttributeError("a regression has no probabilities; see predict")
         return self.predict_table(self._table_from(X))[:, np.argsort(np.array(self.labels.values))]
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
+        """Compare answers with the truth as scikit-learn's estimators do: accuracy, or R2 of a regression.
+
+        Parameters
+        ----------
+        X : DataFrame of Polars or pandas, Arrow table, or sequence of mappings
+            As for :meth:`predict`.
+        y, sample_weight : array-like, shape (n_rows,)
+            The truth, and how much each row counts.
+
+        Raises
+        ------
+        DataError, RowsError
+            When rows do not fit the input schema.
+        """
+        from sklearn.metrics import accuracy_score, r2_score
+
+        measure = r2_score if self.task == "regression" else accuracy_score
+        return float(measure(np.asarray(y), self.predict(X), sample_weight=sample_weight))
+
     def fit(self, X: Any, y: Any = None) -> Model:  # noqa: N803
         """Refuse: scikit-learn's tools ask every estimator for this method, and a model is trained by a run.
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from penstock.errors import DataError
-from penstock.ingest import read, text
+from penstock.ingest import read
+from penstock.ingest.json_rows import json_parts
 from penstock.ingest.options import TextForm
 from penstock.ingest.read import read_parts, read_table
 from penstock.ingest.text import blocks, csv_parts
@@ -44,7 +45,7 @@ def test_blocks_of_any_size_are_one_table(rows, size):
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr(csv_parts, "__defaults__", (4096,))
-    monkeypatch.setattr(text.json_parts, "__defaults__", (4096,))
+    monkeypatch.setattr(json_parts, "__defaults__", (4096,))
 
 
 def test_a_later_block_with_wider_types_begins_the_table_again(tmp_path, small_blocks):

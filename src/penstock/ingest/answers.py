@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from penstock.errors import DataError
+from penstock.ingest.json_rows import framed, rows_in, told
 from penstock.ingest.read import read_table
 
 _FILES = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
@@ -98,23 +99,13 @@ def rows_of(page: Path, records: str | None, where: str) -> pl.DataFrame:
         except DataError as error:
             raise DataError(f"{where}, in {error}") from None
     found = json.loads(page.read_bytes())
-    rows = at_path(found, records) if records else _list_in(found)
-    if _are_columns(rows):
-        return _framed(rows, where)
-    if not isinstance(rows, list) or any(not isinstance(row, dict) for row in rows):
-        there = ", ".join(found) if isinstance(found, dict) else type(found).__name__
+    rows = rows_in(at_path(found, records) if records else found)
+    if rows is None:
         raise DataError(
             f"{where}: expected a list of objects{f' at {records!r}' if records else ''}, the answer holds: "
-            f'{there}. Say where the rows are with records="...".'
+            f'{told(found)}. Say where the rows are with records="...".'
         )
-    return _framed(rows, where) if rows else pl.DataFrame()
-
-
-def _framed(rows: Any, where: str) -> pl.DataFrame:
-    try:
-        return pl.DataFrame(rows, infer_schema_length=None, strict=False)
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        raise DataError(f"{where}: the rows do not agree on their types: {str(error).splitlines()[0]}") from None
+    return framed(rows, where) if rows else pl.DataFrame()
 
 
 def at_path(found: Any, path: str) -> Any:
@@ -128,22 +119,3 @@ def at_path(found: Any, path: str) -> Any:
     for part in path.split(".") if path else ():
         found = found.get(part) if isinstance(found, dict) else None
     return found
-
-
-def _list_in(found: Any) -> Any:
-    """The answer itself, columns of equal length, or the one list of objects in it."""
-    if isinstance(found, list) or _are_columns(found):
-        return found
-    lists = [value for value in found.values() if isinstance(value, list)] if isinstance(found, dict) else []
-    return lists[0] if len(lists) == 1 else None
-
-
-def _are_columns(found: Any) -> bool:
-    """Whether an object holds a table by its columns: several lists of plain values, all of one length."""
-    return (
-        isinstance(found, dict)
-        and len(found) > 1
-        and all(isinstance(value, list) for value in found.values())
-        and len({len(value) for value in found.values()}) == 1
-        and not any(isinstance(cell, dict | list) for value in found.values() for cell in value[:1])
-    )

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 import polars as pl
 
 from penstock.errors import DataError, InputError
+from penstock.ingest.json_rows import json_parts
 from penstock.ingest.options import PLAIN, TextForm
-from penstock.ingest.text import BLOCK, csv_parts, json_parts
-from penstock.ingest.utf8 import EncodingError, Stream, Utf8
+from penstock.ingest.text import csv_parts
+from penstock.ingest.utf8 import BLOCK, EncodingError, Stream, Utf8
 from penstock.types.nested import flat
 
 T = TypeVar("T")

@@ -1,9 +1,8 @@
-"""Text in blocks: separated values and JSON Lines of any length, a block in memory at a time."""
+"""Separated values of any length, a block in memory at a time."""
 
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +14,8 @@ import polars as pl
 from penstock.errors import DataError
 from penstock.ingest.guesses import coded, unclear_dates
 from penstock.ingest.options import TextForm
-from penstock.ingest.utf8 import Stream, decoded
+from penstock.ingest.utf8 import BLOCK, Stream, decoded
 
-BLOCK = 24 << 20
-"""Bytes of text that are one part of a table."""
 _INFERRED_ROWS, _INFERRED_LEAST, _INFERRED_CELLS = 10_000, 1_000, 2_000_000
 _SEPARATORS = ",;\t|"
 Schema = Mapping[str, pl.DataType]
@@ -289,49 +286,3 @@ def _check_lines(data: bytes, separator: str, width: int, path: Path, before: Ca
                 )
     except csv.Error as error:
         raise DataError(f"{path.name}, line {before() + reader.line_num}: {error}") from None
-
-
-def json_parts(stream: Stream, path: Path, size: int = BLOCK) -> Iterator[pl.DataFrame]:
-    """Read JSON Lines block by block, or one JSON array whole; each block has the types of its own rows.
-
-    Raises
-    ------
-    DataError
-        When a line is not an object of column to value.
-    """
-    lines = 0
-    for data in _json_blocks(stream, size):
-        decoded(data, path, functools.partial(int, lines))
-        yield _json_frame(data, path, lines)
-        lines += data.count(b"\n")
-
-
-def _json_blocks(stream: Stream, size: int) -> Iterator[bytes]:
-    left = stream.read(size)
-    array = left.lstrip()[:1] == b"["
-    while data := stream.read(size):
-        left += data
-        cut = 0 if array else left.rfind(b"\n") + 1
-        if cut:
-            yield left[:cut]
-            left = left[cut:]
-    if left.strip():
-        yield left
-
-
-def _json_frame(data: bytes, path: Path, lines: int) -> pl.DataFrame:
-    try:
-        if data.lstrip()[:1] == b"[":
-            return pl.read_json(data, infer_schema_length=None)
-        return pl.read_ndjson(data, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError):
-        import msgspec
-
-        for number, line in enumerate(data.splitlines(), lines + 1):
-            try:
-                found = msgspec.json.decode(line) if line.strip() else {}
-            except msgspec.DecodeError as error:
-                raise DataError(f"{path.name}, line {number}: is not JSON: {error}") from None
-            if not isinstance(found, dict):
-                raise DataError(f"{path.name}, line {number}: is not an object of column to value") from None
-        raise DataError(f"{path.name}: the rows do not agree on the types of their fields") from None

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from penstock.errors import DataError
 
+BLOCK = 24 << 20
+"""Bytes of text that are one part of a table."""
+
 
 class Stream(Protocol):
     """What bytes come from."""

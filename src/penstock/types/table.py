@@ -226,11 +226,12 @@ def frame_from(rows: Any) -> pl.DataFrame:
     if isinstance(rows, pl.DataFrame):
         return rows
     try:
-        if rows is None or isinstance(rows, str | bytes):
+        if rows is None or isinstance(rows, str | bytes | np.ndarray):
             raise TypeError
         return rows.collect() if isinstance(rows, pl.LazyFrame) else pl.DataFrame(rows)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"expected a table with named columns, found {type(rows).__name__}") from error
+        hint = "; name them: pandas.DataFrame(rows, columns=[...])" if isinstance(rows, np.ndarray) else ""
+        raise DataError(f"expected a table with named columns, found {type(rows).__name__}{hint}") from error
 
 
 def twice(frame: pl.DataFrame) -> pl.DataFrame:
