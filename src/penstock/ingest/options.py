@@ -71,15 +71,15 @@ def files(
     Parameters
     ----------
     *patterns : str or Path, or list of them
-        Files or glob patterns, relative to the file that says it: CSV, TSV, JSON Lines, Parquet, Arrow, Avro, Excel, ZIP;
+        Files or glob patterns, relative to the file that says it: CSV, TSV, JSON, Parquet, Arrow, Avro, Excel, ZIP;
         text also packed with gzip, zstd, bzip2 or xz. Or URLs that fsspec understands, such as ``s3://bucket/sales/*.parquet``;
         credentials are taken from the environment, as the cloud's own tools do.
     time : str, optional
         The column that says when each row happened; rows are then split by time.
     separator : str, optional
-        Between the fields of a CSV file; found in its first line when left out.
+        Between the fields of a CSV file, ``"whitespace"`` for any number of blanks; found in its first lines when left out.
     encoding : str
-        Of CSV and JSON Lines files.
+        Of CSV and JSON files.
     columns : sequence of str
         Names of the columns, where a CSV file has no header line.
 

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import polars as pl
 from penstock.errors import DataError
 from penstock.ingest.guesses import coded, unclear_dates
 from penstock.ingest.options import TextForm
+from penstock.ingest.spaced import WHITESPACE, Spaced, is_spaced
 from penstock.ingest.utf8 import BLOCK, Stream, decoded
+from penstock.types.columns import headless
 
 _INFERRED_ROWS, _INFERRED_LEAST, _INFERRED_CELLS = 10_000, 1_000, 2_000_000
 _SEPARATORS = ",;\t|"
@@ -74,14 +77,23 @@ def csv_parts(
         When it cannot be read, with the line.
     """
     widened: dict[str, pl.DataType] = {}
+    opened = open_stream
+    if form.separator in WHITESPACE:
+        opened, form = (lambda: Spaced(open_stream())), replace(form, separator="\t")
     while True:
         try:
-            yield from _csv_once(open_stream, form, path, size, widened)
+            yield from _csv_once(opened, form, path, size, widened)
         except _Wider as found:
             widened |= found.schema
             yield None
+        except _Spaced:
+            opened, form = (lambda: Spaced(open_stream())), replace(form, separator="\t")
         else:
             return
+
+
+class _Spaced(Exception):
+    pass
 
 
 class _Wider(Exception):
@@ -115,6 +127,8 @@ def _csv_once(
                 done += len(block) - len(rest)
                 separator, block = said[1].decode(), rest
                 first, _, rest = block.partition(b"\n")
+            if separator is None and is_spaced(block):
+                raise _Spaced
             separator, names, is_header = _header(decoded(first, path, before).rstrip("\r"), separator, form, path)
             if is_header:
                 done += len(block) - len(rest)
@@ -145,9 +159,8 @@ def _header(first: str, separator: str | None, form: TextForm, path: Path) -> tu
     names = [name.strip() or f"column_{index + 1}" for index, name in enumerate(header)]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise DataError(
-            f"{path.name}: two columns have the same name: {', '.join(map(repr, doubled))}. Rename one in the file."
-        )
+        advice = headless(names) or ". Rename one in the file."
+        raise DataError(f"{path.name}: two columns have the same name: {', '.join(map(repr, doubled))}{advice}")
     return separator, names, True
 
 

@@ -72,12 +72,18 @@ def need(who: str, names: Iterable[str], there: Collection[str]) -> None:
             more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
             raise DataError(
                 f'{who}: there is no column "{name}".{nearest(name, shown)} There are: {", ".join(shown[:_SHOWN])}{more}'
-                f"{_headless(shown)}"
+                f"{headless(shown)}"
             )
 
 
-def _headless(there: Collection[str]) -> str:
-    """Say what to do where names of columns look like the first row of a file that has no header."""
+def headless(there: Collection[str]) -> str:
+    """Say what to do where names of columns look like the first row of a file that has no header; nothing where they do not.
+
+    Examples
+    --------
+    >>> headless(["age", "city"]), headless(["5.1", "3.5", "setosa"])[:23]
+    ('', '. These look like a row')
+    """
     numbers = sum(name.removeprefix("-").replace(".", "", 1).isdecimal() for name in there)
     if numbers * 2 < len(there) or not numbers:
         return ""
