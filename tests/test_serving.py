@@ -64,13 +64,35 @@ def test_rows_are_answered_with_ids_and_probabilities(served):
         (b"[1]", 422, 'got `array`; send {"rows": [{column: value}]}'),
         (b'{"rows": [{"age": NaN}]}', 400, "NaN and Infinity are no JSON: send null"),
         (b'{"row": {}}', 422, "expected shape"),
+        (b"{}", 422, "expected shape"),
+        (b'{"instances": [{"age": 1}]}', 422, "POST to /invocations"),
+        (b'{"age": 1}\n{"age": 2}', 400, "say Content-Type: application/x-ndjson"),
+        (b'[{"age": 1, "home": {}}]', 422, "expected shape"),
+        (b'[{"age": 1}, 3]', 422, "expected shape"),
         (b'{"rows": 3}', 422, "expected shape"),
         (b'{"rows": [3]}', 422, "expected an object of column to value, found 3"),
         (b'{"rows": [{}]}', 422, "is missing"),
         (b"\xff\xfe", 400, "not JSON"),
         (json.dumps({"rows": [{}] * 10_001}).encode(), 422, "at most 10000"),
     ],
-    ids=["empty", "half", "deep", "list", "nan", "row", "number", "no-row", "no-fields", "bytes", "many"],
+    ids=[
+        "empty",
+        "half",
+        "deep",
+        "list",
+        "nan",
+        "row",
+        "nothing",
+        "mlflow",
+        "lines",
+        "nested",
+        "mixed",
+        "number",
+        "no-row",
+        "no-fields",
+        "bytes",
+        "many",
+    ],
 )
 def test_what_is_not_rows_is_told_and_the_service_goes_on(served, body, status, says):
     client, _, _ = served
@@ -78,6 +100,61 @@ def test_what_is_not_rows_is_told_and_the_service_goes_on(served, body, status, 
     assert answer.status_code == status
     assert says in answer.json()["error"]["message"]
     assert client.post("/predict", json={"rows": rows()}).status_code == 200
+
+
+def test_rows_may_come_by_themselves_or_one_a_line(served):
+    client, _, _ = served
+    few = rows(3)
+    expected = [item["probabilities"] for item in client.post("/predict", json={"rows": few}).json()["predictions"]]
+
+    def answered(**request):
+        answer = client.post("/predict", **request)
+        assert answer.status_code == 200, answer.text
+        return [item["probabilities"] for item in answer.json()["predictions"]]
+
+    assert answered(json=few) == expected
+    assert answered(json=few[0]) == expected[:1]
+    assert answered(json=[]) == []
+    lines = "\n".join(map(json.dumps, few))
+    for kind in ("application/x-ndjson", "application/jsonl; charset=utf-8"):
+        assert answered(content=lines, headers={"content-type": kind}) == expected
+    explained = client.post("/predict?explain=true", json=few[0]).json()["predictions"][0]
+    assert explained["explanation"]["reasons"]
+    wrong = client.post("/predict", json={**few[0], "age": "forty", "colour": 3}).json()["error"]
+    assert {item["field"] for item in wrong["rows"]} == {"age", "colour"}
+
+
+@pytest.mark.parametrize(
+    ("separator", "kind"),
+    [(",", "text/csv"), (";", "text/csv"), ("\t", "text/tab-separated-values"), (";", "text/csv; charset=latin-1")],
+)
+def test_separated_values_come_as_programs_write_them(served, separator, kind):
+    client, _, _ = served
+    few = [{**row, "city": "Köln"} for row in rows(2)]
+    text = pl.DataFrame(few).write_csv(separator=separator)
+    answer = client.post(
+        "/predict", content=text.encode("latin-1" if "latin" in kind else "utf-8"), headers={"content-type": kind}
+    )
+    expected = client.post("/predict", json=few).json()["predictions"]
+    for found, wanted in zip(answer.json()["predictions"], expected, strict=True):
+        assert found["probabilities"] == pytest.approx(wanted["probabilities"])
+
+
+@pytest.mark.parametrize("charset", ["latin-99", "ascii"])
+def test_text_that_is_not_in_the_charset_it_names_is_told(served, charset):
+    client, _, _ = served
+    answer = client.post(
+        "/predict", content="a\nö\n".encode(), headers={"content-type": f"text/csv; charset={charset}"}
+    )
+    assert answer.status_code == 422
+    assert "not text in the charset" in answer.json()["error"]["message"]
+
+
+def test_a_body_of_an_unknown_kind_is_told_which_are_known(served):
+    client, _, _ = served
+    answer = client.post("/predict", content=b"PAR1", headers={"content-type": "application/vnd.apache.parquet"})
+    assert answer.status_code == 400
+    assert "text/csv, application/x-ndjson" in answer.json()["error"]["message"]
 
 
 def test_a_path_that_is_posted_to_says_so_to_other_methods(served):

@@ -1,7 +1,8 @@
-"""The ways in and out of a prediction: rows as objects, columns, CSV, an Arrow stream; answers likewise."""
+"""The ways in and out of a prediction: rows as objects, columns, JSON Lines, CSV, an Arrow stream; answers likewise."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -9,7 +10,7 @@ from urllib.parse import parse_qs
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from penstock.deploy.messages import Named, Prediction, Predictions, Why, read_predict
+from penstock.deploy.messages import Named, Predict, Prediction, Predictions, Why, read_predict
 from penstock.errors import DataError, InputError
 from penstock.types.nested import flat
 
@@ -21,7 +22,13 @@ JSON: list[Header] = [(b"content-type", b"application/json")]
 CSV: list[Header] = [(b"content-type", b"text/csv; charset=utf-8")]
 ARROW: list[Header] = [(b"content-type", b"application/vnd.apache.arrow.stream")]
 _TABLES = {b"text/csv": "csv", b"application/vnd.apache.arrow.stream": "arrow"}
+_READ = {
+    **_TABLES, b"text/tab-separated-values": "csv",
+    b"application/x-ndjson": "lines", b"application/jsonl": "lines", b"application/jsonlines": "lines",
+}  # fmt: skip
+_CHARSET = re.compile(rb"""charset\s*=\s*"?([\w.:-]+)""", re.IGNORECASE)
 _encode = msgspec.json.Encoder().encode
+_lines = msgspec.json.Decoder()
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -92,7 +99,7 @@ def read_body(kind: bytes, accept: bytes, body: bytes) -> Asked:
     Parameters
     ----------
     kind, accept : bytes
-        Content types: of the body, and of the answer; JSON unless CSV or an Arrow stream is named.
+        Content types: of the body, and of the answer; JSON unless CSV, an Arrow stream or, of the body, JSON Lines is named.
 
     Raises
     ------
@@ -102,19 +109,38 @@ def read_body(kind: bytes, accept: bytes, body: bytes) -> Asked:
     write: Writer = write_json
     if accept and not accept.startswith((b"application/json", b"*/*")):
         write = _WRITERS.get(next((name for key, name in _TABLES.items() if key in accept), ""), write_json)
-    name = _TABLES.get(kind.partition(b";")[0].strip().lower()) if kind else None
+    name = _READ.get(kind.partition(b";")[0].strip().lower()) if kind else None
     if name == "csv":
-        return Asked(table=read_csv(body), write=write)
+        return Asked(table=read_csv(body, kind), write=write)
     if name == "arrow":
         return Asked(table=_read_arrow(body), write=write)
-    asked = read_predict(body)
+    if name == "lines":
+        return Asked(_lines.decode_lines(body), write=write)
+    try:
+        asked = read_predict(body)
+    except msgspec.ValidationError:
+        if (bare := _bare_rows(body)) is not None:
+            return Asked(bare, write=write)
+        raise
     if isinstance(asked.rows, list):
         if isinstance(asked.columns, dict):
             raise InputError('give "rows" or "columns", not both')
         return Asked(asked.rows, None, asked.explain, write)
     if isinstance(asked.columns, UnsetType):
+        if (bare := _bare_rows(body)) is not None:
+            return Asked(bare, write=write)
         raise msgspec.ValidationError('Object missing required field `rows` (or "columns")')
     return Asked(rows_of(asked.columns), None, asked.explain, write)
+
+
+def _bare_rows(body: bytes) -> list[Any] | None:
+    """Return rows that came by themselves: a list of objects, or one object of plain values."""
+    found = msgspec.json.decode(body)
+    if isinstance(found, dict) and found and found.keys().isdisjoint(Predict.__struct_fields__):
+        found = [found]
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        return None
+    return found if not any(isinstance(cell, dict | list) for row in found for cell in row.values()) else None
 
 
 def with_query(asked: Asked, query: bytes) -> Asked:
@@ -160,12 +186,32 @@ def rows_of(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def read_csv(body: bytes) -> pl.DataFrame:
-    """Read CSV with a header, all cells as text; empty ones are missing."""
+def read_csv(body: bytes, kind: bytes = b"") -> pl.DataFrame:
+    """Read separated values with a header, all cells as text; empty ones are missing.
+
+    What separates them is what stands most often in the header: a comma, a semicolon or a tab.
+
+    Parameters
+    ----------
+    kind : bytes
+        Content type, which may say the ``charset``; UTF-8 otherwise.
+
+    Examples
+    --------
+    >>> read_csv("größe;ort\\n3;Köln".encode("latin-1"), b"text/csv; charset=latin-1").rows()
+    [('3', 'Köln')]
+    """
     import polars as pl
 
+    if said := _CHARSET.search(kind):
+        try:
+            body = body.decode(said[1].decode()).encode()
+        except (LookupError, UnicodeDecodeError) as error:
+            raise DataError(f"the request is not text in the charset that it names: {error}") from None
+    header = body.partition(b"\n")[0]
+    separator = max(",;\t", key=lambda sign: header.count(sign.encode()))
     try:
-        return pl.read_csv(body, infer_schema=False)
+        return pl.read_csv(body, infer_schema=False, separator=separator)
     except pl.exceptions.NoDataError:
         return pl.DataFrame()
     except pl.exceptions.PolarsError as error:

@@ -63,6 +63,8 @@ def describe(model: Any) -> dict[str, Any]:
     one = {"rows": [typical]}
     files = {
         "text/csv": {"schema": {"type": "string"}},
+        "text/tab-separated-values": {"schema": {"type": "string"}},
+        "application/x-ndjson": {"schema": {"type": "string", "description": "a row a line"}},
         "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
     }
     invocation = {"description": "MLflow's scoring protocol", "type": "object"}
@@ -99,7 +101,7 @@ def describe(model: Any) -> dict[str, Any]:
             "schemas": {
                 "Row": row,
                 "Rows": {
-                    "description": "rows as objects, or columns of one length",
+                    "description": "rows as objects, one row, or columns of one length",
                     "oneOf": [
                         {
                             **_object(
@@ -131,6 +133,8 @@ def describe(model: Any) -> dict[str, Any]:
                                 "explain": {"type": "boolean", "default": False},
                             },
                         },
+                        {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "maxItems": 10000},
+                        {"allOf": [{"$ref": "#/components/schemas/Row"}], "minProperties": 1},
                     ],
                 },
                 "Infer": _object(

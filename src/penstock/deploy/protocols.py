@@ -184,7 +184,7 @@ def read_invocation(kind: bytes, body: bytes) -> Asked:
         When it is neither.
     """
     if kind.partition(b";")[0].strip().lower() == b"text/csv":
-        return Asked(table=read_csv(body), write=_write_invocation)
+        return Asked(table=read_csv(body, kind), write=_write_invocation)
     try:
         asked = _read_invocation(body)
     except msgspec.ValidationError:

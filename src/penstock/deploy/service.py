@@ -48,7 +48,7 @@ _encode = msgspec.json.Encoder().encode
 POSTED = {"/predict": "predict", "/invocations": "predict", "/feedback": "feedback", "/events": "feedback"}
 """The busy paths, and the scope that each needs."""
 _SHAPES = {
-    "/predict": '; send {"rows": [{column: value}]} or {"columns": {column: [value]}}',
+    "/predict": '; send {"rows": [{column: value}]} or {"columns": {column: [value]}}; for MLflow\'s forms POST to /invocations',
     "/feedback": '; send {"labels": [{"id": of the prediction, "label": what was true}]}',
     "/events": '; send {"table": name, "rows": [{column: value}]}',
 }
@@ -177,8 +177,8 @@ class Service:
                 "bad_request", f"the request does not have the expected shape: {error}{_SHAPES.get(path, '')}"
             )
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            hint = "; NaN and Infinity are no JSON: send null" if b"NaN" in body or b"Infinity" in body else ""
-            status, data, extra = 400, _problem("not_json", f"the request is not JSON: {error}{hint}"), JSON
+            told = f"the request is not JSON: {error}{_other_kind(headers, path, body)}"
+            status, data, extra = 400, _problem("not_json", told), JSON
         except RecursionError:
             status, data, extra = 400, _problem("not_json", "the request is nested too deeply"), JSON
         except RowsError as error:
@@ -356,6 +356,17 @@ def _asked(headers: Mapping[bytes, bytes], path: str, body: bytes, model: Served
         known = f"{model.name}, version {model.version}"
         raise _RefusedError("not_found", f"there is no such model or version here; there is {known}", (), 404)
     return read_infer(body, headers.get(b"inference-header-content-length", b""))
+
+
+def _other_kind(headers: Mapping[bytes, bytes], path: str, body: bytes) -> str:
+    """Say what may be meant by a body that is not JSON."""
+    if b"NaN" in body or b"Infinity" in body:
+        return "; NaN and Infinity are no JSON: send null"
+    if path == "/predict" and b"json" not in headers.get(b"content-type", b"json"):
+        return "; other bodies say by Content-Type what they are: text/csv, application/x-ndjson, application/vnd.apache.arrow.stream"
+    if path == "/predict" and b"\n{" in body:
+        return "; for a row a line say Content-Type: application/x-ndjson"
+    return ""
 
 
 def _place(error: BaseException) -> str:
