@@ -185,3 +185,22 @@ def test_numbers_and_dates_as_people_write_them_are_learnt_and_asked_in_either_w
     assert model.predict(pl.DataFrame(plain)) == model.predict(pl.DataFrame(texts)) == model.predict(texts)
     with pytest.raises(ps.PenstockError, match="expected a number"):
         model.predict_rows([{**texts[0], "engine": "1248 kW"}])
+
+
+def test_the_learning_curve_begins_with_the_latest_rows_wherever_they_stand_in_the_file(run):
+    """What it asked of the latest rows, it fitted to the last in the file."""
+    random = np.random.default_rng(0)
+    columns = {f"x{number}": random.normal(size=1000) for number in range(8)}
+    kind = np.where(sum(columns.values()) + random.normal(size=1000) * 4 > 0, "a", "b")
+    start = pl.datetime(2024, 1, 1)
+    at = pl.datetime_range(start, start + pl.duration(hours=999), "1h", eager=True)
+    rows = pl.DataFrame({"at": at, **columns, "kind": kind})
+
+    def values(rows):
+        search = ps.train.search(trials=1, learners=["linear"])
+        done = run(rows, ps.binary("kind", positive="a"), time="at", train=search)
+        return [point["metric"]["value"] for point in done["curve"]["points"]]
+
+    up, down = values(rows), values(rows.reverse())
+    assert len(up) > 2
+    assert down == pytest.approx(up, abs=0.002)

@@ -250,6 +250,10 @@ def curve(
     test, codes = test[asked], codes[asked]
     searched = convert(trials, Searched)
     fitting = learning_of(features, usable(train, target, selected), target, labels, seed, clock_of(divided))
+    ordered = division_of(divided).kind == "time"
+    if ordered:
+        order = train[str(division_of(divided).column)].to_physical().cast(pl.Float64).arg_sort()
+        train, learnt = train[order], learnt[order.to_numpy()]
     problem = Problem(train, fitting, learnt, target.task, len(labels.values))
 
     def fit(rows: Array) -> Array | None:
@@ -261,10 +265,6 @@ def curve(
         encoding, fitted = small
         return np.asarray(read_predictor(fitted.written, fitted.files).predict(encoding.matrix(test)))
 
-    ordered = division_of(divided).kind == "time"
-    if ordered:
-        order = train[str(division_of(divided).column)].to_physical().cast(pl.Float64).arg_sort()
-        train, learnt = train[order], learnt[order.to_numpy()]
     threshold = searched.threshold if target.threshold is None else target.threshold
     decides, learner = metric or PRIMARY[target.task], small_trial(searched, problem.classes).learner
     return learning_curve(learner, fit, train.height, target.task, decides, codes, seed, ordered, threshold or 0.5)
