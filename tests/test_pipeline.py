@@ -210,6 +210,26 @@ def test_a_stage_given_something_else_is_refused(tmp_path, changes, says):
         make_pipeline(tmp_path, **changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"evaluate": ps.evaluate.gate(rmse=3)},
+            r"gate\(rmse=3\): 'rmse' is not a metric of a binary target; those are roc_auc",
+        ),
+        ({"evaluate": ps.evaluate.gate(metric="r2")}, r"gate\(metric=\.\.\.\): 'r2' is not a metric of a binary"),
+        ({"train": ps.train.search(metric="auc")}, r"search\(metric=\.\.\.\): 'auc' is not a metric of a binary"),
+        (
+            {"target": ps.regression("age"), "evaluate": ps.evaluate.gate(fairness={"city": 0.1})},
+            "fairness=.*two classes",
+        ),
+    ],
+)
+def test_what_the_target_has_not_is_told_before_anything_is_learnt(tmp_path, changes, says):
+    with pytest.raises(InputError, match=says):
+        make_pipeline(tmp_path, **changes)
+
+
 def test_a_notebook_shows_a_pipeline_stage_by_stage(tmp_path):
     shown = make_pipeline(tmp_path)._repr_html_()
     assert "predicts left, binary" in shown

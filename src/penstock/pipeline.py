@@ -22,6 +22,7 @@ from penstock.monitor.options import Drift
 from penstock.prepare.operations import Operation
 from penstock.prepare.repairs import Clip, Fill, Repair
 from penstock.train.options import Estimator, Search, Train
+from penstock.types.metrics import metric_named
 from penstock.types.showing import shown_table
 from penstock.types.split import Split
 from penstock.types.target import Target
@@ -146,6 +147,7 @@ class Pipeline:
                     f"pipeline {self.name}: fill and clip learn from the training rows, which are rows of {self.base_table}; "
                     f"{name} has none"
                 )
+        self._check_metrics()
         if not self.file:
             object.__setattr__(self, "file", _calling_file())
 
@@ -167,6 +169,19 @@ class Pipeline:
         for stage, value in lists:
             if not isinstance(value, list | tuple):
                 raise InputError(f"pipeline {self.name}: {stage}= takes a list, such as [ps.{stage}...], not {value!r}")
+
+    def _check_metrics(self) -> None:
+        """Refuse what the target has not before anything is learnt."""
+        task, gate = self.target.task, self.evaluate
+        named = [(name, f"ps.evaluate.gate({name}={bound})") for name, bound in gate.bounds]
+        if gate.metric is not None:
+            named.append((gate.metric, "ps.evaluate.gate(metric=...)"))
+        if isinstance(self.train, Search) and isinstance(self.train.metric, str):
+            named.append((self.train.metric, "ps.train.search(metric=...)"))
+        for name, who in named:
+            metric_named(name, task, f"pipeline {self.name}: {who}")
+        if gate.fairness and task != "binary":
+            raise InputError(f"pipeline {self.name}: ps.evaluate.gate(fairness=...) asks for a target of two classes")
 
     def _check_tables(self) -> None:
         """Refuse names of tables that cannot be names of steps, or that nothing knows."""
