@@ -18,7 +18,7 @@ from penstock.types.target import Task
 Array = npt.NDArray[Any]
 SUSPICIOUS = 0.99
 """Score of one column alone from which it is named."""
-_LEAST_ROWS, _MOST_COLUMNS = 100, 100
+_LEAST_ROWS, _MOST_COLUMNS, _FOLDS, _LEAVES = 100, 100, 3, 64
 _MOST_ROWS, _RARE = 50_000, 1_000
 """Of more rows so many are looked at, and all of classes with fewer rows than the second."""
 
@@ -92,9 +92,10 @@ def find_leaks(
     Returns
     -------
     list of Leak
-        The surest first. Empty for fewer than 100 rows, or a class with fewer than three.
+        The surest first. Empty for fewer than 100 rows. Classes with fewer than three are left out; one alone is nothing to tell.
     """
-    if len(target) < _LEAST_ROWS:
+    rows = _some(target, task, seed)
+    if len(rows) < _LEAST_ROWS:
         return []
     from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
@@ -102,15 +103,15 @@ def find_leaks(
     metric = {"binary": "roc_auc", "multiclass": "balanced_accuracy", "regression": "r2"}[task]
     if task == "regression":
         tree, folds = (
-            DecisionTreeRegressor(max_leaf_nodes=64, random_state=seed),
-            KFold(3, shuffle=True, random_state=seed),
+            DecisionTreeRegressor(max_leaf_nodes=_LEAVES, random_state=seed),
+            KFold(_FOLDS, shuffle=True, random_state=seed),
         )
     else:
-        if np.unique(target, return_counts=True)[1].min() < 3:
+        classes = len(np.unique(target[rows]))
+        if classes < 2:
             return []
-        tree = DecisionTreeClassifier(max_leaf_nodes=64, random_state=seed)
-        folds = StratifiedKFold(3, shuffle=True, random_state=seed)
-    rows = _some(target, task, seed)
+        tree = DecisionTreeClassifier(max_leaf_nodes=max(_LEAVES, 2 * classes), random_state=seed)
+        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
     matrix, target = matrix[rows], target[rows]
     where = dict(blocks)
     found = []
@@ -121,12 +122,13 @@ def find_leaks(
     return sorted(found, key=lambda leak: -leak.score)
 
 
-def _some(target: Array, task: str, seed: int) -> Array | slice:
-    if len(target) <= _MOST_ROWS:
-        return slice(None)
-    chosen = np.zeros(len(target), dtype=bool)
-    chosen[np.random.default_rng(seed).permutation(len(target))[:_MOST_ROWS]] = True
+def _some(target: Array, task: str, seed: int) -> Array:
+    """Choose rows, none of classes that are too rare to stand on each side of each fold."""
+    chosen = np.ones(len(target), dtype=bool)
+    if len(target) > _MOST_ROWS:
+        chosen[np.random.default_rng(seed).permutation(len(target))[_MOST_ROWS:]] = False
     if task != "regression":
         _, at, counts = np.unique(target, return_inverse=True, return_counts=True)
         chosen |= counts[at] < _RARE
+        chosen &= counts[at] >= _FOLDS
     return np.flatnonzero(chosen)

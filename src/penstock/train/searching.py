@@ -311,7 +311,7 @@ class Running:
         if len(self.tried.trials) == 1 and self.how.trials != 1:
             slowest = time.monotonic() - self.began
             notes.append(
-                f"the budget of {self.how.seconds:g} s allowed one trial; give at least {max(2 * slowest, 10):.0f}s"
+                f"had time for one trial in {self.how.seconds:g} s; give it at least {max(2 * slowest, 10):.0f} s"
             )
         if rows < self.whole:
             told = f"lets the model learn from {rows:,} of {self.whole:,} rows, evenly spaced: as many as {what} allows"
