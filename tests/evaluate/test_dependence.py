@@ -42,3 +42,16 @@ def test_texts_are_told_apart_and_probabilities_are_those_of_yes(table):
 
 def test_dates_have_none(table):
     assert ask(table, "day", lambda matrix: matrix[:, 0]) is None
+
+
+def test_of_many_classes_the_likeliest_are_shown(table):
+    shares = np.array([0.01, 0.3, 0.02, 0.2, 0.03, 0.4, 0.04])
+    found = ask(table, "size", lambda matrix: np.tile(shares, (len(matrix), 1)))
+    assert found.classes == [5, 1, 3, 6]
+    assert [line[0] for line in found.means] == pytest.approx([0.4, 0.3, 0.2, 0.04])
+
+
+def test_of_groups_of_equal_size_the_first_by_name_are_shown():
+    names = [f"group {number:02}" for number in range(20)]
+    table = pl.DataFrame({"size": np.arange(200.0), "city": names[::-1] * 10})
+    assert ask(table, "city", lambda matrix: matrix[:, 1]).values == names[:8]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,15 @@ class Dependence:
     values : list of float or str
         Numbers in order, or the most frequent texts.
     means : list of list of float
-        One list a class that is shown (the positive one, or the first four), or of the number.
+        One list a class that is shown (the positive one, or the four likeliest), or of the number.
+    classes : list of int
+        Codes of the classes that are shown; empty for a number.
     """
 
     column: str
     values: list[float | str]
     means: list[list[float]]
+    classes: list[int] = field(default_factory=list)
 
 
 def dependence_of(
@@ -60,7 +63,7 @@ def dependence_of(
     values = table[column].drop_nulls()
     grid: Sequence[Any]
     if values.dtype == pl.Boolean or values.dtype == pl.String:
-        counted = values.value_counts(sort=True)
+        counted = values.value_counts(name="penstock count").sort(["penstock count", column], descending=[True, False])
         grid = sorted(counted[column].head(_GROUPS).to_list())
     elif values.dtype.is_numeric():
         numbers = values.cast(pl.Float64).drop_nans()
@@ -76,8 +79,15 @@ def dependence_of(
     moved[:, :, block] = encoded[:, None, :]
     answers = predict(moved.reshape(-1, matrix.shape[1]))
     mean = answers.reshape(len(grid), len(rows), -1).mean(1)
-    shown = mean[:, 1:2] if mean.shape[1] == 2 else mean[:, :4]
+    classes = (
+        []
+        if mean.shape[1] == 1
+        else [1]
+        if mean.shape[1] == 2
+        else np.argsort(-mean.mean(0), kind="stable")[:4].tolist()
+    )
+    shown = mean[:, classes] if classes else mean
     texts = [
         item if isinstance(item, float) else str(item).lower() if isinstance(item, bool) else item for item in grid
     ]
-    return Dependence(column, texts, [[round(float(item), 10) for item in line] for line in shown.T])
+    return Dependence(column, texts, [[round(float(item), 10) for item in line] for line in shown.T], classes)

@@ -183,7 +183,7 @@ def _figures(data: ReportData) -> list[tuple[str, str, str]]:
             if len(data.classes) == 2
             else "probability"
         )
-        names = [""] if len(item["means"]) == 1 else data.classes[: len(item["means"])]
+        names = [""] if len(item["means"]) == 1 else [data.classes[code] for code in item["classes"]]
         found.append(
             (
                 item["column"],
