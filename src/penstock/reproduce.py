@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from penstock.engine.history import PastRun, artifact_of
 from penstock.engine.run import run_graph
 from penstock.engine.step import Ref, Source
 from penstock.store.store import Store, open_store
+from penstock.types.scratch import Scratch
 
 
 def reproduce_run(made: Any, store: Store, past: PastRun) -> list[dict[str, Any]]:
@@ -27,7 +27,7 @@ def reproduce_run(made: Any, store: Store, past: PastRun) -> list[dict[str, Any]
     """
     graph = made if isinstance(made, Graph) else made.graph()
     recorded = artifact_of(store, past, "trials")
-    with tempfile.TemporaryDirectory(prefix="penstock-") as folder:
+    with Scratch("reproduced") as folder:
         fresh = open_store(folder)
         steps = list(graph.steps.values())
         sources = list(graph.sources.values())

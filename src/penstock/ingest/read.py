@@ -21,6 +21,7 @@ from penstock.ingest.options import PLAIN, TextForm
 from penstock.ingest.text import csv_parts
 from penstock.ingest.utf8 import BLOCK, EncodingError, Stream, Utf8
 from penstock.types.nested import flat
+from penstock.types.scratch import Scratch
 
 T = TypeVar("T")
 SUFFIXES = {
@@ -232,7 +233,7 @@ def _zip_parts(stream: Stream, form: TextForm, path: Path) -> Iterator[tuple[str
     import zipfile
 
     try:
-        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as copy:
+        with Scratch("unzipped") as folder, tempfile.TemporaryFile() as copy:
             while data := stream.read(BLOCK):
                 copy.write(data)
             with zipfile.ZipFile(copy) as archive:

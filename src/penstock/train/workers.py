@@ -12,7 +12,6 @@ import resource
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -39,6 +38,7 @@ from penstock.train.learners import (
 from penstock.types.cores import cores
 from penstock.types.matrix import Stored, save
 from penstock.types.memory import spare_memory
+from penstock.types.scratch import Scratch
 
 SPARE = 0.8
 """This share of the disk, or of another node's memory, may be used."""
@@ -142,7 +142,7 @@ class Processes:
 
     def __init__(self, count: int, task: str, classes: int, packages: Sequence[str] = ()) -> None:
         self.count, self._task, self._classes = max(1, count), task, classes
-        self._folder = tempfile.TemporaryDirectory(prefix="penstock-folds-")
+        self._folder = Scratch("folds")
         self.bytes = spare_memory() // self.count
         self.threads = max(1, cores() // self.count)
         self.where = f"{self.count} cores"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 import polars as pl
+
+from penstock.types.scratch import Scratch
 
 _BUCKET = "penstock bucket"
 
@@ -32,7 +32,8 @@ class Buckets:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.folder = Path(tempfile.mkdtemp(prefix="penstock-"))
+        self._scratch = Scratch("buckets")
+        self.folder = Path(self._scratch.name)
         self._files: list[list[Path]] = [[] for _ in range(count)]
         self._empty = pl.DataFrame()
 
@@ -78,4 +79,4 @@ class Buckets:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._scratch.cleanup()

@@ -18,6 +18,7 @@ from penstock.engine.execute import Outcome, Task, capture_output, execute, read
 from penstock.engine.packages import installed_packages
 from penstock.engine.step import Ref
 from penstock.store.store import Store, open_store
+from penstock.types.scratch import Scratch
 from penstock.version import __version__
 
 _DECIDING = (
@@ -122,7 +123,7 @@ def run_there(
     with capture_output():
         if home.shared or node == home.node:
             return _limited(_reached(home.store), task), {}
-        with tempfile.TemporaryDirectory(prefix="penstock-worker-", ignore_cleanup_errors=True) as folder:
+        with Scratch("worker") as folder:
             (Path(folder) / "catalog.db").write_bytes(_empty_catalog())
             return _isolated(Path(folder), task, fetch, inputs)
 
