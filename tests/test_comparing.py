@@ -36,6 +36,16 @@ def test_files_of_any_kind_are_compared_and_reported(tmp_path):
     assert (missing.returncode, "there is no such file" in missing.stderr) == (2, True)
 
 
+def test_the_same_text_in_two_encodings_is_the_same(tmp_path):
+    text = pl.DataFrame({"größe": np.arange(600) % 7, "ort": ["Köln", "Ulm", "Gießen"] * 200}).write_csv(separator=";")
+    (tmp_path / "then.csv").write_text(text, encoding="utf-8")
+    for encoding in ("latin-1", "utf-16"):
+        (tmp_path / "now.csv").write_text(text, encoding=encoding)
+        found = ps.compare(tmp_path / "then.csv", tmp_path / "now.csv")
+        assert (found.status, found.missing) == ("calm", [])
+        assert {item.name: item.effect for item in found.columns} == {"größe": 0, "ort": 0}
+
+
 def test_columns_that_come_and_go_are_told():
     table = customers(500)
     found = ps.compare(table, table.drop("age").with_columns(extra=pl.lit(1)))

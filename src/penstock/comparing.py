@@ -16,7 +16,8 @@ import polars as pl
 from penstock.errors import DataError, InputError
 from penstock.evaluate.division import TELLING, Shift, shift_between
 from penstock.features.encoding import fit_encoding
-from penstock.ingest.read import read_table
+from penstock.ingest.options import TextForm
+from penstock.ingest.read import in_found, read_table
 from penstock.monitor.compare import ColumnDrift, compare_profiles, profiled_as
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile, column_profile
@@ -228,7 +229,7 @@ class _Table:
         else:
             if not Path(source).is_file():
                 raise InputError(f"{source}: there is no such file")
-            self._lazy = read_table(source).lazy()
+            self._lazy = in_found(lambda encoding: read_table(source, TextForm(encoding=encoding)))[0].lazy()
         try:
             self._lazy = self._lazy.select(fields(self._lazy.collect_schema()))
             self.names = self._lazy.collect_schema().names()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -16,8 +15,7 @@ from penstock.errors import DataError, InputError
 from penstock.features.encoding import fit_encoding
 from penstock.ingest.databases import BACKENDS, database, read_part
 from penstock.ingest.options import TextForm
-from penstock.ingest.read import concatenate, read_table
-from penstock.ingest.utf8 import EncodingError
+from penstock.ingest.read import concatenate, in_found, read_table
 from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import look_at
 from penstock.prepare.operations import cast
@@ -173,13 +171,7 @@ def _read(files: Sequence[Path], columns: tuple[str, ...]) -> tuple[pl.DataFrame
         form = TextForm(encoding=encoding, columns=columns)
         return concatenate({path.name: read_table(path, form) for path in files})
 
-    try:
-        return read("utf-8"), None
-    except EncodingError as error:
-        for encoding in [error.encoding] if error.encoding else ["cp1252", "latin-1"]:
-            with contextlib.suppress(EncodingError):
-                return read(encoding), encoding
-        raise
+    return in_found(read)
 
 
 def _told(notes: Sequence[tuple[str, str]], alike: str = "") -> list[str]:

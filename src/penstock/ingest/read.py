@@ -5,6 +5,7 @@ Reads what is there and says exactly what cannot be read; what the cells mean is
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shutil
 import tempfile
@@ -64,6 +65,23 @@ def in_either(form: TextForm, read: Callable[[TextForm], T]) -> T:
         return read(replace(form, encoding="utf-8"))
     except EncodingError:
         return read(form)
+
+
+def in_found(read: Callable[[str], T]) -> tuple[T, str | None]:
+    """Return what `read` makes of text in UTF-8, or where it is not, in the encoding of Western Europe; and which, then.
+
+    Examples
+    --------
+    >>> in_found(lambda encoding: encoding)
+    ('utf-8', None)
+    """
+    try:
+        return read("utf-8"), None
+    except EncodingError as error:
+        for encoding in [error.encoding] if error.encoding else ["cp1252", "latin-1"]:
+            with contextlib.suppress(EncodingError):
+                return read(encoding), encoding
+        raise
 
 
 def read_parts(path: Path | str, form: TextForm = PLAIN) -> Iterator[tuple[str, pl.DataFrame]]:
