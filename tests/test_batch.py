@@ -72,6 +72,10 @@ def test_text_without_a_header_in_another_encoding_is_read_as_in_training(tmp_pa
     (tmp_path / "utf8.csv").write_bytes((tmp_path / "all.csv").read_bytes().decode("latin-1").encode())
     predict_file(model, tmp_path / "utf8.csv", tmp_path / "utf8.parquet")
     assert pl.read_parquet(tmp_path / "utf8.parquet").equals(found)
+    for name in ("all", "utf8"):
+        graph = answering_graph(model, str(tmp_path / f"{name}.csv"))
+        assert predict_on(graph, store, tmp_path / "on.parquet", "local") == 200
+        assert pl.read_parquet(tmp_path / "on.parquet")["probability_gone"].equals(found["probability_gone"])
     # What has names of its own keeps them.
     later.drop("left").write_parquet(tmp_path / "named.parquet")
     later.drop("left").write_csv(tmp_path / "named.csv")

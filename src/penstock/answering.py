@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,6 @@ def answering_graph(model: Model, source: str) -> Graph:
             "alone: predict without --on"
         )
     named = {"name": model.name, "number": model.version, "plain": model.plain}
-    files = {"form": replace(model.form(), encoding="utf-8")}  # another is told, not read wrong
 
     def add(
         name: str, stage: str, function: Any, inputs: dict[str, str], parameters: dict[str, Any], **more: Any
@@ -55,9 +53,9 @@ def answering_graph(model: Model, source: str) -> Graph:
             packages=stage_packages(stage), location=f"predictions of {model.name}", **more,
         )  # fmt: skip
 
-    read, snapshot = (functools.partial(call, f"tables.{name}") for name in ("read", "snapshot"))
+    read, snapshot = (functools.partial(call, f"tables.{name}") for name in ("read_in_either", "snapshot"))
     steps = [
-        add("read", "ingest", read, {"file": "files"}, files, each="file"),
+        add("read", "ingest", read, {"file": "files"}, {"form": model.form()}, each="file"),
         add("snapshot", "ingest", snapshot, {"parts": "read"}, {}, annotations={"parts": LazyPartitions}),
         add("answered", "deploy", answered_part, {"raw": "snapshot", "model": "model"}, named, each="raw"),
     ]

@@ -23,7 +23,7 @@ from penstock.ingest.download import download
 from penstock.ingest.growth import STATE, read_new
 from penstock.ingest.http import Http
 from penstock.ingest.options import TextForm
-from penstock.ingest.read import common_schema, read_parts, with_schema
+from penstock.ingest.read import common_schema, in_either, read_parts, with_schema
 from penstock.monitor.profile import Profile, profile_of
 from penstock.prepare.cleaning import Decided, clean, together
 from penstock.prepare.decisions import decide
@@ -56,6 +56,17 @@ def read(file: Path, form: TextForm) -> pl.DataFrame | Iterator[tuple[str, pl.Da
     first = next(parts)
     second = next(parts, None)
     return narrowed(first[1]) if second is None else _stream([first, second], parts)
+
+
+def read_in_either(file: Path, form: TextForm) -> pl.DataFrame | Iterator[tuple[str, pl.DataFrame]]:
+    """Read one file in UTF-8 or, where it is not that, in the encoding of training's files."""
+
+    def readable(form: TextForm) -> TextForm:
+        for _ in read_parts(file, form):
+            pass
+        return form
+
+    return read(file, form if form.encoding == "utf-8" else in_either(form, readable))
 
 
 def _stream(
