@@ -140,14 +140,21 @@ def test_separated_values_come_as_programs_write_them(served, separator, kind):
         assert found["probabilities"] == pytest.approx(wanted["probabilities"])
 
 
-@pytest.mark.parametrize("charset", ["latin-99", "ascii"])
-def test_text_that_is_not_in_the_charset_it_names_is_told(served, charset):
+@pytest.mark.parametrize(
+    ("charset", "says"),
+    [
+        ("latin-99", "charset 'latin-99' is not read"),
+        ("punycode", "charset 'punycode' is not read"),
+        ("ascii", "not text in the charset"),
+    ],
+)
+def test_text_that_is_not_in_the_charset_it_names_is_told(served, charset, says):
     client, _, _ = served
     answer = client.post(
         "/predict", content="a\nö\n".encode(), headers={"content-type": f"text/csv; charset={charset}"}
     )
     assert answer.status_code == 422
-    assert "not text in the charset" in answer.json()["error"]["message"]
+    assert says in answer.json()["error"]["message"]
 
 
 def test_a_body_of_an_unknown_kind_is_told_which_are_known(served):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,10 @@ _READ = {
     b"application/x-ndjson": "lines", b"application/jsonl": "lines", b"application/jsonlines": "lines",
 }  # fmt: skip
 _CHARSET = re.compile(rb"""charset\s*=\s*"?([\w.:-]+)""", re.IGNORECASE)
+_CHARSETS = re.compile(
+    r"ascii|utf-8(-sig)?|utf-(16|32)(-[bl]e)?|(iso8859|koi8|mac)-\w+|cp\d+|gb\w+|big5\w*|shift_jis\w*|euc_\w+"
+)
+"""Those of Python that people's files have; some others take a time that grows with the square of the length."""
 _encode = msgspec.json.Encoder().encode
 _lines = msgspec.json.Decoder()
 
@@ -204,10 +209,7 @@ def read_csv(body: bytes, kind: bytes = b"") -> pl.DataFrame:
     import polars as pl
 
     if said := _CHARSET.search(kind):
-        try:
-            body = body.decode(said[1].decode()).encode()
-        except (LookupError, UnicodeDecodeError) as error:
-            raise DataError(f"the request is not text in the charset that it names: {error}") from None
+        body = _decoded(body, said[1].decode()).encode()
     header = body.partition(b"\n")[0]
     separator = max(",;\t", key=lambda sign: header.count(sign.encode()))
     try:
@@ -216,6 +218,19 @@ def read_csv(body: bytes, kind: bytes = b"") -> pl.DataFrame:
         return pl.DataFrame()
     except pl.exceptions.PolarsError as error:
         raise DataError(f"the request is not CSV with a header: {str(error).splitlines()[0]}") from None
+
+
+def _decoded(body: bytes, charset: str) -> str:
+    try:
+        known = codecs.lookup(charset).name
+    except LookupError:
+        known = ""
+    if not _CHARSETS.fullmatch(known):
+        raise DataError(f"the charset {charset!r} is not read; send UTF-8, or one such as latin-1 or cp1252")
+    try:
+        return body.decode(known)
+    except UnicodeDecodeError as error:
+        raise DataError(f"the request is not text in the charset that it names: {error}") from None
 
 
 def _read_arrow(body: bytes) -> pl.DataFrame:
