@@ -65,9 +65,10 @@ def test_rows_are_answered_with_ids_and_probabilities(served):
         (b'{"rows": [{"age": NaN}]}', 400, "NaN and Infinity are no JSON: send null"),
         (b'{"row": {}}', 422, "expected shape"),
         (b"{}", 422, "expected shape"),
-        (b'{"instances": [{"age": 1}]}', 422, "POST to /invocations"),
+        (b'{"dataframe_split": {"columns": ["age"], "data": [[1]]}}', 422, "POST to /invocations"),
         (b'{"age": 1}\n{"age": 2}', 400, "say Content-Type: application/x-ndjson"),
-        (b'[{"age": 1, "home": {}}]', 422, "expected shape"),
+        (b'{"age": [1, 2], "city": ["Oslo"]}', 422, "expected shape"),
+        (b'{"columns": ["age", "city"], "data": [[1]]}', 422, "expected shape"),
         (b'[{"age": 1}, 3]', 422, "expected shape"),
         (b'{"rows": 3}', 422, "expected shape"),
         (b'{"rows": [3]}', 422, "expected an object of column to value, found 3"),
@@ -85,7 +86,8 @@ def test_rows_are_answered_with_ids_and_probabilities(served):
         "nothing",
         "mlflow",
         "lines",
-        "nested",
+        "uneven",
+        "short",
         "mixed",
         "number",
         "no-row",
@@ -115,11 +117,19 @@ def test_rows_may_come_by_themselves_or_one_a_line(served):
     assert answered(json=few) == expected
     assert answered(json=few[0]) == expected[:1]
     assert answered(json=[]) == []
+    assert answered(json={"instances": few}) == expected
+    columns = {name: [row[name] for row in few] for name in few[0]}
+    assert answered(json=columns) == expected
+    assert answered(json={name: dict(enumerate(cells)) for name, cells in columns.items()}) == expected
+    cells = [list(row.values()) for row in few]
+    assert answered(json={"columns": list(columns), "index": [0, 1, 2], "data": cells}) == expected
+    assert answered(json=[list(columns), *cells]) == expected
     lines = "\n".join(map(json.dumps, few))
     for kind in ("application/x-ndjson", "application/jsonl; charset=utf-8"):
         assert answered(content=lines, headers={"content-type": kind}) == expected
-    explained = client.post("/predict?explain=true", json=few[0]).json()["predictions"][0]
-    assert explained["explanation"]["reasons"]
+    for request in ("/predict?explain=true", few[0]), ("/predict", {**columns, "explain": True}):
+        explained = client.post(request[0], json=request[1]).json()["predictions"][0]
+        assert explained["explanation"]["reasons"]
     wrong = client.post("/predict", json={**few[0], "age": "forty", "colour": 3}).json()["error"]
     assert {item["field"] for item in wrong["rows"]} == {"age", "colour"}
 

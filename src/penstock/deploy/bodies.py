@@ -11,9 +11,10 @@ from urllib.parse import parse_qs
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from penstock.deploy.messages import Named, Predict, Prediction, Predictions, Why, read_predict
+from penstock.deploy.messages import Named, Prediction, Predictions, Why, read_predict
 from penstock.errors import DataError, InputError
 from penstock.types.nested import flat
+from penstock.types.tabular import rows_in
 
 if TYPE_CHECKING:
     import polars as pl
@@ -124,28 +125,34 @@ def read_body(kind: bytes, accept: bytes, body: bytes) -> Asked:
     try:
         asked = read_predict(body)
     except msgspec.ValidationError:
-        if (bare := _bare_rows(body)) is not None:
-            return Asked(bare, write=write)
+        if bare := _bare(body):
+            return Asked(bare.rows, None, bare.explain, write)
         raise
     if isinstance(asked.rows, list):
         if isinstance(asked.columns, dict):
             raise InputError('give "rows" or "columns", not both')
         return Asked(asked.rows, None, asked.explain, write)
-    if isinstance(asked.columns, UnsetType):
-        if (bare := _bare_rows(body)) is not None:
-            return Asked(bare, write=write)
-        raise msgspec.ValidationError('Object missing required field `rows` (or "columns")')
-    return Asked(rows_of(asked.columns), None, asked.explain, write)
+    if isinstance(asked.columns, dict):
+        return Asked(rows_of(asked.columns), None, asked.explain, write)
+    if bare := _bare(body):
+        return Asked(bare.rows, None, bare.explain, write)
+    raise msgspec.ValidationError('Object missing required field `rows` (or "columns")')
 
 
-def _bare_rows(body: bytes) -> list[Any] | None:
-    """Return rows that came by themselves: a list of objects, or one object of plain values."""
+def _bare(body: bytes) -> Asked | None:
+    """Return rows that came without saying so: one of plain values, or many in any form that files may have."""
     found = msgspec.json.decode(body)
-    if isinstance(found, dict) and found and found.keys().isdisjoint(Predict.__struct_fields__):
-        found = [found]
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        return None
-    return found if not any(isinstance(cell, dict | list) for row in found for cell in row.values()) else None
+    explain = False
+    if isinstance(found, dict):
+        if "rows" in found:
+            return None
+        explain = found.pop("explain", False) is True
+        if found and not any(isinstance(cell, dict | list) for cell in found.values()):
+            return Asked([found], None, explain)
+    rows = rows_in(found)
+    if isinstance(rows, dict):
+        rows = rows_of(rows)
+    return None if rows is None else Asked(rows, None, explain)
 
 
 def with_query(asked: Asked, query: bytes) -> Asked:

@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 
 from penstock.errors import DataError
-from penstock.ingest.json_rows import framed, rows_in, told
+from penstock.ingest.json_rows import framed, told
 from penstock.ingest.read import read_table
+from penstock.types.tabular import rows_in
 
 _FILES = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 """How packed files begin: gzip, ZIP, bzip2, xz, Zstandard."""
