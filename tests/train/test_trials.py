@@ -78,7 +78,7 @@ def test_draws_after_the_list_do_not_depend_on_which_fit_ends_first():
 def test_a_spent_budget_still_gives_the_linear_model_and_says_how_much_is_needed():
     found = run_trials(Problem(TABLE, FIT, TARGETS["regression"], "regression", 0), Search(budget=0, folds=3), 0)
     assert [trial.learner for trial in found.trials] == ["linear"]
-    assert any("give at least" in note for note in found.notes)
+    assert any("give it at least" in note for note in found.notes)
 
 
 def test_the_budget_is_kept():
