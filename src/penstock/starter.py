@@ -19,7 +19,7 @@ from penstock.ingest.read import concatenate, in_found, read_table
 from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import look_at
 from penstock.prepare.operations import cast
-from penstock.train.split import _time_column
+from penstock.train.split import time_column
 from penstock.types.columns import need
 from penstock.types.labels import fit_labels, text_of
 from penstock.types.nested import flat
@@ -94,7 +94,7 @@ def write_starter(
     task = guess_task(wanted)
     labels = fit_labels(wanted, Target(target, task))  # type: ignore[arg-type]
     encoding = fit_encoding(rows, [column for column in rows.columns if column not in (target, ROW)])
-    time = _time_column(rows, target)
+    time = time_column(rows, target)
     name = name or re.sub(r"[^a-z0-9]+", "-", found.name.lower()).strip("-") or "pipeline"
     notes = [f"{note.column or 'rows'}: {note.text}" for note in facts.notes]
     if found.encoding:
@@ -220,10 +220,11 @@ def _text(
         "",
         "pipeline = ps.Pipeline(",
         f"    name={json_text(name)},",
-        f"    ingest=ps.ingest.{source},",
+        f"    ingest=ps.ingest.{source if time is None else f'{source[:-1]}, time={json_text(time)})'},",
         *([f"    prepare=[ps.prepare.cast({json_text(target)}, \"number\", decimal=\",\")],"] if commas else []),
         "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, fill, clip, normalise, rename, drop, filter, map",
-        "    # features=[ps.features.derive(ratio=pl.col(\"a\") / pl.col(\"b\"))],  # after: import polars as pl",
+        "    # features=[ps.features.derive(ratio=pl.col(\"a\") / pl.col(\"b\"))],  # after: import polars as pl"
+        + ("" if time is None else "; also: lag, window, time_since"),
         f"    target={what},",
         f"    split=ps.split.time({json_text(time)}, test=0.2),  # judged on the latest rows" if time
         else f"    split=ps.split.{'random' if task == 'regression' else 'stratified'}(test=0.2),  # judged on rows never seen",

@@ -202,6 +202,23 @@ def test_init_writes_a_file_that_runs_as_it_is(tmp_path, column):
     )
 
 
+def test_a_series_is_divided_by_time_and_the_advice_of_the_gate_can_be_followed_at_once(tmp_path):
+    random = np.random.default_rng(0)
+    level = np.cumsum(random.normal(size=900))
+    at = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 3, 1), "1h", eager=True)[:900]
+    table = pl.DataFrame({"at": at.dt.strftime("%Y/%m/%d %H:%M"), "wind": random.normal(size=900), "level": level})
+    table.with_columns(pl.col("level") + pl.col("wind")).write_csv(tmp_path / "river.csv")
+    call("init", "river.csv", "--target", "level", "-o", "p.py", folder=tmp_path)
+    text = (tmp_path / "p.py").read_text()
+    assert 'ps.ingest.files("river.csv", time="at")' in text
+    assert 'split=ps.split.time("at", test=0.2)' in text
+    quick = ("--set", "train.trials=1", "--set", "train.learners=linear")
+    told = call("run", "p.py", *quick, folder=tmp_path, code=3).stdout
+    advice = re.search(r"ps\.features\.lag\('level', 1\)", told)[0]
+    (tmp_path / "p.py").write_text(re.sub(r"# features=\[.*\],.*", f"features=[{advice}],", text))
+    assert call_json("run", "p.py", *quick, folder=tmp_path)["gate"]["passed"]
+
+
 def test_a_run_warns_where_both_sides_hold_rows_of_one_visit(tmp_path):
     random = np.random.default_rng(0)
     visit = np.repeat(np.arange(1200), 4)

@@ -51,6 +51,19 @@ def test_time_judges_by_the_latest_rows():
         assert table["day"].filter(pl.Series(flags)).min() > table["day"].filter(pl.Series(~flags)).max()
 
 
+@pytest.mark.parametrize("order", ["up", "down", "none"])
+def test_rows_that_lie_in_the_order_of_a_date_are_divided_by_it_whatever_its_name(order):
+    dates = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 2, 19), "1d", eager=True).sort(
+        descending=order == "down"
+    )
+    table = pl.DataFrame({"seen": dates.shuffle(seed=0) if order == "none" else dates, "y": [0.5, 1.5] * 25})
+    names = looks_at(table.schema, Split("auto"), "y", None)
+    flags, division = divide(table.select(names), Split("auto", 0.2), "y", "regression", None)
+    assert (division.kind, division.column) == (("random", None) if order == "none" else ("time", "seen"))
+    if order != "none":
+        assert table.filter(pl.Series(flags))["seen"].min() > table.filter(~pl.Series(flags))["seen"].max()
+
+
 def test_birthdays_are_no_times_of_rows():
     table = customers(100).with_columns(pl.col("birthday").cast(pl.Datetime("us")))
     assert divide(table, Split("auto"), "left", "binary", None)[1].kind == "stratified"

@@ -93,7 +93,8 @@ def looks_at(schema: Mapping[str, pl.DataType], how: Split, target: str, time: s
         When a column that is named is not there.
     """
     need("split", [name for name in (how.column, time) if name is not None], schema)
-    times = [name for name, kind in schema.items() if isinstance(kind, pl.Datetime) and _TIMES.search(name)]
+    sought = how.kind in ("auto", "time") and how.column is None and time is None
+    times = [name for name, kind in schema.items() if sought and isinstance(kind, pl.Datetime)]
     by_class = how.kind == "stratified" or (how.kind == "auto" and time is None)
     found = dict.fromkeys((how.column, time, *times, target if by_class else None))
     return [name for name in found if name is not None] or [target]
@@ -137,14 +138,14 @@ def divide(
     kind, column = how.kind, how.column
     why = ""
     if kind == "auto":
-        found = time or _time_column(table, target)
+        found = time or time_column(table, target)
         kind = "time" if found else "random" if task == "regression" else "stratified"
         column, why = (
             found,
             "" if time or not found else f" (it carries times; other rules: ps.split.*, test={how.test})",
         )
     if kind == "time":
-        column = column or time or _time_column(table, target)
+        column = column or time or time_column(table, target)
         if column is None:
             raise DataError('ps.split.time(): no column says when rows happened; name it: ps.split.time("column")')
     if column is not None:
@@ -214,14 +215,29 @@ def within_gap(moments: pl.Series, test: Flags, gap: float) -> Flags:
     return np.asarray(found)
 
 
-def _time_column(table: pl.DataFrame, target: str) -> str | None:
+def time_column(table: pl.DataFrame, target: str) -> str | None:
+    """Return the column that says when rows happened: a date that is named so, or by which the rows are sorted.
+
+    Examples
+    --------
+    >>> import datetime as dt
+    >>> days = [dt.datetime(2024, 1, day) for day in (1, 2, 3)]
+    >>> time_column(pl.DataFrame({"level": [1, 2, 3], "seen": days}), "level")
+    'seen'
+    >>> time_column(pl.DataFrame({"level": [1, 2, 3], "seen": [*days[1:], days[0]]}), "level") is None
+    True
+    """
+    sorted_by = None
     for name, kind in table.schema.items():
         if not isinstance(kind, pl.Datetime) or name == target or _BIRTHS.search(name):
             continue
         values = table[name]
-        if values.null_count() == 0 and _TIMES.search(name) and values.min() != values.max():
-            return name
-    return None
+        if values.null_count() == 0 and values.min() != values.max():
+            if _TIMES.search(name):
+                return name
+            if sorted_by is None and (values.is_sorted() or values.is_sorted(descending=True)):
+                sorted_by = name
+    return sorted_by
 
 
 def _by_time(table: pl.DataFrame, column: str, test: float | str) -> tuple[Flags, str]:
