@@ -204,3 +204,12 @@ def test_the_learning_curve_begins_with_the_latest_rows_wherever_they_stand_in_t
     up, down = values(rows), values(rows.reverse())
     assert len(up) > 2
     assert down == pytest.approx(up, abs=0.002)
+
+
+def test_a_request_may_write_dates_as_the_file_did(run):
+    days = pl.datetime_range(pl.datetime(2010, 1, 1), pl.datetime(2010, 12, 31), "1d", eager=True)
+    rows = pl.DataFrame({"at": days.dt.strftime("%Y/%m/%d %H:%M"), "x": np.arange(365.0), "y": np.arange(365) % 2})
+    model = ps.load("odd", store=Path(run(rows, ps.binary("y", positive=1), time="at").report).parents[1])
+    first, same = ({"at": text, "x": 3.0} for text in ("2010/1/31 00:00", "2010-01-31T00:00:00"))
+    assert model.answer([first]) == model.answer([same])
+    assert model.predict_proba(pl.DataFrame([first])).tolist() == model.predict_proba(pl.DataFrame([same])).tolist()

@@ -1,17 +1,21 @@
 """Dates as people and programs write them are read, the same in a table and alone."""
 
 import datetime as dt
+import io
+from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.ingest.options import PLAIN
+from penstock.ingest.text import csv_parts
 from penstock.prepare.changes import Dropped
 from penstock.prepare.inference import infer
 from penstock.prepare.tables import Facts, apply_facts
-from penstock.types.dates import DATE_FORMATS, ISO, has_clock, is_zoned, read_moment, shape
-from penstock.types.parse import Parse
+from penstock.types.dates import DATE_FORMATS, YEAR_FIRST, has_clock, is_zoned, read_moment, shape
+from penstock.types.parse import Parse, read_date
 
 DAY, LATER = dt.datetime(2019, 1, 31), dt.datetime(2020, 2, 1)
 AFTERNOON = dt.datetime(2019, 1, 31, 15, 5)
@@ -110,4 +114,21 @@ def test_a_date_in_the_form_of_iso_is_read_whatever_form_training_had():
     cells = ["1/31/2019", "2019-01-31", "2019-01-31T00:00:00Z", "2019-01-31 01:00:00+01:00", "soon", None]
     made = apply_facts(pl.DataFrame({"when": cells, "x": range(6)}), facts)["when"].to_list()
     assert made == [DAY, DAY, DAY, DAY, None, None]
-    assert {"%Y-%m-%d", "%Y-%m-%d %H:%M"} <= set(ISO.split("|"))
+    assert {"%Y-%m-%d", "%Y-%m-%d %H:%M"} <= set(YEAR_FIRST.split("|"))
+
+
+@given(
+    moment=st.datetimes(dt.datetime(1950, 1, 1), dt.datetime(2049, 12, 31)),
+    sign=st.sampled_from("-/."),
+    clock=st.sampled_from(["", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %H:%M:%S.%f"]),
+    padded=st.booleans(),
+)
+def test_a_date_that_a_file_may_hold_may_come_in_a_request(moment, sign, clock, padded):
+    """Reading the file turned it into a date already, so that nothing says in which form it stood there."""
+    day = f"{moment.year}{sign}{moment.month:0{2 if padded else 1}}{sign}{moment.day:0{2 if padded else 1}}"
+    text = day + moment.strftime(clock)
+    (table,) = csv_parts(lambda: io.BytesIO(f"at,x\n{text},1\n{text},2\n".encode()), PLAIN, Path("a.csv"))
+    if table.schema["at"].is_temporal():
+        assert read_date(text) == table["at"].cast(pl.Datetime("us"))[0]
+        facts = Facts((("at", "text"),), (Parse("at", "date", "%m/%d/%Y"),), (), 0, 0)
+        assert apply_facts(pl.DataFrame({"at": [text, "1/31/2019"]}), facts)["at"].to_list() == [read_date(text), DAY]

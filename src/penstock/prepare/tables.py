@@ -13,7 +13,7 @@ from penstock.prepare.changes import Dropped, Kept, MapReference, Once, Renamed
 from penstock.prepare.operations import Note
 from penstock.prepare.repairs import Clipped, Filled
 from penstock.types.columns import need
-from penstock.types.dates import ISO
+from penstock.types.dates import YEAR_FIRST
 from penstock.types.nested import flat
 from penstock.types.parse import Parse
 from penstock.types.table import ROW, twice
@@ -143,8 +143,8 @@ def _read(frame: pl.DataFrame, parse: Parse) -> pl.Series:
     if found.null_count() == cells.null_count() or parse.to in ("text", "normal"):
         return found
     if parse.to == "date":
-        # In the form of ISO 8601 dates may always come, as in requests.
-        again = frame.select(Parse(parse.column, "date", ISO).expression()).to_series()
+        # With the year first dates may always come, as in requests.
+        again = frame.select(Parse(parse.column, "date", YEAR_FIRST).expression()).to_series()
         found = found.fill_null(again)
     if not parse.lenient:
         lost = cells.filter(found.is_null() & cells.is_not_null() & ~frame.select(parse.blank()).to_series())

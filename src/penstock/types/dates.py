@@ -27,13 +27,14 @@ _OTHERS = (
 )  # fmt: skip
 DATE_FORMATS = (*(day + clock for day in _DAYS for clock in _CLOCKS), *_ISO, *_ZONED, *_OTHERS)
 """In the notation of ``strftime`` as Polars extends it; ``%B`` reads names of months, short ones too."""
-ISO = "|".join(
+YEAR_FIRST = "|".join(
     (
         "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M",
         "%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%d %H:%M%#z",
+        *(f"%Y{sign}%m{sign}%d{clock}" for sign in "/." for clock in ("", " %H:%M:%S%.f", " %H:%M", "T%H:%M:%S%.f", "T%H:%M")),
     )
 )  # fmt: skip
-"""Forms, separated by ``|``, of ISO 8601: in these a date may always come, whatever form it had at training."""
+"""Forms, separated by ``|``, of ISO 8601 and its like: in these a date may always come, whatever form it had at training."""
 LEAST_YEAR = 100
 """Earlier years are two digits that a form with four has read."""
 LAST_OF_TWO_DIGITS = 2049
@@ -45,11 +46,27 @@ _SHAPES = {
     "%.f": r"(?:\.(?P<f>\d{1,9}))?", "%#z": r"(?P<z>[zZ]|[+-]\d{2}(?::?\d{2})?)", "%:z": r"(?P<z>[+-]\d{2}:?\d{2})",
     "%z": r"(?P<z>[+-]\d{2}:?\d{2})",
 }  # fmt: skip
+_year_first = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:[T ](\d{1,2})(:.+))?", re.ASCII)
 _token = re.compile(r"%(?:[#:]z|\.f|[A-Za-z])")
 _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
 _NUMBERS = {name[:size]: at for at, name in enumerate(_MONTHS, 1) for size in (3, len(name))}
+
+
+def as_iso(text: str) -> str:
+    """Write a date that begins with the year as ISO 8601 has it: with hyphens, and two digits each; others as they are.
+
+    Examples
+    --------
+    >>> as_iso("2010/1/31 3:05"), as_iso("2010.12.31"), as_iso("31.12.2010")
+    ('2010-01-31T03:05', '2010-12-31', '31.12.2010')
+    """
+    found = _year_first.fullmatch(text)
+    if found is None:
+        return text
+    year, _, month, day, hour, rest = found.groups()
+    return f"{year}-{month:0>2}-{day:0>2}" + ("" if hour is None else f"T{hour:0>2}{rest}")
 
 
 def is_zoned(form: str) -> bool:

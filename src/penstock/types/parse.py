@@ -16,7 +16,7 @@ import msgspec
 import polars as pl
 
 from penstock.types.cells import BLANKS, SPACES, is_blank
-from penstock.types.dates import LAST_OF_TWO_DIGITS, LEAST_YEAR, has_clock, is_zoned, read_moment
+from penstock.types.dates import LAST_OF_TWO_DIGITS, LEAST_YEAR, as_iso, has_clock, is_zoned, read_moment
 from penstock.types.numbers import number_in, read_number
 
 Kind = Literal["number", "boolean", "date", "text", "normal"]
@@ -166,18 +166,26 @@ def read_normal(value: Any) -> str | None:
 
 
 def read_date(value: Any) -> dt.datetime | None:
-    """Read an ISO 8601 date or time as UTC without zone."""
+    """Read an ISO 8601 date or time, or one that is written like it, as UTC without zone."""
     if value is None:
         return None
     if isinstance(value, str):
         if is_blank(value):
             return None
+        text = value.strip(SPACES)
         try:
-            value = dt.datetime.fromisoformat(value.strip(SPACES))
+            value = dt.datetime.fromisoformat(text)
         except ValueError:
-            raise ValueError("expected a date or time as text, such as 2024-05-31 or 2024-05-31T12:00:00") from None
+            value = _read_as_iso(text)
     if isinstance(value, dt.datetime):
         return value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
     if isinstance(value, dt.date):
         return dt.datetime(value.year, value.month, value.day)
     raise ValueError("expected a date or time as text, such as 2024-05-31")
+
+
+def _read_as_iso(text: str) -> dt.datetime:
+    try:
+        return dt.datetime.fromisoformat(as_iso(text))
+    except ValueError:
+        raise ValueError("expected a date or time as text, such as 2024-05-31 or 2024-05-31T12:00:00") from None
