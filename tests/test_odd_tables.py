@@ -1,5 +1,6 @@
 """Tables that break other tools: each either gives a model, or is refused with what is wrong and what to do."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import penstock as ps
 from penstock.errors import InputError
+from penstock.ingest.read import read_table
 from penstock.store.store import open_store
 
 
@@ -206,10 +208,25 @@ def test_the_learning_curve_begins_with_the_latest_rows_wherever_they_stand_in_t
     assert down == pytest.approx(up, abs=0.002)
 
 
-def test_a_request_may_write_dates_as_the_file_did(run):
-    days = pl.datetime_range(pl.datetime(2010, 1, 1), pl.datetime(2010, 12, 31), "1d", eager=True)
-    rows = pl.DataFrame({"at": days.dt.strftime("%Y/%m/%d %H:%M"), "x": np.arange(365.0), "y": np.arange(365) % 2})
-    model = ps.load("odd", store=Path(run(rows, ps.binary("y", positive=1), time="at").report).parents[1])
-    first, same = ({"at": text, "x": 3.0} for text in ("2010/1/31 00:00", "2010-01-31T00:00:00"))
-    assert model.answer([first]) == model.answer([same])
-    assert model.predict_proba(pl.DataFrame([first])).tolist() == model.predict_proba(pl.DataFrame([same])).tolist()
+def test_a_request_may_write_each_cell_as_the_file_did(run, tmp_path):
+    random, n = np.random.default_rng(0), 400
+    days = pl.datetime_range(pl.datetime(2010, 1, 1), pl.datetime(2011, 3, 1), "1d", eager=True)[:n]
+    hours, minutes = random.integers(0, 24, n), random.integers(0, 60, n)
+    rows = pl.DataFrame({
+        "at": days.dt.strftime("%Y/%m/%d %H:%M"), "day": [f"{d.day}.{d.month}.{d.year}" for d in days],
+        "short": [f"{h}:{m:02}" for h, m in zip(hours, minutes, strict=True)],
+        "long": [f"{h:02}:{m:02}:30" for h, m in zip(hours, minutes, strict=True)],
+        "flag": random.choice(["TRUE", "FALSE"], n), "answer": random.choice(["Y", "N", ""], n),
+        "share": [f"{x}%" for x in random.integers(0, 100, n)], "price": [f"${x:,}" for x in random.integers(0, 9999, n)],
+        "small": [f"{x:.3e}" for x in random.normal(size=n)], "zip": [f"0{x}" for x in random.integers(10, 20, n)],
+        "kind": random.choice(["a", "b", "c", ""], n), "y": np.where(hours + random.normal(size=n) > 12, "in", "out"),
+    })  # fmt: skip
+    model = ps.load("odd", version=1, store=Path(run(rows, ps.binary("y", positive="in"), time="at").report).parents[1])
+    table = read_table(tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open() as file:
+        texts = [{name: text for name, text in row.items() if name != "y"} for row in csv.DictReader(file)]
+    expected = model.predict_proba(table)
+    answers = [model.answer([row])[0].probabilities for row in texts]
+    found = [[answer[name] for name in model.classes_] for answer in answers]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    np.testing.assert_allclose(model.predict_proba(pl.DataFrame(texts)), expected, atol=1e-9)

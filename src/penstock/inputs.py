@@ -234,6 +234,8 @@ def as_in_training(raw: pl.DataFrame, inputs: Sequence[InputColumn], who: str) -
             raw = raw.with_columns(pl.col(column.name).cast(pl.Int64))
         elif column.type == "text" and not column.reads and kind != pl.String:
             raw = raw.with_columns(pl.col(column.name).cast(pl.String))
+        elif column.type == "text" and kind == pl.String and (raw[column.name] == "").any():
+            raw = raw.with_columns(pl.col(column.name).replace("", None))
     return raw
 
 
@@ -390,9 +392,9 @@ def boolean_or_none(value: Any) -> bool | None:
 
 
 def text_or_none(value: Any) -> str | None:
-    """Read a text as it is."""
+    """Read a text as it is; an empty one is a missing cell, as in a file."""
     if value is None or isinstance(value, str):
-        return value
+        return value or None
     raise ValueError("expected text")
 
 

@@ -106,7 +106,7 @@ def _reading(number: int, cell: Cell, names: dict[str, Any]) -> str:
     if cell.column.reads == "boolean":
         names[f"W{number}"] = _words(cell.reader)
         return f"W{number}[v] if v in W{number} else {slow}"
-    return f"v if v.__class__ is str else {slow}" if cell.reader is text_or_none else slow
+    return f"v or None if v.__class__ is str else {slow}" if cell.reader is text_or_none else slow
 
 
 def _at_once(number: int, cell: Cell, encoder: Encoder, names: dict[str, Any]) -> str | None:
@@ -122,7 +122,7 @@ def _at_once(number: int, cell: Cell, encoder: Encoder, names: dict[str, Any]) -
     if isinstance(encoder, Category) and not encoder.counts and cell.reader is text_or_none:
         codes, unseen = _codes(encoder), float(len(encoder.levels))
         names[f"Q{number}"] = lambda value: codes.get(text_or_none(value), unseen)
-        names[f"D{number}"] = codes
+        names[f"D{number}"] = codes | {"": codes.get(None, unseen)}
         return f"D{number}[v] if {cell_of} in D{number} else {unseen!r} if v.__class__ is str else {slow}"
     return None
 

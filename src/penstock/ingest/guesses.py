@@ -76,10 +76,11 @@ def _digits(signs: Bytes) -> npt.NDArray[np.bool_]:
     return signs - _ZERO < 10  # what is below zero is far above, in eight bits
 
 
-def unclear_dates(schema: Schema, head: pl.DataFrame) -> list[str]:
-    """Return the columns that were read as dates though the year does not stand first: Polars takes the day to, unasked.
+def unclear_times(schema: Schema, head: pl.DataFrame) -> list[str]:
+    """Return the columns that were read as dates though the year does not stand first, or as times of day.
 
-    They stay text, and preparation looks at the whole column.
+    Polars takes the day to stand first, unasked, and of ``9:30`` makes 09:30:00. They stay text, and preparation looks at
+    the whole column: it says in which form a request may write them.
 
     Parameters
     ----------
@@ -90,9 +91,10 @@ def unclear_dates(schema: Schema, head: pl.DataFrame) -> list[str]:
 
     Examples
     --------
-    >>> head = pl.DataFrame({"a": ["01/02/2024"], "b": ["2024-02-01"], "c": ["x"]})
-    >>> unclear_dates({"a": pl.Date(), "b": pl.Date(), "c": pl.String()}, head)
-    ['a']
+    >>> head = pl.DataFrame({"a": ["01/02/2024"], "b": ["2024-02-01"], "c": ["9:30"]})
+    >>> unclear_times({"a": pl.Date(), "b": pl.Date(), "c": pl.Time()}, head)
+    ['c', 'a']
     """
     dates = [name for name, kind in schema.items() if isinstance(kind, pl.Date | pl.Datetime)]
-    return [name for name in dates if not head[name].drop_nulls().str.contains(r"^\s*[0-9]{4}[^0-9]").all()]
+    clocks = [name for name, kind in schema.items() if isinstance(kind, pl.Time)]
+    return clocks + [name for name in dates if not head[name].drop_nulls().str.contains(r"^\s*[0-9]{4}[^0-9]").all()]

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from penstock.errors import DataError
-from penstock.ingest.guesses import coded, unclear_dates
+from penstock.ingest.guesses import coded, unclear_times
 from penstock.ingest.options import TextForm
 from penstock.ingest.spaced import WHITESPACE, Spaced, is_spaced
 from penstock.ingest.utf8 import BLOCK, Stream, decoded
@@ -248,11 +248,11 @@ def _first_frame(data: bytes, separator: str, names: list[str], widened: Schema)
     try:
         # The types of the first rows, found apart: reading all with them is twice as fast as finding them on the way.
         schema = dict(pl.read_csv(data, n_rows=rows, infer_schema_length=rows, **infer).schema)
-        schema |= dict.fromkeys(unclear_dates(schema, head), pl.String())
+        schema |= dict.fromkeys(unclear_times(schema, head), pl.String())
         frame = pl.read_csv(data, separator=separator, has_header=False, schema=schema)
     except pl.exceptions.PolarsError:  # they mislead: all rows are looked at
         frame = pl.read_csv(data, infer_schema_length=None, **infer)
-        if unclear := unclear_dates(frame.schema, head):
+        if unclear := unclear_times(frame.schema, head):
             infer["schema_overrides"] = {**widened, **dict.fromkeys(unclear, pl.String())}
             frame = pl.read_csv(data, infer_schema_length=None, **infer)
     if zeros := coded(data, separator, frame.schema):

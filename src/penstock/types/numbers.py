@@ -129,7 +129,7 @@ def read_number(value: Any, decimal: str = ".", unit: str = "") -> float | None:
         return number if number - number == 0 else None
     if is_blank(value):
         return None
-    raise ValueError("expected a number, or a number as text")
+    raise ValueError(f"expected a time as {unit}" if unit in CLOCKS else "expected a number, or a number as text")
 
 
 def units_of(texts: pl.Series, decimal: str) -> list[str] | None:
