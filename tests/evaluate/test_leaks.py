@@ -72,12 +72,20 @@ def test_a_number_for_each_of_many_classes_is_named_though_some_are_too_rare_to_
     ]
 
 
-@pytest.mark.parametrize("columns", [3, 50])
-def test_every_column_asked_about_is_judged(columns):
-    matrix = np.column_stack([*RANDOM.normal(size=(columns - 1, 600)), BINARY])
+@pytest.mark.parametrize(("columns", "rows"), [(3, 600), (50, 600), (120, 6000)])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_every_column_asked_about_is_judged(task, columns, rows):
+    random = np.random.default_rng(2)
+    target = {"binary": random.integers(0, 2, rows), "multiclass": random.integers(0, 9, rows)}.get(
+        task, random.normal(size=rows)
+    )
+    target = target.astype(float)
+    if task == "multiclass":
+        target[:4] = 9.0  # too rare to be among few rows
+    matrix = np.column_stack([*random.normal(size=(columns - 1, rows)), target])
     names = [f"c{n}" for n in range(columns)]
     blocks = [(name, slice(n, n + 1)) for n, name in enumerate(names)]
-    assert [item.column for item in find_leaks("binary", matrix, blocks, BINARY, names, 0)] == [names[-1]]
+    assert [item.column for item in find_leaks(task, matrix, blocks, target, names, 0)] == [names[-1]]
 
 
 def test_a_leak_stands_in_the_report_and_in_the_run(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -201,7 +202,7 @@ def rows_of(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
 def read_csv(body: bytes, kind: bytes = b"") -> pl.DataFrame:
     """Read separated values with a header, all cells as text; empty ones are missing.
 
-    What separates them is what stands most often in the header: a comma, a semicolon or a tab.
+    What separates them is what makes most columns of the header: a comma, a semicolon or a tab.
 
     Parameters
     ----------
@@ -217,8 +218,8 @@ def read_csv(body: bytes, kind: bytes = b"") -> pl.DataFrame:
 
     if said := _CHARSET.search(kind):
         body = _decoded(body, said[1].decode()).encode()
-    header = body.partition(b"\n")[0]
-    separator = max(",;\t", key=lambda sign: header.count(sign.encode()))
+    header = body.partition(b"\n")[0].decode(errors="replace")
+    separator = max(",;\t", key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
     try:
         return pl.read_csv(body, infer_schema=False, separator=separator)
     except pl.exceptions.NoDataError:

@@ -225,12 +225,13 @@ def frame_from(rows: Any) -> pl.DataFrame:
     """
     if isinstance(rows, pl.DataFrame):
         return rows
+    unnamed = isinstance(rows, np.ndarray) and rows.dtype.names is None
     try:
-        if rows is None or isinstance(rows, str | bytes | np.ndarray):
+        if rows is None or unnamed or isinstance(rows, str | bytes):
             raise TypeError
         return rows.collect() if isinstance(rows, pl.LazyFrame) else pl.DataFrame(rows)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        hint = "; name them: pandas.DataFrame(rows, columns=[...])" if isinstance(rows, np.ndarray) else ""
+        hint = "; name them: pandas.DataFrame(rows, columns=[...])" if unnamed else ""
         raise DataError(f"expected a table with named columns, found {type(rows).__name__}{hint}") from error
 
 
