@@ -150,6 +150,18 @@ def test_separated_values_come_as_programs_write_them(served, separator, kind):
         assert found["probabilities"] == pytest.approx(wanted["probabilities"])
 
 
+def test_a_table_with_a_cell_that_does_not_fit_is_refused_as_a_row_is(served):
+    client, _, _ = served
+    few = rows(3)
+    few[1]["paid"] = "much"
+    headers = {"content-type": "text/csv"}
+    answer = client.post("/predict", content=pl.DataFrame(few).write_csv().encode(), headers=headers)
+    assert answer.status_code == client.post("/predict", json=few).status_code == 422
+    assert answer.json()["error"]["message"] == "column \"paid\": 1 of 3 cells are not numbers (first: 'much')"
+    few[1]["paid"] = "n/a"
+    assert client.post("/predict", content=pl.DataFrame(few).write_csv().encode(), headers=headers).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("charset", "says"),
     [

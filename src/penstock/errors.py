@@ -24,7 +24,17 @@ class DataError(InputError):
 
 
 class DataWarning(UserWarning):
-    """Rows that are answered all the same hold something that training never saw so: it counts as missing."""
+    """Rows that are answered all the same hold something that training never saw so: it counts as missing.
+
+    Attributes
+    ----------
+    found : str
+        What they hold.
+    """
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"{found}: they count as missing")
+        self.found = found
 
 
 class GraphError(InputError):

@@ -226,4 +226,4 @@ def test_later_cells_that_cannot_be_read_count_as_missing_and_are_told(recwarn):
     assert made["size"].to_list() == [998.0, None, None]
     assert made["when"].null_count() == 2
     told = [str(item.message) for item in recwarn if issubclass(item.category, DataWarning)]
-    assert told == ["column \"size\": 1 of 3 cells are not numbers, and count as missing (first: '998 kW')"]
+    assert told == ["column \"size\": 1 of 3 cells are not numbers (first: '998 kW'): they count as missing"]

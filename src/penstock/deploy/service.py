@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -24,7 +25,7 @@ from penstock.deploy.protocols import read_infer, read_invocation
 from penstock.deploy.rollout import takes_part
 from penstock.deploy.served import Answer, Feed, Keeper, Served
 from penstock.deploy.unpacking import unpack
-from penstock.errors import PenstockError
+from penstock.errors import DataError, DataWarning, PenstockError
 from penstock.types.nested import unnested
 from penstock.types.rows import RowsError
 
@@ -283,7 +284,12 @@ def _answered(model: Served, asked: Asked) -> tuple[Sequence[Answer], list[Why] 
     if asked.rows is not None:
         return model.predict_rows(asked.rows), None
     assert asked.table is not None
-    return model.answer(asked.table), None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        try:
+            return model.answer(asked.table), None
+        except DataWarning as warning:  # refused as rows that come as JSON are
+            raise DataError(warning.found) from None
 
 
 class _RefusedError(Exception):

@@ -150,8 +150,8 @@ def _read(frame: pl.DataFrame, parse: Parse) -> pl.Series:
         lost = cells.filter(found.is_null() & cells.is_not_null() & ~frame.select(parse.blank()).to_series())
         if lost.len():
             what = {"boolean": "yes or no", "date": "dates in the form of training"}.get(parse.to, "numbers")
-            text = f'column "{parse.column}": {lost.len()} of {frame.height} cells are not {what}, and count as missing'
-            warnings.warn(DataWarning(f"{text} (first: {lost[0]!r})"), stacklevel=2)
+            text = f'column "{parse.column}": {lost.len()} of {frame.height} cells are not {what} (first: {lost[0]!r})'
+            warnings.warn(DataWarning(text), stacklevel=2)
     return found
 
 
