@@ -161,6 +161,9 @@ def test_the_model_is_what_scikit_learn_expects_of_an_estimator(model):
         model.fit(X, y)
     with pytest.raises(DataError, match="expected a table"):
         model.predict(3)
+    records = X.assign(city=[city if at % 3 else None for at, city in enumerate(X["city"])]).to_dict("records")
+    gaps = [{name: float("nan") if cell is None else cell for name, cell in row.items()} for row in records]
+    assert model.answer(gaps) == model.answer(records)
     with pytest.raises(DataError, match="name them"):
         model.predict(X.to_numpy())
 

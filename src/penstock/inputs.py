@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
-from numbers import Integral, Real
 from typing import Any
 
 import msgspec
@@ -22,13 +20,10 @@ from penstock.types.columns import nearest
 from penstock.types.integers import fits, is_wide, whole
 from penstock.types.labels import label_name
 from penstock.types.nested import flat
-from penstock.types.numbers import read_number
 from penstock.types.parse import Parse, read_boolean, read_date
+from penstock.types.reading import number_or_none, reader_of, shown
 from penstock.types.rows import RowProblem, RowsError
 from penstock.types.table import Table
-
-_DIGITS = 19
-"""So many digits a whole number of 64 bits has at most; longer ones are read as any number is."""
 
 
 class InputColumn(msgspec.Struct, frozen=True):
@@ -156,7 +151,7 @@ def frame_of(
 
 
 def _cells(column: InputColumn, rows: Sequence[Mapping[str, Any]], lenient: bool) -> list[Any]:
-    read = _any_text(column) if column.type == "text" else reader_of(column)
+    read = _any_text(column) if column.type == "text" else reader_of(column.type)
     cells: list[Any] = []
     for number, row in enumerate(rows):
         value = row.get(column.name)
@@ -187,7 +182,7 @@ def read_texts(values: pl.Series, kind: str) -> pl.Series:
         When one cannot be read, with the first and its row.
     """
     readers: dict[str, Callable[[Any], Any]] = {"boolean": read_boolean, "date": read_date}
-    read: Callable[[Any], Any] = readers.get(kind, _number)
+    read: Callable[[Any], Any] = readers.get(kind, number_or_none)
     what = {"boolean": "yes or no", "date": "dates"}.get(kind, "numbers")
     known: dict[str | None, Any] = {None: None}
     wrong: set[str] = set()
@@ -348,7 +343,7 @@ def readers_of(
     for column in inputs:
         if not column.required:
             continue
-        name, reader, parses = column.name, reader_of(column), 0
+        name, reader, parses = column.name, reader_of(column.type), 0
         for change in changes:
             if isinstance(change, Renamed) and change.old == name:
                 name = change.new
@@ -358,47 +353,3 @@ def readers_of(
                 reader = change.reader()
         found.append((column.name, name, reader))
     return found, by_table
-
-
-def reader_of(column: InputColumn) -> Callable[[Any], Any]:
-    """Return the function that reads a cell that a table holds as what it is; it raises ValueError or TypeError."""
-    return {"integer": _number, "number": _number, "boolean": boolean_or_none, "date": read_date}.get(
-        column.type, text_or_none
-    )
-
-
-def _number(value: Any) -> float | int | None:
-    kind = type(value)
-    if value is None or kind is int:
-        return value  # type: ignore[no-any-return]
-    if kind is float:
-        return value if value - value == 0 else None
-    if kind is str:  # as decimals are written by many, and as a table's text is read
-        digits = value.removeprefix("-")
-        whole_number = digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS
-        return int(value) if whole_number else read_number(value)
-    if kind is not bool and isinstance(value, Real | Decimal):  # of NumPy, for one
-        return int(value) if isinstance(value, Integral) else _number(float(value))
-    raise ValueError("expected a number")
-
-
-def boolean_or_none(value: Any) -> bool | None:
-    """Read yes or no."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return read_boolean(value)
-    raise ValueError("expected true or false")
-
-
-def text_or_none(value: Any) -> str | None:
-    """Read a text as it is; an empty one is a missing cell, as in a file."""
-    if value is None or isinstance(value, str):
-        return value or None
-    raise ValueError("expected text")
-
-
-def shown(value: Any) -> str:
-    """Write a value for an error, cut to sixty characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

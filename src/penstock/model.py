@@ -22,7 +22,7 @@ from penstock.errors import InputError, StoreError
 from penstock.evaluate.reasons import effects_of
 from penstock.features.stored import compute
 from penstock.ingest.options import PLAIN, TextForm
-from penstock.inputs import InputColumn, as_in_training, frame_of, shown, typed, typical_row
+from penstock.inputs import InputColumn, as_in_training, frame_of, typed, typical_row
 from penstock.knowledge import Knowledge
 from penstock.manifest import BACKGROUND_FILE, FORMAT, Manifest
 from penstock.prepare.tables import Facts, apply_facts
@@ -31,6 +31,7 @@ from penstock.store.formats import Bundle
 from penstock.train.learners import Predictor, read_predictor
 from penstock.types.convert import convert
 from penstock.types.labels import label_name
+from penstock.types.reading import shown
 from penstock.types.showing import shown_table
 from penstock.types.table import Table, frame_from
 

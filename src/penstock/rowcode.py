@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from penstock.features.encoders import Boolean, Category, Number
 from penstock.features.encoding import Encoder
-from penstock.inputs import InputColumn, text_or_none
+from penstock.inputs import InputColumn
 from penstock.types.numbers import read_number
 from penstock.types.parse import FALSE, TRUE
+from penstock.types.reading import text_or_none
 
 RowReader = Callable[[Mapping[str, Any]], list[float]]
 

@@ -15,9 +15,10 @@ import polars as pl
 
 from penstock.features.compiled import Compiled, compile_feature
 from penstock.features.definitions import Written, apply_features
-from penstock.inputs import dtype_named, readers_of, shown
+from penstock.inputs import dtype_named, readers_of
 from penstock.prepare.repairs import Clipped, Filled
 from penstock.rowcode import Cell, compile_row
+from penstock.types.reading import shown
 from penstock.types.rows import RowProblem, RowsError
 
 if TYPE_CHECKING:

@@ -116,6 +116,8 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
             return None
         if isinstance(value, dt.date):
             return read_date(value)
+        if is_nan(value):
+            return None
         if not isinstance(value, str):
             raise ValueError("expected a date as text")
         if is_blank(value):
@@ -145,12 +147,14 @@ def read_boolean(value: Any, true: Sequence[str] = TRUE, false: Sequence[str] = 
             return None
     elif value in (0, 1):
         return bool(value)
+    elif is_nan(value):
+        return None
     raise ValueError("expected true or false, or yes or no as text")
 
 
 def read_text(value: Any) -> str | None:
     """Read stripped text; blank text is missing."""
-    if value is None:
+    if value is None or is_nan(value):
         return None
     if not isinstance(value, str):
         raise ValueError("expected text")
@@ -181,7 +185,14 @@ def read_date(value: Any) -> dt.datetime | None:
         return value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
     if isinstance(value, dt.date):
         return dt.datetime(value.year, value.month, value.day)
+    if is_nan(value):
+        return None
     raise ValueError("expected a date or time as text, such as 2024-05-31")
+
+
+def is_nan(value: Any) -> bool:
+    """Whether it is what pandas has where a cell is missing, of text too."""
+    return isinstance(value, float) and value != value
 
 
 def _read_as_iso(text: str) -> dt.datetime:
