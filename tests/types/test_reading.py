@@ -12,17 +12,21 @@ from penstock.types.reading import reader_of, shown
 KINDS = ("integer", "number", "boolean", "text", "date")
 
 
-@pytest.mark.parametrize("nothing", [None, float("nan"), np.float64("nan")])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_pandas_has_for_a_missing_cell_is_one_of_any_kind(kind, nothing):
-    assert reader_of(kind)(nothing) is None
+def test_what_pandas_has_for_a_missing_cell_is_one_of_any_kind(kind):
+    pandas = pytest.importorskip("pandas")
+    for nothing in (None, float("nan"), np.float64("nan"), pandas.NaT, pandas.NA):
+        assert reader_of(kind)(nothing) is None
 
 
 @pytest.mark.parametrize("to", ["number", "boolean", "text", "normal", "date"])
 def test_also_where_training_had_text(to):
+    pandas = pytest.importorskip("pandas")
     read = Parse("a", to, "%d/%m/%Y" if to == "date" else None).reader()
-    assert read(float("nan")) is None
-    assert read(None) is None
+    for nothing in (None, float("nan"), np.float64("nan"), pandas.NaT, pandas.NA):
+        assert read(nothing) is None
+    if to == "number":
+        assert (read(np.float64(1.5)), read(np.int64(3))) == (1.5, 3)
 
 
 @pytest.mark.parametrize(

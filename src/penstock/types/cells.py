@@ -1,6 +1,9 @@
-"""What a cell of text is made of: spaces, and words that stand for a missing value."""
+"""What a cell is made of: spaces, words that stand for a missing value, and what else does."""
 
 from __future__ import annotations
+
+import datetime as dt
+from typing import Any
 
 SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 """Stripped from cells; said here because Python and Polars do not agree on what a space is."""
@@ -19,3 +22,8 @@ def is_blank(text: str) -> bool:
     (True, True, False)
     """
     return text.strip(SPACES).lower() in BLANKS
+
+
+def is_nan(value: Any) -> bool:
+    """Whether it is what pandas has where a cell is missing: NaN, also of text, NaT or NA."""
+    return (isinstance(value, float | dt.datetime) and value != value) or type(value).__name__ == "NAType"

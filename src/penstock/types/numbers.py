@@ -6,11 +6,12 @@ One definition with two faces, equal value for value: a Polars expression for ta
 from __future__ import annotations
 
 import re
+from numbers import Real
 from typing import Any
 
 import polars as pl
 
-from penstock.types.cells import SPACES, is_blank
+from penstock.types.cells import SPACES, is_blank, is_nan
 
 MAGNITUDES = "K, M, B"
 """As a unit: thousands, millions and billions, each cell by its own last letter."""
@@ -109,6 +110,10 @@ def read_number(value: Any, decimal: str = ".", unit: str = "") -> float | None:
         number = float(value)
         return number if number - number == 0 else None
     if kind is not str:
+        if is_nan(value):
+            return None
+        if isinstance(value, Real) and kind is not bool:  # of NumPy
+            return read_number(float(value))
         raise ValueError("expected a number, or a number as text")
     text, times = value.strip(SPACES), 1.0
     if unit in CLOCKS and (clock := _read_clock(text, _CLOCK[unit])) is not None:

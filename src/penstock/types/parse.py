@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 import polars as pl
 
-from penstock.types.cells import BLANKS, SPACES, is_blank
+from penstock.types.cells import BLANKS, SPACES, is_blank, is_nan
 from penstock.types.dates import LAST_OF_TWO_DIGITS, LEAST_YEAR, as_iso, has_clock, is_zoned, read_moment
 from penstock.types.numbers import number_in, read_number
 
@@ -112,12 +112,10 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
         return read_text
 
     def _read_date(self, value: Any) -> dt.datetime | None:
-        if value is None:
+        if value is None or is_nan(value):
             return None
         if isinstance(value, dt.date):
             return read_date(value)
-        if is_nan(value):
-            return None
         if not isinstance(value, str):
             raise ValueError("expected a date as text")
         if is_blank(value):
@@ -145,10 +143,10 @@ def read_boolean(value: Any, true: Sequence[str] = TRUE, false: Sequence[str] = 
             return False
         if lower in BLANKS:
             return None
-    elif value in (0, 1):
-        return bool(value)
     elif is_nan(value):
         return None
+    elif value in (0, 1):
+        return bool(value)
     raise ValueError("expected true or false, or yes or no as text")
 
 
@@ -181,18 +179,13 @@ def read_date(value: Any) -> dt.datetime | None:
             value = dt.datetime.fromisoformat(text)
         except ValueError:
             value = _read_as_iso(text)
+    if is_nan(value):
+        return None
     if isinstance(value, dt.datetime):
         return value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
     if isinstance(value, dt.date):
         return dt.datetime(value.year, value.month, value.day)
-    if is_nan(value):
-        return None
     raise ValueError("expected a date or time as text, such as 2024-05-31")
-
-
-def is_nan(value: Any) -> bool:
-    """Whether it is what pandas has where a cell is missing, of text too."""
-    return isinstance(value, float) and value != value
 
 
 def _read_as_iso(text: str) -> dt.datetime:

@@ -7,8 +7,9 @@ from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
 
+from penstock.types.cells import is_nan
 from penstock.types.numbers import read_number
-from penstock.types.parse import is_nan, read_boolean, read_date
+from penstock.types.parse import read_boolean, read_date
 
 _DIGITS = 19
 """So many digits a whole number of 64 bits has at most; longer ones are read as any number is."""
@@ -40,6 +41,8 @@ def number_or_none(value: Any) -> float | int | None:
         return int(value) if whole_number else read_number(value)
     if kind is not bool and isinstance(value, Real | Decimal):  # of NumPy, for one
         return int(value) if isinstance(value, Integral) else number_or_none(float(value))
+    if is_nan(value):
+        return None
     raise ValueError("expected a number")
 
 
