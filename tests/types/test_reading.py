@@ -33,7 +33,7 @@ def test_also_where_training_had_text(to):
     ("kind", "cell", "value"),
     [
         ("integer", "12", 12), ("integer", np.int64(12), 12), ("number", Decimal("1.5"), 1.5), ("number", float("inf"), None),
-        ("number", "1e3", 1000.0), ("boolean", "yes", True), ("boolean", False, False), ("text", "", None), ("text", " ", " "),
+        ("number", "1e3", 1000.0), ("boolean", "yes", True), ("boolean", False, False), ("boolean", np.True_, True), ("boolean", 0, False), ("text", "", None), ("text", " ", " "),
         ("date", dt.date(2024, 5, 31), dt.datetime(2024, 5, 31)), ("date", "2024-05-31T10:00:00+02:00", dt.datetime(2024, 5, 31, 8)),
     ],
 )  # fmt: skip

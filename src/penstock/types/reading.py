@@ -20,8 +20,8 @@ def reader_of(kind: str) -> Callable[[Any], Any]:
 
     Examples
     --------
-    >>> reader_of("integer")("12"), reader_of("text")(""), reader_of("boolean")(float("nan"))
-    (12, None, None)
+    >>> reader_of("integer")("12"), reader_of("text")(""), reader_of("boolean")(1)
+    (12, None, True)
     """
     return {"integer": number_or_none, "number": number_or_none, "boolean": boolean_or_none, "date": read_date}.get(
         kind, text_or_none
@@ -47,14 +47,13 @@ def number_or_none(value: Any) -> float | int | None:
 
 
 def boolean_or_none(value: Any) -> bool | None:
-    """Read yes or no."""
+    """Read yes or no, also as text or 1 and 0."""
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str):
+    try:
         return read_boolean(value)
-    if is_nan(value):
-        return None
-    raise ValueError("expected true or false")
+    except ValueError:
+        raise ValueError("expected true or false") from None
 
 
 def text_or_none(value: Any) -> str | None:
