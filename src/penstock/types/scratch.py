@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
+import sys
 import tempfile
 import time
 
@@ -34,9 +34,9 @@ class Scratch(tempfile.TemporaryDirectory[str]):
         prefix = f"penstock-{kind}-"
         _remove_left(prefix)
         super().__init__(prefix=prefix, ignore_cleanup_errors=True)
-        self._lock: int | None = os.open(self.name, os.O_RDONLY | os.O_DIRECTORY)
+        self._lock: int | None = None
         with contextlib.suppress(OSError):  # a file system without locks: what is left there stays
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = _locked(self.name)
 
     def cleanup(self) -> None:
         """Remove the folder and what is in it."""
@@ -47,19 +47,36 @@ class Scratch(tempfile.TemporaryDirectory[str]):
 
 
 def _remove_left(prefix: str) -> None:
+    if sys.platform == "win32":  # folders cannot be locked there
+        return
     with os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
                 if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
                     about = entry.stat(follow_symlinks=False)
                     if about.st_uid == os.getuid() and about.st_mtime < time.time() - _NEW:
-                        _remove_if_free(entry.path)
+                        lock = _locked(entry.path)
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                        if lock is not None:
+                            os.close(lock)
 
 
-def _remove_if_free(path: str) -> None:
+def _locked(path: str) -> int | None:
+    """Lock a folder until what is returned is closed, or the program ends.
+
+    Raises
+    ------
+    OSError
+        When another program holds it.
+    """
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
     lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(path, ignore_errors=True)
-    finally:
+    except OSError:
         os.close(lock)
+        raise
+    return lock
