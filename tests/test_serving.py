@@ -179,6 +179,15 @@ def test_text_that_is_not_in_the_charset_it_names_is_told(served, charset, says)
     assert says in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "body", [b"a\rb,c\n1\n", b'"' + b"a" * 200_000 + b'"\n1\n', b'{"rows":\r[]}'], ids=["return", "long", "json"]
+)
+def test_what_is_no_csv_is_told(served, body):
+    client, _, _ = served
+    answer = client.post("/predict", content=body, headers={"content-type": "text/csv"})
+    assert answer.status_code == 422, answer.text
+
+
 def test_a_body_of_an_unknown_kind_is_told_which_are_known(served):
     client, _, _ = served
     answer = client.post("/predict", content=b"PAR1", headers={"content-type": "application/vnd.apache.parquet"})

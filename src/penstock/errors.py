@@ -33,8 +33,11 @@ class DataWarning(UserWarning):
     """
 
     def __init__(self, found: str) -> None:
-        super().__init__(f"{found}: they count as missing")
+        super().__init__(found)
         self.found = found
+
+    def __str__(self) -> str:
+        return f"{self.found}: they count as missing"
 
 
 class GraphError(InputError):

@@ -1,6 +1,7 @@
 """Cleaning: what is done is counted, and done the same to later rows."""
 
 import datetime as dt
+import pickle
 
 import numpy as np
 import polars as pl
@@ -227,3 +228,4 @@ def test_later_cells_that_cannot_be_read_count_as_missing_and_are_told(recwarn):
     assert made["when"].null_count() == 2
     told = [str(item.message) for item in recwarn if issubclass(item.category, DataWarning)]
     assert told == ["column \"size\": 1 of 3 cells are not numbers (first: '998 kW'): they count as missing"]
+    assert str(pickle.loads(pickle.dumps(recwarn.list[-1].message))) == told[-1]  # as another process tells it

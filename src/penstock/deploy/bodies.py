@@ -219,7 +219,10 @@ def read_csv(body: bytes, kind: bytes = b"") -> pl.DataFrame:
     if said := _CHARSET.search(kind):
         body = _decoded(body, said[1].decode()).encode()
     header = body.partition(b"\n")[0].decode(errors="replace")
-    separator = max(",;\t", key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
+    try:
+        separator = max(",;\t", key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
+    except csv.Error as error:
+        raise DataError(f"the request is not CSV with a header: {error}") from None
     try:
         return pl.read_csv(body, infer_schema=False, separator=separator)
     except pl.exceptions.NoDataError:
