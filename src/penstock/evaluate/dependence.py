@@ -79,13 +79,8 @@ def dependence_of(
     moved[:, :, block] = encoded[:, None, :]
     answers = predict(moved.reshape(-1, matrix.shape[1]))
     mean = answers.reshape(len(grid), len(rows), -1).mean(1)
-    classes = (
-        []
-        if mean.shape[1] == 1
-        else [1]
-        if mean.shape[1] == 2
-        else np.argsort(-mean.mean(0), kind="stable")[:4].tolist()
-    )
+    likeliest = np.argsort(-mean.mean(0), kind="stable")[:4].tolist()
+    classes = {1: [], 2: [1]}.get(mean.shape[1], likeliest)
     shown = mean[:, classes] if classes else mean
     texts = [
         item if isinstance(item, float) else str(item).lower() if isinstance(item, bool) else item for item in grid

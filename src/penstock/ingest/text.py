@@ -77,17 +77,17 @@ def csv_parts(
         When it cannot be read, with the line.
     """
     widened: dict[str, pl.DataType] = {}
-    opened = open_stream
-    if form.separator in WHITESPACE:
-        opened, form = (lambda: Spaced(open_stream())), replace(form, separator="\t")
+    spaced = form.separator in WHITESPACE
     while True:
+        opened = (lambda: Spaced(open_stream())) if spaced else open_stream
+        written = replace(form, separator="\t") if spaced else form
         try:
-            yield from _csv_once(opened, form, path, size, widened)
+            yield from _csv_once(opened, written, path, size, widened)
         except _Wider as found:
             widened |= found.schema
             yield None
         except _Spaced:
-            opened, form = (lambda: Spaced(open_stream())), replace(form, separator="\t")
+            spaced = True
         else:
             return
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from reprlib import repr as short
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ import polars as pl
 
 from penstock.errors import DataError
 from penstock.types.parse import Parse
+from penstock.types.reading import shown
 from penstock.types.target import Target
 
 _YES = ("yes", "true", "1", "y", "t", "positive", "up")
@@ -117,7 +117,7 @@ def numbers(parts: Iterable[pl.Series]) -> Iterator[pl.Series]:
         found = frame.select(parse.expression()).to_series()
         odd = (found.is_null() & ~frame.select(parse.blank().fill_null(value=True)).to_series()).arg_true()
         if odd.len() and not wrong:
-            first = f"{short(part[int(odd[0])])} in row {rows + int(odd[0]) + 1}"
+            first = f"{shown(part[int(odd[0])])} in row {rows + int(odd[0]) + 1}"
         wrong, rows = wrong + odd.len(), rows + part.len()
         yield found
     if wrong:
@@ -157,7 +157,7 @@ def fit_labels(column: pl.Series | Iterable[pl.Series], target: Target) -> Label
     _need_several(labels, name, f"a {target.task} target needs two classes or more")
     if target.task == "binary" and len(labels) != 2:
         raise DataError(
-            f'target "{name}": has {len(labels)} values ({", ".join(map(short, labels[:5]))}...), a binary target has two. '
+            f'target "{name}": has {len(labels)} values ({", ".join(map(shown, labels[:5]))}...), a binary target has two. '
             f'Use ps.multiclass("{name}"), or leave rows out with ps.prepare.filter.'
         )
     if len(labels) > _MOST:
@@ -168,7 +168,7 @@ def fit_labels(column: pl.Series | Iterable[pl.Series], target: Target) -> Label
     rare = [label for label, count in counted.rows() if count < 2]
     if rare and (target.task == "binary" or len(rare) > len(labels) - 2):
         raise DataError(
-            f'target "{name}": the class {short(rare[0])} has a single row, which cannot be both learnt and judged; two classes '
+            f'target "{name}": the class {shown(rare[0])} has a single row, which cannot be both learnt and judged; two classes '
             "of several rows are needed. Give more rows, or join classes."
         )
     values = _values(sorted(labels), kinds[0])
@@ -181,7 +181,7 @@ def _need_several(values: Collection[Any], name: str, why: str = "there is nothi
     if not values:
         raise DataError(f'target "{name}": every cell is empty; there is nothing to learn')
     if len(values) < 2:
-        raise DataError(f'target "{name}": every value is {short(next(iter(values)))}; {why}')
+        raise DataError(f'target "{name}": every value is {shown(next(iter(values)))}; {why}')
 
 
 def _values(labels: Sequence[str], kind: pl.DataType) -> list[Any]:
@@ -204,7 +204,7 @@ def _ordered(values: list[Any], target: Target, rarer: str, name: str) -> list[A
         if wanted not in names:
             raise DataError(
                 f'target "{name}": positive={target.positive!r} is not one of its values, which are '
-                f"{' and '.join(map(short, values))}"
+                f"{' and '.join(map(shown, values))}"
             )
     else:
         found = [item for item in names if item.lower() in _YES]
