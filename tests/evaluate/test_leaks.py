@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from tests.conftest import customers, make_pipeline
 
+import penstock as ps
 from penstock.evaluate import leaks
 from penstock.evaluate.leaks import find_leaks
 from penstock.store.store import open_store
@@ -55,11 +56,16 @@ def test_of_many_rows_some_are_looked_at_and_all_of_a_rare_class(task):
 def test_of_several_that_know_the_answer_each_is_named_though_none_matters_to_the_model(tmp_path):
     """As the year, the month and the age of a marriage know who is married."""
     married = pl.when(pl.col("left") == "gone")
+    number = pl.int_range(pl.len())
     customers(800).with_columns(
-        year=married.then(1980 + pl.int_range(pl.len()) % 7), month=married.then(1 + pl.int_range(pl.len()) % 12)
+        year=married.then(1980 + number % 7), month=married.then(1 + number % 12), old=married.then(18 + number % 31)
     ).write_csv(tmp_path / "customers.csv")
-    run = make_pipeline(tmp_path).run(open_store(tmp_path / "s"))
-    assert {leak["column"] for leak in run["evaluated"]["evaluation"]["leaks"]} == {"year", "month"}
+    search = ps.train.search(trials=1, learners=["linear"])
+    evaluation = make_pipeline(tmp_path, train=search).run(open_store(tmp_path / "s"))["evaluated"]["evaluation"]
+    assert {leak["column"] for leak in evaluation["leaks"]} == {"year", "month", "old"}
+    assert {item["column"] for item in evaluation["importance"] if item["mean"] > 0}.isdisjoint(
+        {"year", "month", "old"}
+    )
 
 
 def test_a_number_for_each_of_many_classes_is_named_though_some_are_too_rare_to_judge():
