@@ -65,6 +65,24 @@ def test_what_cannot_be_learnt_is_refused_with_a_reason(run, rows, target, says)
         run(rows, target)
 
 
+def test_times_that_are_numbers_since_1970_are_times_in_training_and_in_answers(run, tmp_path):
+    rows = table().with_columns(timestamp=1_700_000_000 + 3_600 * pl.int_range(300))
+    features = [ps.features.window(by="c", over="1d", seen=pl.len())]
+    done = run(rows, ps.binary("y"), time="timestamp", features=features)
+    assert done["divided"]["division"]["kind"] == "time"
+    assert done["featured"]["seen"].max() < 24
+    model = ps.load("odd", store=tmp_path / "s")
+    later = {"x": 0.5, "c": "a", "timestamp": 1_700_000_000 + 3_600 * 310}
+    assert model.predict_proba([later])[0].tolist() == model.predict_proba(pl.DataFrame([later]))[0].tolist()
+    assert model.typical_row()["timestamp"] > 1_700_000_000
+    assert np.isfinite(model.predict_proba([model.typical_row()])).all()
+
+
+def test_a_length_of_time_is_refused_where_times_are_numbers(run):
+    with pytest.raises(InputError, match='gap="1h" needs a column of dates'):
+        run(table().with_columns(at=pl.int_range(300)), ps.binary("y"), split=ps.split.time("at", gap="1h"))
+
+
 def test_times_that_are_all_equal_are_refused(run):
     with pytest.raises(InputError, match="no row is later than another"):
         run(table().with_columns(t=pl.lit("2024-01-01T00:00:00")), ps.binary("y"), time="t")

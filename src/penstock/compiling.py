@@ -86,7 +86,8 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         add("ingest", "tables.snapshot", {"parts": f"read{suffix}"}, {}, f"snapshot{suffix}", returns=_frame_type())
         add("ingest", "tables.profiled", raw, {}, f"profiled{suffix}")
         plain = [item for item in pipeline.operations(table) if not isinstance(item, Fill | Clip)]
-        asked = {"operations": plain, "target": target.column if table == base else None}
+        time = times[table] or (split.column if table == base and split.kind == "time" else None)
+        asked = {"operations": plain, "target": target.column if table == base else None, "time": time}
         add("prepare", "tables.inferred", raw, asked, f"inferred{suffix}")
         each = {**raw, "inferred": f"inferred{suffix}"}
         how: dict[str, Any] = {"each": "snapshot", "along": ("inferred",)}

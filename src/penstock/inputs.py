@@ -17,6 +17,7 @@ from penstock.monitor.profile import Profile
 from penstock.prepare.changes import Dropped, Kept, MapReference, Renamed
 from penstock.prepare.tables import Change, Facts
 from penstock.types.columns import nearest
+from penstock.types.dates import number_of
 from penstock.types.integers import fits, is_wide, whole
 from penstock.types.labels import label_name
 from penstock.types.nested import flat
@@ -305,10 +306,12 @@ def typical_row(inputs: Sequence[InputColumn], changes: Sequence[Change], profil
     for column in inputs:
         if not column.required:
             continue
-        name = column.name
+        name, form = column.name, ""
         for change in changes:
             if isinstance(change, Renamed) and change.old == name:
                 name = change.new
+            elif isinstance(change, Parse) and change.column == name and change.to == "date":
+                form = change.format or ""
         seen = known.get(name)
         value: Any = None
         if seen is not None and seen.quantiles:
@@ -319,7 +322,8 @@ def typical_row(inputs: Sequence[InputColumn], changes: Sequence[Change], profil
             if column.type == "boolean" or column.reads == "boolean":
                 value = value == "true"
         elif column.type == "date" or column.reads == "date":
-            value = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT00:00:00")
+            today = dt.datetime.combine(dt.datetime.now(dt.UTC), dt.time())
+            value = number_of(today, form) if column.type in ("integer", "number") else today.isoformat()
         elif column.values:
             value = column.values[0]
         found[column.name] = value

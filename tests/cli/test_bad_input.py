@@ -115,6 +115,10 @@ def test_rows_without_a_target_are_left_out_and_counted(tmp_path):
         (["run", "p.py", "--store", "s3://bucket"], "give a folder, or"),
         (["watch", "p.py", "--every", "0s"], "at least 0.1s"),
         (["watch", "p.py", "--every", "often", "--unit", "systemd"], "is not a length of time"),
+        (
+            ["watch", "p.py", "--every", "2 months", "--unit", "systemd"],
+            "months and years differ in length; write days",
+        ),
     ],
 )
 def test_words_that_lead_nowhere(tmp_path, words, says):

@@ -181,6 +181,9 @@ def test_a_failure_is_told_and_its_siblings_go_on(module, store):
     assert statuses(result) == {"one": "ran", "bad": "failed", "after": "skipped", "sibling": "ran"}
     with pytest.raises(StepError, match="ZeroDivisionError"):
         result.raise_for_status()
+    with pytest.raises(StepError, match="step bad: ZeroDivisionError"):
+        result["after"]
+    assert result["sibling"] == 2
     again = run(module, store, body.format(zero=1))
     assert statuses(again) == {"one": "cached", "bad": "ran", "after": "ran", "sibling": "cached"}
 

@@ -255,6 +255,13 @@ def test_whole_numbers_may_stand_for_times():
     rows, events = pl.DataFrame({"when": [5, 10]}), pl.DataFrame({"when": [1, 4, 5, 9], "paid": [1, 2, 4, 8]})
     made = [ps.features.window("events", over=5, s=pl.col("paid").sum(), t=ps.features.time_since())]
     assert offline(made, rows, events).rows() == [(3.0, 1.0), (12.0, 1.0)]
+    for made in (
+        ps.features.window("events", over="5s", n=pl.len()),
+        ps.features.window("events", delay="1d", n=pl.len()),
+        ps.features.asof("events", within="3h"),
+    ):
+        with pytest.raises(DataError, match="numbers that are no dates.*give a number of their unit"):
+            offline([made], rows, events)
 
 
 def test_times_far_apart_do_not_overflow():
@@ -352,7 +359,7 @@ def test_a_missing_cell_takes_the_last_value_that_was_known_of_its_entity():
     })  # fmt: skip
     features = [
         *ps.features.forward_fill("level", by="sensor"),
-        *ps.features.forward_fill("state", by="sensor", over="50s"),
+        *ps.features.forward_fill("state", by="sensor", over=50),
     ]
     made = resolve(features, "rows", {"rows": table.schema}, {"rows": "at"})
     found = compute(table, made, compacts(made, tables(rows=table)), check=True)

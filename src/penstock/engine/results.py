@@ -92,6 +92,7 @@ class RunResult:
         """Return the value of a step's artifact."""
         assert self.store is not None
         if name not in self.refs:
+            self.raise_for_status()
             raise InputError(f"run {self.run} has no result of {name!r}; it has {', '.join(self.refs) or 'none'}")
         return load(self.store, self.refs[name], self.types.get(name))
 

@@ -89,9 +89,10 @@ def window(
         Whose rows are the events; the base table's own when left out. It needs ``time=`` at its ingest.
     by : str, list, or mapping
         What makes an entity: columns of both tables, or row's column to event's column. All events when left out.
-    over : str, or list of str, optional
+    over : str or float, or list of them, optional
         Length of the window, such as ``"30d"``: from so long before the row until it. With several, each aggregate
-        is made for each, named ``name_30d``. The whole past when left out.
+        is made for each, named ``name_30d``. The whole past when left out. A number, where times are numbers: ``3``
+        for three years, if they are years.
     rows : int, optional
         Instead of `over`: the latest so many events.
     delay : float or str

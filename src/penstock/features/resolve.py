@@ -103,7 +103,7 @@ def _window(
     parsed = [(name, *_parsed(name, made, values, schema, who)) for name, made in item.aggregates]
     spans = []
     for suffix, over in item.over:
-        length = None if over is None else _units(over, unit)
+        length = None if over is None else _units(over, time, unit, who)
         made = []
         for name, function, value, argument in parsed:
             if function == "rate":
@@ -111,7 +111,7 @@ def _window(
                     raise InputError(f"{who}: rate() needs over= and a time column of dates; give both")
                 argument = length / DAY
             made.append(Aggregate(name + suffix, function, value, unit if function == "since" else argument))
-        spans.append(Span(length, item.rows, _units(item.delay, unit), made))
+        spans.append(Span(length, item.rows, _units(item.delay, time, unit, who), made))
     return StoredWindow(table, by, row_time, time, list(values.values()), spans)
 
 
@@ -227,7 +227,9 @@ def _asof(
     by = _pairs(item.by, row, schema, who)
     row_time, time, unit = _clocks(base, table, row, schema, times, who)
     columns = _columns(item.columns, table, schema, {time, *(other for _, other in by)}, who)
-    return StoredAsof(table, by, row_time, time, columns, None if item.within is None else _units(item.within, unit))
+    return StoredAsof(
+        table, by, row_time, time, columns, None if item.within is None else _units(item.within, time, unit, who)
+    )
 
 
 def _join(item: Join, base: str, row: Schema, schemas: Mapping[str, Schema]) -> StoredJoin:
@@ -297,7 +299,12 @@ def _clocks(
     return found[0][0], found[1][0], 1e6 if found[0][1] else 1.0
 
 
-def _units(length: float | str, unit: float) -> int:
+def _units(length: float | str, column: str, unit: float, who: str) -> int:
+    if isinstance(length, str) and unit == 1.0:
+        raise DataError(
+            f'{who}: "{column}" holds numbers that are no dates, so {length!r} says nothing of them; give a number of their '
+            f'unit, such as over=3, or read them as dates with ps.prepare.cast("{column}", "date", format="%Y")'
+        )
     return round(seconds_of(length) * unit)
 
 

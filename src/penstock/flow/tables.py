@@ -129,10 +129,10 @@ def profiled(snapshot: Parts) -> Profile:
     return profile_of(normalised(table.each(step).whole()), table.columns)
 
 
-def inferred(snapshot: Parts, operations: Sequence[Operation], target: str | None) -> Partitions[Any]:
+def inferred(snapshot: Parts, operations: Sequence[Operation], target: str | None, time: str | None) -> Partitions[Any]:
     """Look at the whole snapshot and decide how each part of it is cleaned; the part :data:`WHOLE` speaks of all."""
     table = Table(snapshot)
-    made = decide(table, operations, target)
+    made = decide(table, operations, target, time)
     found: dict[str, Any] = {}
     for name in table.names:
         mine = made.of(name)
@@ -210,6 +210,15 @@ def divided(prepared: Parts, checked: list[Any], split: Split, target: Target, t
     places = np.flatnonzero(usable)
     test[places] = flags
     gap = seconds_of(split.gap)
+    if (
+        division.kind == "time"
+        and isinstance(split.gap, str)
+        and gap
+        and not looked.schema[str(division.column)].is_temporal()
+    ):
+        raise DataError(
+            f'split by time: gap="{split.gap}" needs a column of dates; "{division.column}" holds numbers, so give one: gap=3'
+        )
     if division.kind == "time" and gap:
         between = within_gap(looked[str(division.column)], flags, gap)
         usable[places[between]] = False

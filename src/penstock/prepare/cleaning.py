@@ -29,7 +29,7 @@ from penstock.prepare.operations import (
 from penstock.prepare.tables import normalised, without_duplicates
 from penstock.types.columns import need
 from penstock.types.nested import flat
-from penstock.types.parse import Parse
+from penstock.types.parse import Parse, read_columns
 from penstock.types.table import ROW, spread, twice
 
 _AMONG = 1_000
@@ -77,7 +77,7 @@ def clean(raw: pl.DataFrame, operations: Sequence[Operation], decided: Decided) 
     for number, made in enumerate(operations):
         frame, more = clean_by(frame, made, number, decided)
         notes |= {f"{number} {name}": note for name, note in more.items()}
-    return frame.with_columns(parse.expression() for parse in decided.parses), notes
+    return read_columns(frame, decided.parses), notes
 
 
 def clean_by(frame: pl.DataFrame, made: Operation, number: int, decided: Decided) -> tuple[pl.DataFrame, Notes]:

@@ -28,7 +28,7 @@ from penstock.prepare.operations import (
 from penstock.prepare.tables import Change, Facts, normalised, raw_type
 from penstock.types.buckets import Buckets
 from penstock.types.columns import need
-from penstock.types.parse import Parse
+from penstock.types.parse import Parse, read_columns
 from penstock.types.table import ROW, Table
 
 _COMPARED_ROWS = 200_000
@@ -70,7 +70,10 @@ class Decisions:
 
 
 def prepare(
-    raw: pl.DataFrame, operations: Sequence[Operation], target: str | None, protected: Sequence[str] = ()
+    raw: pl.DataFrame,
+    operations: Sequence[Operation],
+    target: str | None,
+    time: str | None = None,
 ) -> tuple[pl.DataFrame, Facts]:
     """Do what the author asked for, then read what is left as text for what it is; of a table in memory.
 
@@ -82,8 +85,8 @@ def prepare(
         From :mod:`penstock.prepare`.
     target : str or None
         Column to predict, whose cells are left as they are; None for a table that is only looked up in.
-    protected : sequence of str
-        Further columns to leave.
+    time : str, optional
+        The column that says when each row happened: whole numbers there may be dates.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def prepare(
         When an operation does not fit the table, or no row is left.
     """
     table = Table.of(raw)
-    made = decide(table, operations, target, protected)
+    made = decide(table, operations, target, time)
     frame, notes = clean(raw, operations, made.of("all"))
     if frame.height == 0:
         raise DataError("no row is left after ps.prepare.filter(...); make its condition wider")
@@ -106,7 +109,10 @@ def prepare(
 
 
 def decide(
-    table: Table, operations: Sequence[Operation], target: str | None, protected: Sequence[str] = ()
+    table: Table,
+    operations: Sequence[Operation],
+    target: str | None,
+    time: str | None = None,
 ) -> Decisions:
     """Look at a table, part by part and as often as is needed, and decide how each part is cleaned.
 
@@ -114,7 +120,7 @@ def decide(
     ----------
     table : Table
         The snapshot.
-    operations, target, protected
+    operations, target, time
         As for :func:`prepare`.
 
     Raises
@@ -131,7 +137,7 @@ def decide(
     forms: list[str | None] = [None] * len(operations)
     dropped: dict[str, dict[int, Rows]] | None = None if one else {name: {} for name in table.names}
     changes: list[Change] = []
-    settled: set[str] = {*protected} if target is None else {target, *protected}
+    settled: set[str] = set() if target is None else {target}
     first = normalised(table.parts[table.names[0]]).with_row_index(ROW)
 
     def seen(until: int) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -176,10 +182,10 @@ def decide(
         first = clean_by(first, made, number, mine)[0]
     if target is not None:
         need("target", [target], first.columns)
-    parses, notes = infer_parts((frame for _, frame in seen(len(operations))), settled)
+    parses, notes = infer_parts((frame for _, frame in seen(len(operations))), settled, time)
     if table.height <= _COMPARED_ROWS:
         whole = pl.concat([frame for _, frame in seen(len(operations))])
-        notes += _near_duplicates(whole.with_columns(parse.expression() for parse in parses), target)
+        notes += _near_duplicates(read_columns(whole, parses), target)
     raw_types = tuple((name, raw_type(kind)) for name, kind in table.schema.items())
     return Decisions(tuple(forms), tuple(parses), dropped, raw_types, (*changes, *parses), tuple(notes))
 

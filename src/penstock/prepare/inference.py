@@ -12,6 +12,7 @@ from functools import reduce
 
 import polars as pl
 
+from penstock.prepare.epochs import Numbers, decide_numbers, is_named_so, look_at_numbers
 from penstock.prepare.operations import Note
 from penstock.types.cells import SPACES
 from penstock.types.dates import DATE_FORMATS, other_order, shape
@@ -30,8 +31,8 @@ _EITHER = r"^(?:[^.,]*|[^.,0-9]*[0-9]{1,3}(?:[.][0-9]{3})+(?:,[0-9]*)?|[^.,]*,[0
 _LONGEST, _UNITS, _PARTED = 40, 6, 3
 
 
-def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]]:
-    """Say how the text columns of a table are to be read.
+def infer(frame: pl.DataFrame, leave: set[str], time: str | None = None) -> tuple[list[Parse], list[Note]]:
+    """Say how the text columns of a table are to be read, and which numbers are dates.
 
     A column is read as numbers, dates or yes/no only when every cell that is not blank can be.
 
@@ -41,6 +42,8 @@ def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]
         The table.
     leave : set of str
         Columns to leave as they are: the target, and those that the author has cast.
+    time : str, optional
+        The column that says when each row happened.
 
     Examples
     --------
@@ -48,18 +51,27 @@ def infer(frame: pl.DataFrame, leave: set[str]) -> tuple[list[Parse], list[Note]
     >>> parses[0].to, notes[0].text
     ('number', 'numbers as text, read as numbers; 1 blank cells as missing')
     """
-    return infer_parts([frame], leave)
+    return infer_parts([frame], leave, time)
 
 
-def infer_parts(frames: Iterable[pl.DataFrame], leave: set[str]) -> tuple[list[Parse], list[Note]]:
-    """Say how the text columns of a table in parts are to be read; see :func:`infer`."""
+def infer_parts(
+    frames: Iterable[pl.DataFrame], leave: set[str], time: str | None = None
+) -> tuple[list[Parse], list[Note]]:
+    """Say how the columns of a table in parts are to be read; see :func:`infer`."""
     seen: dict[str, Look] = {}
+    numbers: dict[str, Numbers] = {}
     for frame in frames:
         for name, kind in frame.schema.items():
-            if kind == pl.String and name not in leave:
+            if name in leave:
+                continue
+            if kind == pl.String:
                 found = look_at(frame[name])
                 seen[name] = seen[name].with_more(found) if name in seen else found
-    parses, notes = [], []
+            elif is_named_so(name, kind, time):
+                counted = look_at_numbers(frame[name])
+                numbers[name] = numbers[name].with_more(counted) if name in numbers else counted
+    decided = [decide_numbers(name, look, time) for name, look in numbers.items()]
+    parses, notes = [made for made, _ in filter(None, decided)], [note for _, note in filter(None, decided)]
     for name, look in seen.items():
         parse, note = _decide(name, look)
         if parse:

@@ -10,7 +10,7 @@ import polars as pl
 
 from penstock.errors import DataError, InputError
 from penstock.types.columns import column_of, columns_of
-from penstock.types.parse import Kind, Parse
+from penstock.types.parse import Kind, Parse, read_columns
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ def cast(
     decimal: Literal[".", ","] = ".",
     true: Sequence[str] = (),
     false: Sequence[str] = (),
+    unit: Literal["s", "ms", "us", "ns"] | None = None,
 ) -> Cast:
     """Read a column as numbers, dates, true/false or text; blank cells are missing.
 
@@ -123,6 +124,8 @@ def cast(
         What stands before the fraction of a number; the other one parts thousands.
     true, false : sequence of str
         Further words for true and false, such as ``["ja"]`` and ``["nein"]``, in any case.
+    unit : {"s", "ms", "us", "ns"}, optional
+        Of dates that are numbers: what is counted since 1970-01-01 UTC.
 
     Examples
     --------
@@ -132,6 +135,12 @@ def cast(
     column_of("ps.prepare.cast", column)
     if decimal not in (".", ","):
         raise InputError(f"ps.prepare.cast({column!r}, decimal={decimal!r}): give '.' or ','")
+    if unit is not None:
+        if unit not in ("s", "ms", "us", "ns") or format is not None or _kind_of(dtype, column) != "date":
+            raise InputError(
+                f"ps.prepare.cast({column!r}, unit={unit!r}): give s, ms, us or ns, of a date, and no format= beside it"
+            )
+        format = f"{unit} since 1970"
     words = [tuple(word.strip().lower() for word in some) for some in (true, false)]
     return Cast(column, _kind_of(dtype, column), format, invalid, decimal, words[0], words[1])
 
@@ -281,7 +290,7 @@ def apply_cast(frame: pl.DataFrame, made: Cast, parse: Parse | None) -> tuple[pl
     before = frame[made.column]
     if parse is None:
         return (frame.with_columns(pl.col(made.column).cast(pl.Float64)) if made.to == "number" else frame), []
-    done = frame.with_columns(parse.expression())
+    done = read_columns(frame, [parse])
     blank = frame.select(parse.blank().fill_null(value=False)).to_series()
     failed = done[made.column].is_null() & ~blank & before.is_not_null()
     notes = []

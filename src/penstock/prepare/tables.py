@@ -15,7 +15,7 @@ from penstock.prepare.repairs import Clipped, Filled
 from penstock.types.columns import need
 from penstock.types.dates import YEAR_FIRST
 from penstock.types.nested import flat
-from penstock.types.parse import Parse
+from penstock.types.parse import Parse, read_columns
 from penstock.types.table import ROW, twice
 
 Change = Parse | Renamed | Dropped | MapReference | Filled | Clipped | Kept | Once
@@ -139,7 +139,7 @@ def apply_facts(raw: pl.DataFrame, facts: Facts, *, choose: bool = False) -> pl.
 
 def _read(frame: pl.DataFrame, parse: Parse) -> pl.Series:
     """Read a column as it was at training; what cannot be read is missing, which is told."""
-    cells, found = frame[parse.column], frame.select(parse.expression()).to_series()
+    cells, found = frame[parse.column], read_columns(frame.select(parse.column), [parse]).to_series()
     if found.null_count() == cells.null_count() or parse.to in ("text", "normal"):
         return found
     if parse.to == "date":

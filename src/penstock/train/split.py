@@ -18,6 +18,7 @@ import polars as pl
 
 from penstock.errors import DataError
 from penstock.types.columns import need
+from penstock.types.dates import TIME_NAMES
 from penstock.types.labels import text_of
 from penstock.types.split import Split
 
@@ -26,7 +27,6 @@ _FEW = 200
 """A class with fewer rows than this is divided exactly instead of by chance."""
 _MOST_STRANGE = 0.2
 """Of the test rows, at most this share may be of classes that no training row has."""
-_TIMES = re.compile(r"(?i)(date|time|timestamp|_at$|day|when|created|pickup|moment|start|period)")
 _BIRTHS = re.compile(r"(?i)(birth|dob|born)")
 
 
@@ -233,7 +233,7 @@ def time_column(table: pl.DataFrame, target: str) -> str | None:
             continue
         values = table[name]
         if values.null_count() == 0 and values.min() != values.max():
-            if _TIMES.search(name):
+            if TIME_NAMES.search(name):
                 return name
             if sorted_by is None and (values.is_sorted() or values.is_sorted(descending=True)):
                 sorted_by = name

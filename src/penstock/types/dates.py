@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import math
 import re
 
 _DAYS = (
@@ -35,10 +36,19 @@ YEAR_FIRST = "|".join(
     )
 )  # fmt: skip
 """Forms, separated by ``|``, of ISO 8601 and its like: in these a date may always come, whatever form it had at training."""
+TIME_NAMES = re.compile(
+    r"(?i)(date|time|_at$|day|when|created|updated|modified|pickup|moment|start|period|epoch|unix|(?:^|_)ts$)"
+)
+"""What columns that say when a row happened are called."""
 LEAST_YEAR = 100
 """Earlier years are two digits that a form with four has read."""
 LAST_OF_TWO_DIGITS = 2049
 """Years of two digits are of 1950 to 2049, as Windows and SQL Server have it: data tell of the past more than of what is far ahead."""
+EPOCHS = {"s since 1970": 1e6, "ms since 1970": 1e3, "us since 1970": 1.0, "ns since 1970": 1e-3}
+"""Forms of dates that are numbers, of UTC, and how many microseconds one of their units has."""
+EPOCH_SHAPE = r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+MOST_MICROSECONDS = 62_000_000_000_000_000
+"""How far from 1970 such a date may be: the years 6 to 3934."""
 _SHAPES = {
     "%Y": r"(?P<Y>\d{4})", "%y": r"(?P<y>\d{2})", "%m": r"(?P<m>\d{1,2})", "%d": r"(?P<d>\d{1,2})",
     "%B": r"(?P<B>[A-Za-z]{3,9})", "%b": r"(?P<B>[A-Za-z]{3})", "%a": "[A-Za-z]{3}", "%H": r"(?P<H>\d{1,2})",
@@ -47,6 +57,8 @@ _SHAPES = {
     "%z": r"(?P<z>[+-]\d{2}:?\d{2})",
 }  # fmt: skip
 _year_first = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:[T ](\d{1,2})(:.+))?", re.ASCII)
+_epoch = re.compile(EPOCH_SHAPE)
+_START = dt.datetime(1970, 1, 1)
 _token = re.compile(r"%(?:[#:]z|\.f|[A-Za-z])")
 _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
@@ -109,7 +121,11 @@ def read_moment(text: str, form: str) -> dt.datetime | None:
     --------
     >>> read_moment("1/31/2019 3:05:00 PM", "%m/%d/%Y %I:%M:%S %p")
     datetime.datetime(2019, 1, 31, 15, 5)
+    >>> read_moment("1548947100500", "ms since 1970")
+    datetime.datetime(2019, 1, 31, 15, 5, 0, 500000)
     """
+    if form in EPOCHS:
+        return _read_epoch(text, EPOCHS[form])
     pattern = shape(form)
     found = None if pattern is None else pattern.fullmatch(text)
     if found is None:
@@ -135,3 +151,23 @@ def read_moment(text: str, form: str) -> dt.datetime | None:
         away = dt.timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]) if len(zone) > 3 else 0)
         moment -= away if zone[0] == "+" else -away
     return moment if year >= LEAST_YEAR else None
+
+
+def number_of(moment: dt.datetime, form: str) -> int:
+    """Write a moment as the whole number that :func:`read_moment` reads.
+
+    Examples
+    --------
+    >>> number_of(dt.datetime(2024, 1, 31), "ms since 1970"), number_of(dt.datetime(2024, 1, 31), "%Y%m%d")
+    (1706659200000, 20240131)
+    """
+    if form in EPOCHS:
+        return round((moment - _START).total_seconds() * 1e6 / EPOCHS[form])
+    return int(moment.strftime(form))
+
+
+def _read_epoch(text: str, unit: float) -> dt.datetime | None:
+    if _epoch.fullmatch(text) is None:
+        return None
+    count = math.floor(float(text) * unit + 0.5)
+    return _START + dt.timedelta(microseconds=count) if abs(count) <= MOST_MICROSECONDS else None

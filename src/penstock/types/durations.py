@@ -9,6 +9,7 @@ from penstock.errors import GraphError
 
 _UNITS = {"us": 1e-6, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _WORDS = {"second": "s", "sec": "s", "minute": "m", "min": "m", "hour": "h", "hr": "h", "day": "d", "week": "w"}
+_CALENDAR = re.compile(r"[\d.]+(?:mo|months?|y|yr|yrs|years?|q|quarters?)")
 _PART = re.compile(r"(-?[\d.]+)([a-z]+)")
 _SIZES = {"b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 
@@ -47,6 +48,8 @@ def _amount(text: float | str, units: Mapping[str, float], what: str, examples: 
             raise ValueError
         values = [float(number) * units[_WORDS.get(unit.removesuffix("s"), unit)] for number, unit in parts]
     except (ValueError, KeyError):
+        if _CALENDAR.fullmatch(cleaned):
+            raise GraphError(f"{text!r}: months and years differ in length; write days, such as 30d or 365d") from None
         raise GraphError(f"{text!r} is not {what}; write it as {examples}") from None
     if min(values) < 0:
         raise GraphError(f"{text!r} is negative; write {what} as {examples}")

@@ -16,7 +16,17 @@ import msgspec
 import polars as pl
 
 from penstock.types.cells import BLANKS, SPACES, is_blank, is_nan
-from penstock.types.dates import LAST_OF_TWO_DIGITS, LEAST_YEAR, as_iso, has_clock, is_zoned, read_moment
+from penstock.types.dates import (
+    EPOCH_SHAPE,
+    EPOCHS,
+    LAST_OF_TWO_DIGITS,
+    LEAST_YEAR,
+    MOST_MICROSECONDS,
+    as_iso,
+    has_clock,
+    is_zoned,
+    read_moment,
+)
 from penstock.types.numbers import number_in, read_number
 
 Kind = Literal["number", "boolean", "date", "text", "normal"]
@@ -36,7 +46,8 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
     to : {"number", "boolean", "date", "text", "normal"}
         What its cells become: Float64, Boolean, Datetime (UTC, without zone), stripped text, or normalised text.
     format : str, optional
-        Of dates, in the notation of ``strftime``; several, tried in order, are separated by ``|``.
+        Of dates, in the notation of ``strftime``, or one of :data:`~penstock.types.dates.EPOCHS`; several, tried in
+        order, are separated by ``|``.
     decimal : str
         What stands before the fraction of a number.
     true, false : tuple of str
@@ -80,6 +91,10 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
 
     @staticmethod
     def _date(text: pl.Expr, form: str) -> pl.Expr:
+        if form in EPOCHS:
+            number = pl.when(text.str.contains(f"^(?:{EPOCH_SHAPE})$")).then(text).cast(pl.Float64, strict=False)
+            count = (number * EPOCHS[form] + 0.5).floor().cast(pl.Int64, strict=False)
+            return pl.when(count.abs() <= MOST_MICROSECONDS).then(count).cast(pl.Datetime("us"))
         if is_zoned(form):
             zoned = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
             found = zoned.dt.replace_time_zone(None)
@@ -116,6 +131,8 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
             return None
         if isinstance(value, dt.date):
             return read_date(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(int(value)) if value == value // 1 else str(value)
         if not isinstance(value, str):
             raise ValueError("expected a date as text")
         if is_blank(value):
@@ -129,6 +146,27 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
         if found is None:
             return read_date(value)
         return found
+
+
+def read_columns(frame: pl.DataFrame, parses: Sequence[Parse]) -> pl.DataFrame:
+    """Read columns of a table.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"built": [1998.0, None]})  # a column with gaps is often one of floats
+    >>> read_columns(table, [Parse("built", "date", "%Y")])["built"].to_list()
+    [datetime.datetime(1998, 1, 1, 0, 0), None]
+    """
+    floats = [parse.column for parse in parses if parse.to == "date" and frame.schema[parse.column].is_float()]
+    if floats:
+        frame = frame.with_columns(_without_fraction(frame[name]) for name in floats)
+    return frame.with_columns(parse.expression() for parse in parses)
+
+
+def _without_fraction(numbers: pl.Series) -> pl.Series:
+    """Write numbers as text, whole ones as such: a date has no fraction."""
+    whole = numbers.cast(pl.Int128, strict=False)
+    return whole.cast(pl.String).zip_with((whole == numbers).fill_null(value=False), numbers.cast(pl.String))
 
 
 def read_boolean(value: Any, true: Sequence[str] = TRUE, false: Sequence[str] = FALSE) -> bool | None:
