@@ -253,6 +253,45 @@ def test_an_empty_table_is_told(servers, backend, tmp_path):
     store.close()
 
 
+QUERY = "SELECT o.*, p.id AS other FROM orders o JOIN orders p ON o.id % 7 = p.id % 11 -- some of them"
+
+
+@pytest.mark.parametrize("options", [{"table": "orders"}, {"table": "orders", "cursor": "made"}, {"query": QUERY}])
+@pytest.mark.parametrize("backend", ["postgresql", "duckdb"])
+def test_the_same_rows_come_in_the_same_order_wherever_they_lie(servers, backend, options):
+    held = servers(backend)
+    held.fill(rows(60))
+    source = database(held.url, **options)
+    before = pl.concat([frame for name, _ in parts_of(source) for frame in read_part(source, name)])
+    held.execute("UPDATE orders SET id = id WHERE id % 3 = 0")  # PostgreSQL finds these last now
+    after = pl.concat([frame for name, _ in parts_of(source) for frame in read_part(source, name)])
+    assert after.equals(before)
+    assert before.height > 60 or before["id"].to_list() == [*range(60)]
+
+
+@each_backend
+def test_a_query_that_says_its_order_has_it(servers, backend):
+    held = servers(backend)
+    held.fill(rows(50))
+    asked = "SELECT id, ROW_NUMBER() OVER (ORDER BY made) AS place FROM orders WHERE id IS NOT NULL"
+    read = pl.concat(list(read_part(database(held.url, query=f"{asked} ORDER BY id DESC;"), "all")))
+    assert read["id"].to_list() == sorted(read["id"].to_list(), reverse=True)
+    assert pl.concat(list(read_part(database(held.url, query=f"{asked};"), "all"))).height == read.height
+
+
+def test_rows_with_columns_that_cannot_be_compared_have_an_order_too(servers):
+    held = servers("postgresql")
+    held.execute("DROP TABLE IF EXISTS odd")
+    held.execute("CREATE TABLE odd (j json, n int)")
+    held.execute("INSERT INTO odd VALUES ('{}', 3), ('{}', 1), ('[2]', 2)")
+    for source in (database(held.url, table="odd"), database(held.url, table="odd", cursor="n", partition=10)):
+        read = pl.concat([frame for name, _ in parts_of(source) for frame in read_part(source, name)])
+        assert sorted(read["n"].to_list()) == [1, 2, 3]
+        held.execute("UPDATE odd SET n = n WHERE n = 3")
+        again = pl.concat([frame for name, _ in parts_of(source) for frame in read_part(source, name)])
+        assert again.equals(read)
+
+
 def test_a_secret_is_nowhere_in_the_store_nor_in_any_error(servers, tmp_path, monkeypatch):
     held = servers("postgresql")
     held.fill(rows(100))

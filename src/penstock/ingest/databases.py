@@ -21,6 +21,12 @@ from penstock.errors import DataError, InputError
 from penstock.types.secrets import filled, hidden
 
 BACKENDS = ("postgresql", "mysql", "mariadb", "sqlite", "duckdb")
+_ROWS = "penstock_rows"
+_BY_VALUES = {
+    "postgresql": (_ROWS, f'{_ROWS}::text COLLATE "C"'),  # JSON cannot be compared but as text
+    "duckdb": ("COLUMNS(*)",),
+}
+"""Databases that read with several threads, and how they sort rows by all values; others find rows in one order."""
 UNITS = {"day": "1d", "month": "1mo", "year": "1y"}
 _BATCH_ROWS = 100_000
 
@@ -59,7 +65,8 @@ def database(
     table : str, optional
         A table, or ``schema.table``.
     query : str, optional
-        Instead: a SELECT.
+        Instead: a SELECT. Its rows come in its own ORDER BY; where it has none, or for a table, the same rows always
+        come in the same order, whatever order the database finds them in.
     time : str, optional
         The column that says when each row happened.
     cursor : str, optional
@@ -146,14 +153,36 @@ def parts_of(source: Database) -> list[tuple[str, dict[str, Any]]]:
 
 
 def read_part(source: Database, name: str) -> Iterator[pl.DataFrame]:
-    """Read one partition in batches, or the whole table."""
+    """Read one partition in batches, or the whole table, in one order whatever the database does."""
     backend = _backend(source)
+    if source.cursor is None and _is_ordered(source.query or ""):
+        yield from _batches(source, (source.query or "").strip().rstrip(";"))
+        return
     asked = f"SELECT * FROM {_from(source, backend)}"  # noqa: S608
     if source.cursor is not None:
         bucket = _bucket(source, backend)
         wanted = "IS NULL" if name == "none" else f"= {name if isinstance(source.partition, int) else _text(name)}"
-        asked += f" WHERE {bucket} {wanted} ORDER BY {_quoted(source.cursor, backend)}"
-    yield from _batches(source, asked)
+        asked += f" WHERE {bucket} {wanted}"
+    by = [_quoted(source.cursor, backend)] if source.cursor else []
+    orders = [[*by, values] for values in _BY_VALUES.get(backend, ())] or [by]
+    ways = [asked + (f" ORDER BY {', '.join(columns)}" if columns else "") for columns in orders]
+    begun = False
+    for way in ways:
+        try:
+            for batch in _batches(source, way):
+                begun = True
+                yield batch
+        except DataError:
+            if begun or way == ways[-1]:
+                raise
+        else:
+            return
+
+
+def _is_ordered(query: str) -> bool:
+    """Whether a query says itself in which order its rows come: its last ORDER BY is not within brackets."""
+    rest = re.split(r"(?i)\border\s+by\b", query)
+    return len(rest) > 1 and rest[-1].count("(") == rest[-1].count(")")
 
 
 def _batches(source: Database, asked: str) -> Iterator[pl.DataFrame]:
@@ -233,8 +262,8 @@ def _text(value: str) -> str:
 
 def _from(source: Database, backend: str) -> str:
     if source.table is not None:
-        return ".".join(_quoted(part, backend) for part in source.table.split("."))
-    return f"({(source.query or '').strip().rstrip(';')}) AS penstock_query"
+        return ".".join(_quoted(part, backend) for part in source.table.split(".")) + f" AS {_ROWS}"
+    return f"({(source.query or '').strip().rstrip(';')}\n) AS {_ROWS}"
 
 
 def _bucket(source: Database, backend: str) -> str:
