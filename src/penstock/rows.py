@@ -108,15 +108,17 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
 def row_features(model: Model) -> list[Callable[[list[dict[str, Any]]], None]]:
     """Return the features as functions that write their values into prepared rows, in order.
 
-    Relations answer from what is live; expressions are compiled where all of a group can be, else they go through a
-    frame.
+    Relations answer from what is live; expressions are compiled where they can be, the others go through a frame
+    together.
     """
     found: list[Callable[[list[dict[str, Any]]], None]] = []
     group: list[Written] = []
 
     def flush() -> None:
         if group:
-            found.append(_compiled(group, model.manifest.dtypes) or _by_frame(list(group), model.manifest.dtypes))
+            compiled, framed = _apart(group, model.manifest.dtypes)
+            found.extend([_by_function(compiled)] if compiled else [])
+            found.extend([_by_frame(framed, model.manifest.dtypes)] if framed else [])
             group.clear()
 
     for made, live in zip(model.manifest.features, model.knows.live, strict=True):
@@ -134,7 +136,7 @@ def _needs_frame(model: Model) -> bool:
     """Whether an expression is left to Polars."""
     dtypes = model.manifest.dtypes
     written = [item for item in model.manifest.features if isinstance(item, Written)]
-    return any(item.name in dtypes or compile_feature(item.expression, dtypes) is None for item in written)
+    return bool(_apart(written, dtypes)[1])
 
 
 def _one(feature: Callable[[list[dict[str, Any]]], None], values: dict[str, Any]) -> None:
@@ -146,15 +148,22 @@ def _each(row: Callable[[dict[str, Any]], None], prepared: list[dict[str, Any]])
         row(values)
 
 
-def _compiled(group: Sequence[Written], dtypes: Mapping[str, str]) -> Callable[[list[dict[str, Any]]], None] | None:
-    """Return expressions as plain functions, when all of them can be."""
-    made: list[tuple[str, Compiled]] = []
-    for item in group:
-        one = compile_feature(item.expression, dtypes)
-        if one is None or item.name in dtypes:
-            return None
-        made.append((item.name, one))
+def _apart(group: Sequence[Written], dtypes: Mapping[str, str]) -> tuple[list[tuple[str, Compiled]], list[Written]]:
+    """Return the expressions that are plain functions, and those that go through a frame, with what these need."""
+    made = {item.name: compile_feature(item.expression, dtypes) for item in group if item.name not in dtypes}
+    compiled = [(name, function) for name, function in made.items() if function is not None]
+    if len(compiled) == len(group):
+        return compiled, []
+    if len({item.name for item in group}) < len(group):
+        return [], list(group)
+    wanted = {item.name for item in group} - {name for name, _ in compiled}
+    for item in reversed(group):
+        if item.name in wanted:
+            wanted.update(item.needs)
+    return compiled, [item for item in group if item.name in wanted]
 
+
+def _by_function(made: Sequence[tuple[str, Compiled]]) -> Callable[[list[dict[str, Any]]], None]:
     def write(prepared: list[dict[str, Any]]) -> None:
         for values in prepared:
             for name, feature in made:

@@ -12,7 +12,8 @@ from penstock.features.compiled import compile_feature
 from penstock.features.definitions import apply_features, check_alone, expressions_of
 
 KINDS = {
-    "f": "Float64", "g": "Float64", "i": "Int64", "j": "Int64", "t": "Datetime(time_unit='us', time_zone=None)", "b": "Boolean",
+    "f": "Float64", "g": "Float64", "i": "Int64", "j": "Int64", "t": "Datetime(time_unit='us', time_zone=None)",
+    "u": "Datetime(time_unit='us', time_zone=None)", "b": "Boolean",
     "s": "String",
 }  # fmt: skip
 FLOATS = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, -0.0, 1.0, 0.1])
@@ -25,6 +26,7 @@ ROWS = st.lists(
             "i": INTEGERS,
             "j": INTEGERS,
             "t": st.none() | st.datetimes(),
+            "u": st.none() | st.datetimes(),
             "b": st.none() | st.booleans(),
             "s": st.none() | st.sampled_from(["", "Oslo", "Łódź", "oslo"]),
         }
@@ -33,14 +35,39 @@ ROWS = st.lists(
     max_size=12,
 )
 SCHEMA = {
-    "f": pl.Float64, "g": pl.Float64, "i": pl.Int64, "j": pl.Int64, "t": pl.Datetime("us"), "b": pl.Boolean, "s": pl.String,
+    "f": pl.Float64, "g": pl.Float64, "i": pl.Int64, "j": pl.Int64, "t": pl.Datetime("us"), "u": pl.Datetime("us"), "b": pl.Boolean, "s": pl.String,
 }  # fmt: skip
 EXPRESSIONS = [
     pl.col("t").dt.year(),
     pl.col("t").dt.month(),
     pl.col("t").dt.day(),
     pl.col("t").dt.hour(),
+    pl.col("t").dt.minute(),
+    pl.col("t").dt.second(),
+    pl.col("t").dt.week(),
+    pl.col("t").dt.quarter(),
+    pl.col("t").dt.ordinal_day(),
     pl.col("t").dt.weekday() >= 6,
+    pl.col("t") - pl.col("u"),
+    pl.col("t") - dt.datetime(2020, 2, 29),
+    (pl.col("t") - pl.col("u")).dt.total_days(),
+    (pl.col("u") - pl.col("t")).dt.total_hours() > 5,
+    dt.datetime(2020, 2, 29) - pl.col("t"),
+    (pl.lit(dt.datetime(2020, 2, 29)) - pl.col("t")).dt.total_minutes() * 2,
+    (pl.col("t") - pl.col("u")).dt.total_seconds() / 7,
+    (pl.col("t") - pl.col("u")).dt.total_milliseconds(),
+    (pl.col("t") - pl.col("u")).dt.total_microseconds().cast(pl.Float64) / 3.0,
+    pl.col("f").abs(),
+    pl.col("i").abs() - pl.col("g").abs(),
+    pl.col("f").sqrt(),
+    (pl.col("f") / pl.col("g")).sqrt() > 1.5,
+    pl.col("f").fill_null(0) + 1,
+    pl.col("i").fill_null(-3),
+    (pl.col("f") / pl.col("g")).fill_null(2.5),
+    pl.col("i").cast(pl.Float64) * pl.col("f"),
+    pl.col("b").cast(pl.Float64) + pl.col("t").dt.month().cast(pl.Float64),
+    pl.col("s").str.len_chars(),
+    pl.col("s").str.len_chars() > 3,
     pl.col("f") > pl.col("g"),
     pl.col("i") < 3,
     pl.col("f") / pl.col("g"),
@@ -98,7 +125,7 @@ def test_a_compiled_feature_equals_polars(made, rows):
     [
         pl.col("f").log1p(),
         pl.col("f").mean(),
-        pl.col("s").str.len_chars(),
+        pl.col("s").str.len_bytes(),
         pl.col("s") > "a",
         pl.col("b") == pl.col("i"),
         pl.col("s").is_in(["a", "b"]),
@@ -111,8 +138,16 @@ def test_a_compiled_feature_equals_polars(made, rows):
         pl.when(pl.col("b")).then(None).otherwise(None),
         pl.col("f") ** 2,
         pl.col("f").clip(pl.col("g")),
-        pl.col("t").dt.minute(),
+        pl.col("t").dt.millisecond(),
         pl.col("t").dt.month() * 100,
+        (pl.col("t") - pl.col("u")) / 2,
+        (pl.col("t") - pl.col("u")).dt.total_days(fractional=True),
+        (pl.col("t") - pl.col("u")) > dt.timedelta(days=1),
+        pl.col("t").fill_null(0),
+        pl.col("i").fill_null(0.5),
+        pl.col("i").sqrt(),
+        pl.col("f").cast(pl.Int64),
+        pl.col("s").cast(pl.Float64),
         pl.col("t") + pl.col("i"),
         pl.col("f") > pl.col("i"),
         pl.lit(1) / 0,
@@ -129,6 +164,7 @@ def test_a_row_alone_has_the_value_that_it_has_in_the_table(made):
     table = pl.DataFrame(
         {"f": [i * 0.377 for i in range(50)], "g": [i + 0.3 for i in range(50)], "i": range(50), "j": range(1, 51),
          "t": [dt.datetime(2024, 1, 1) + dt.timedelta(hours=31 * i) for i in range(50)],
+         "u": [dt.datetime(2024, 3, 1) - dt.timedelta(minutes=977 * i) for i in range(50)],
          "b": [None if i % 7 == 0 else i % 3 == 0 for i in range(50)], "s": [None if i % 5 == 0 else ["Oslo", "Łódź"][i % 2] for i in range(50)]}
     )  # fmt: skip
     check_alone(table, [("x", made.alias("x"))])

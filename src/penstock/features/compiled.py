@@ -6,20 +6,23 @@ bit, is not compiled and goes through a frame; the tests hold the rest to that.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from penstock.features.arithmetic import ARITHMETIC, COMPARED, EQUAL, divided, wrapped
+
 Row = Mapping[str, Any]
 Compiled = Callable[[Row], Any]
-Kind = Literal["integer", "float", "time", "part", "boolean", "text"]
-"""A part of a date, a count and a whole number that was written down have fewer than 64 bits in Polars: compared here,
-but not reckoned with."""
+Kind = Literal["integer", "float", "time", "length", "part", "boolean", "text"]
+"""A length of time is so many microseconds. A part of a date, a count and a whole number that was written down have fewer
+than 64 bits in Polars: compared here, but not reckoned with."""
 _COLUMNS: dict[str, Kind] = {"Int64": "integer", "Float64": "float", "Boolean": "boolean", "String": "text"}
-_INF = float("inf")
-_HALF, _WHOLE = 1 << 63, 1 << 64
+_SECOND = 1.0 / 1e6  # Polars multiplies by the inverse of a number that is the same for all rows
+_START, _MICROSECOND = dt.datetime(1970, 1, 1), dt.timedelta(microseconds=1)
 
 
 def compile_feature(expression: str, kinds: Mapping[str, str]) -> Compiled | None:
@@ -40,9 +43,11 @@ def compile_feature(expression: str, kinds: Mapping[str, str]) -> Compiled | Non
     6.0
     """
     try:
-        node, _ = _node(json.loads(expression), kinds)
+        node, kind = _node(json.loads(expression), kinds)
     except (_NotCompiled, KeyError, TypeError, ValueError):
         return None
+    if kind == "length":
+        node = _each(node, _seconds)
 
     def value(row: Row) -> Any:
         found = node(row)
@@ -71,11 +76,22 @@ def _node(tree: Any, kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
         return _logic(held, kinds) if held["op"] in _LOGIC else _binary(held, kinds)
     if name == "Ternary":
         return _condition(held, kinds)
-    if name == "Function" and isinstance(held["function"], dict):
-        ((function, _),) = held["function"].items()
+    if name == "Cast":
+        return _cast(held, kinds)
+    if name == "Function":
+        function = held["function"] if isinstance(held["function"], str) else next(iter(held["function"]))
         if function in _FUNCTIONS:
             return _FUNCTIONS[function](held, kinds)
     raise _NotCompiled
+
+
+def _each(inner: Compiled, read: Callable[[Any], Any]) -> Compiled:
+    """What is not missing, read further."""
+    return lambda row: None if (found := inner(row)) is None else read(found)
+
+
+def _seconds(microseconds: int) -> float:
+    return microseconds * _SECOND
 
 
 _PARTS: dict[str, Callable[[Any], int]] = {
@@ -83,22 +99,45 @@ _PARTS: dict[str, Callable[[Any], int]] = {
     "Month": operator.attrgetter("month"),
     "Day": operator.attrgetter("day"),
     "Hour": operator.attrgetter("hour"),
+    "Minute": operator.attrgetter("minute"),
+    "Second": operator.attrgetter("second"),
     "WeekDay": operator.methodcaller("isoweekday"),
+    "Week": lambda moment: moment.isocalendar().week,
+    "Quarter": lambda moment: (moment.month + 2) // 3,
+    "OrdinalDay": lambda moment: moment.timetuple().tm_yday,
 }
+_LENGTHS = {
+    "TotalDays": 86_400_000_000, "TotalHours": 3_600_000_000, "TotalMinutes": 60_000_000, "TotalSeconds": 1_000_000,
+    "TotalMilliseconds": 1_000, "TotalMicroseconds": 1,
+}  # fmt: skip
 
 
 def _part(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
-    """A part of a date: the calendar's, of a time without zone."""
+    """A part of a date, the calendar's, of a time without zone; or how many whole days and the like a length has."""
     inner, kind = _node(held["input"][0], kinds)
-    part = _PARTS.get(held["function"]["TemporalExpr"]) if isinstance(held["function"]["TemporalExpr"], str) else None
-    if kind != "time" or part is None:
+    wanted = held["function"]["TemporalExpr"]
+    if isinstance(wanted, str):
+        if kind != "time" or wanted not in _PARTS:
+            raise _NotCompiled
+        return _each(inner, _PARTS[wanted]), "part"
+    ((name, how),) = wanted.items()
+    if kind != "length" or name not in _LENGTHS or how != {"fractional": False}:
         raise _NotCompiled
+    unit = _LENGTHS[name]
+    return _each(inner, lambda length: length // unit if length >= 0 else -(-length // unit)), "integer"
 
-    def value(row: Row) -> Any:
-        moment = inner(row)
-        return None if moment is None else part(moment)
 
-    return value, "part"
+def _moment(tree: Any, kinds: Mapping[str, str]) -> Compiled:
+    """A time in microseconds since 1970: a column, or one that is written down."""
+    if isinstance(tree, dict) and set(tree) == {"Literal"}:
+        count, unit, zone = tree["Literal"]["Scalar"]["Datetime"]
+        if unit != "Microseconds" or zone is not None:
+            raise _NotCompiled
+        return lambda _row: count
+    inner, kind = _node(tree, kinds)
+    if kind != "time":
+        raise _NotCompiled
+    return _each(inner, lambda moment: (moment - _START) // _MICROSECOND)
 
 
 def _literal(tree: Any) -> float | int | None:
@@ -113,21 +152,23 @@ def _literal(tree: Any) -> float | int | None:
 
 def _binary(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
     sign = held["op"]
-    if sign in _EQUAL and (texts := _texts(held, kinds)) is not None:
-        return _both(*texts, _EQUAL[sign]), "boolean"
+    if sign in EQUAL and (texts := _texts(held, kinds)) is not None:
+        return _both(*texts, EQUAL[sign]), "boolean"
+    if sign == "Minus" and (moments := _moments(held, kinds)) is not None:
+        return _both(*moments, operator.sub), "length"
     left, right = _literal(held["left"]), _literal(held["right"])
     if left is not None and right is not None:
         raise _NotCompiled
     one, one_kind = _constant(left) if left is not None else _node(held["left"], kinds)
     two, two_kind = _constant(right) if right is not None else _node(held["right"], kinds)
     both = {one_kind, two_kind}
-    if sign in _COMPARED:
+    if sign in COMPARED:
         if both == {"integer", "float"} and (left is not None or right is not None):
-            return _both(_as_float(one), _as_float(two), _COMPARED[sign]), "boolean"
+            return _both(_as_float(one), _as_float(two), COMPARED[sign]), "boolean"
         # Polars compares whole numbers with others in a type of its own choice.
         if not (both <= {"integer", "part"} or both == {"float"}):
             raise _NotCompiled
-        return _both(one, two, _COMPARED[sign]), "boolean"
+        return _both(one, two, COMPARED[sign]), "boolean"
     if not both <= {"integer", "float"}:
         raise _NotCompiled
     kind: Kind = "integer" if one_kind == two_kind == "integer" else "float"
@@ -136,11 +177,11 @@ def _binary(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled
             if right == 0:
                 raise _NotCompiled
             inverse = 1.0 / right  # as Polars does with a number that is the same for all rows
-            return _both(one, _constant(inverse)[0], _times), "float"
-        return _both(one, two, _divided), "float"
-    if sign not in _ARITHMETIC:
+            return _both(one, _constant(inverse)[0], ARITHMETIC["Multiply"]), "float"
+        return _both(one, two, divided), "float"
+    if sign not in ARITHMETIC:
         raise _NotCompiled
-    return _both(one, two, _ARITHMETIC[sign]), kind
+    return _both(one, two, ARITHMETIC[sign]), kind
 
 
 def _constant(value: float) -> tuple[Compiled, Kind]:
@@ -162,54 +203,6 @@ def _both(one: Compiled, two: Compiled, operate: Callable[[Any, Any], Any]) -> C
     return value
 
 
-def _wrapped(number: Any) -> Any:
-    """Integers of 64 bits go round, as Polars' do."""
-    if type(number) is int and not -_HALF <= number < _HALF:
-        return (number + _HALF) % _WHOLE - _HALF
-    return number
-
-
-def _plus(a: Any, b: Any) -> Any:
-    return _wrapped(a + b)
-
-
-def _minus(a: Any, b: Any) -> Any:
-    return _wrapped(a - b)
-
-
-def _times(a: Any, b: Any) -> Any:
-    return _wrapped(a * b)
-
-
-def _divided(a: Any, b: Any) -> float:
-    try:
-        return float(a) / float(b)
-    except ZeroDivisionError:
-        return float("nan") if a == 0 or a != a else math.copysign(_INF, a) * math.copysign(1.0, b)
-
-
-_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {"Plus": _plus, "Minus": _minus, "Multiply": _times}
-
-
-def _greater(a: Any, b: Any) -> bool:
-    """For Polars NaN, such as 0/0 on the way, is greater than any number and equal to itself."""
-    return bool(a > b or (a != a and b == b))
-
-
-def _equal(a: Any, b: Any) -> bool:
-    return bool(a == b or (a != a and b != b))
-
-
-_EQUAL: dict[str, Callable[[Any, Any], bool]] = {"Eq": _equal, "NotEq": lambda a, b: not _equal(a, b)}
-_COMPARED: dict[str, Callable[[Any, Any], bool]] = {
-    "Gt": _greater,
-    "GtEq": lambda a, b: not _greater(b, a),
-    "Lt": lambda a, b: _greater(b, a),
-    "LtEq": lambda a, b: not _greater(a, b),
-    **_EQUAL,
-}
-
-
 def _text_of(tree: Any) -> str | None:
     found = tree.get("Literal", {}).get("Scalar", {}) if isinstance(tree, dict) else {}
     return found.get("String") if isinstance(found, dict) else None
@@ -226,6 +219,14 @@ def _texts(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled,
         else:
             return None
     return sides[0], sides[1]
+
+
+def _moments(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Compiled] | None:
+    """The sides of a difference of times, or None when it is one of something else."""
+    try:
+        return _moment(held["left"], kinds), _moment(held["right"], kinds)
+    except (_NotCompiled, KeyError, TypeError):
+        return None
 
 
 def _boolean(tree: Any, kinds: Mapping[str, str]) -> Compiled:
@@ -333,9 +334,49 @@ def _clip(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, 
     return value, kind
 
 
+def _cast(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
+    inner, kind = _node(held["expr"], kinds)
+    if held["dtype"] != {"Literal": "Float64"} or kind in ("time", "length", "text"):
+        raise _NotCompiled
+    return _each(inner, float), "float"
+
+
+def _number(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
+    inner, kind = _node(held["input"][0], kinds)
+    if kind not in ("integer", "float"):
+        raise _NotCompiled
+    if held["function"] == "Abs":
+        return _each(inner, lambda number: wrapped(abs(number))), kind
+    if held["function"] == {"Pow": "Sqrt"} and kind == "float":
+        return _each(inner, lambda number: math.sqrt(number) if number >= 0 else math.nan), "float"
+    raise _NotCompiled
+
+
+def _length(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
+    """How many characters a text has."""
+    inner, kind = _node(held["input"][0], kinds)
+    if kind != "text" or held["function"]["StringExpr"] != "LenChars":
+        raise _NotCompiled
+    return _each(inner, len), "part"
+
+
+def _filled(held: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[Compiled, Kind]:
+    """A value, or where it is missing a number that is written down."""
+    inner, kind = _node(held["input"][0], kinds)
+    number = _literal(held["input"][1])
+    if number is None or not (kind == "float" or (kind == "integer" and type(number) is int)):
+        raise _NotCompiled
+    other = float(number) if kind == "float" else number
+    return (lambda row: other if (found := inner(row)) is None else found), kind
+
+
 _FUNCTIONS: dict[str, Callable[[Mapping[str, Any], Mapping[str, str]], tuple[Compiled, Kind]]] = {
     "Clip": _clip,
     "TemporalExpr": _part,
     "Boolean": _test,
     "SumHorizontal": _count,
+    "Abs": _number,
+    "Pow": _number,
+    "StringExpr": _length,
+    "FillNull": _filled,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,25 +193,55 @@ def apply_features(frame: pl.DataFrame, expressions: Sequence[tuple[str, pl.Expr
     """
     if frame.height == 1 and expressions:
         return apply_features(twice(frame), expressions)[:1]
-    for name, made in expressions:
-        need(f'feature "{name}"', made.meta.root_names(), frame.columns)
+    for layer in _layers(expressions):
+        for name, made in layer:
+            need(f'feature "{name}"', made.meta.root_names(), frame.columns)
         try:
-            frame = frame.with_columns(made)
-        except pl.exceptions.PolarsError as error:
-            kinds = ", ".join(f"{needed}: {frame.schema[needed]}" for needed in made.meta.root_names())
-            raise DataError(
-                f'feature "{name}" cannot be computed from {kinds}: {str(error).splitlines()[0]}. '
-                "Read the column as another type with ps.prepare.cast(...)."
-            ) from None
-        kind = frame.schema[name]
-        if kind.is_float():
-            column = pl.col(name).cast(pl.Float64)
-            frame = frame.with_columns(pl.when(column.is_finite()).then(column).alias(name))
-        elif kind == pl.Date:
-            frame = frame.with_columns(pl.col(name).cast(pl.Datetime("us")))
-        elif kind == pl.Duration:
-            frame = frame.with_columns(pl.col(name).dt.total_microseconds().cast(pl.Float64) / 1e6)
+            added = frame.with_columns(made for _, made in layer)
+        except pl.exceptions.PolarsError:
+            added = frame
+            for name, made in layer:
+                added = _one(added, name, made)
+        schema = added.schema
+        frame = added.with_columns(_plain(name, schema[name]) for name, _ in layer)
     return frame
+
+
+def _layers(expressions: Sequence[tuple[str, pl.Expr]]) -> Iterator[list[tuple[str, pl.Expr]]]:
+    """Yield expressions that need nothing of one another, which Polars computes at once."""
+    layer: list[tuple[str, pl.Expr]] = []
+    names: set[str] = set()
+    for name, made in expressions:
+        if name in names or not names.isdisjoint(made.meta.root_names()):
+            yield layer
+            layer, names = [], set()
+        layer.append((name, made))
+        names.add(name)
+    if layer:
+        yield layer
+
+
+def _one(frame: pl.DataFrame, name: str, made: pl.Expr) -> pl.DataFrame:
+    try:
+        return frame.with_columns(made)
+    except pl.exceptions.PolarsError as error:
+        kinds = ", ".join(f"{needed}: {frame.schema[needed]}" for needed in made.meta.root_names())
+        raise DataError(
+            f'feature "{name}" cannot be computed from {kinds}: {str(error).splitlines()[0]}. '
+            "Read the column as another type with ps.prepare.cast(...)."
+        ) from None
+
+
+def _plain(name: str, kind: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    if kind.is_float():
+        number = column.cast(pl.Float64)
+        return pl.when(number.is_finite()).then(number).alias(name)
+    if kind == pl.Date:
+        return column.cast(pl.Datetime("us"))
+    if kind == pl.Duration:
+        return column.dt.total_microseconds().cast(pl.Float64) / 1e6
+    return column
 
 
 def check_alone(frame: pl.DataFrame, made: Sequence[tuple[str, pl.Expr]], rows: int = 16) -> None:
