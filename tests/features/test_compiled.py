@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.errors import DataError
 from penstock.features import calendar, derive
 from penstock.features.compiled import compile_feature
-from penstock.features.definitions import apply_features, check_alone, expressions_of
+from penstock.features.definitions import Written, apply_features, check_alone, expressions_of
+from penstock.rows import _apart
 
 KINDS = {
     "f": "Float64", "g": "Float64", "i": "Int64", "j": "Int64", "t": "Datetime(time_unit='us', time_zone=None)",
@@ -175,3 +177,28 @@ def test_a_row_alone_has_the_value_that_it_has_in_the_table(made):
 def test_calendars_and_derived_features_have_names():
     names = [name for name, _ in [*expressions_of(calendar("day")), *expressions_of(derive(a=pl.col("f")))]]
     assert names == ["day_year", "day_month", "day_day", "day_weekday", "day_hour", "day_weekend", "a"]
+
+
+def test_one_expression_that_needs_a_frame_does_not_take_the_others_with_it():
+    named = [
+        ("a", pl.col("f") + 1), ("b", pl.col("f").log1p()), ("c", pl.col("i") * 2), ("d", pl.col("b_of") * pl.col("g")),
+        ("e", pl.col("a") + pl.col("b")),
+    ]  # fmt: skip
+    written = [Written.of(name, made.alias(name)) for name, made in named]
+    compiled, framed = _apart(written, {**KINDS, "b_of": "Float64"})
+    assert [name for name, _ in compiled] == ["a", "c", "d"]
+    assert [item.name for item in framed] == ["a", "b", "e"]  # e needs a
+    twice = [*written, Written.of("a", pl.col("g").alias("a"))]
+    assert _apart(twice, KINDS) == ([], twice)
+    assert _apart([Written.of("f", (pl.col("f") * 2).alias("f"))], KINDS)[0] == []  # a column of training itself
+
+
+def test_features_that_need_one_another_are_computed_in_order_and_errors_name_one():
+    frame = pl.DataFrame({"x": [1.0, 2.0], "s": ["a", "b"]})
+    made = [("x", pl.col("x") * 10), ("y", pl.col("x") + 1), ("z", pl.col("x") / 0), ("w", pl.col("z").is_null())]
+    found = apply_features(frame, [(name, one.alias(name)) for name, one in made])
+    assert found["y"].to_list() == [11.0, 21.0]
+    assert found["z"].to_list() == [None, None]
+    assert found["w"].to_list() == [True, True]
+    with pytest.raises(DataError, match='feature "bad" cannot be computed from s: String'):
+        apply_features(frame, [("y", pl.col("x").alias("y")), ("bad", (pl.col("s") * 2).alias("bad"))])

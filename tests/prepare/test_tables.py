@@ -96,6 +96,14 @@ def test_text_is_read_for_what_it_is_and_counted():
     assert "blank" in notes["paid"].text
 
 
+def test_short_integers_are_long_ones():
+    raw = pl.DataFrame({"n": [2_000_000_000, None], "y": [1, 2]}, schema={"n": pl.Int32, "y": pl.Int16})
+    table, facts = prepare(raw, [], "y")
+    assert table.schema["n"] == table.schema["y"] == pl.Int64
+    assert table.select(pl.col("n") * 3)["n"][0] == 6_000_000_000
+    assert apply_facts(raw, facts).schema["n"] == pl.Int64
+
+
 def test_later_rows_are_prepared_in_the_same_way():
     operations = [rename(orders="n"), cast("paid", pl.Float64), drop("note"), map(upper), drop_duplicates("key")]
     raw = customers()

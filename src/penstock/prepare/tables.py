@@ -67,7 +67,8 @@ def raw_type(kind: pl.DataType) -> str:
 def normalised(frame: pl.DataFrame) -> pl.DataFrame:
     """Bring every column to one of four types: number, Boolean, Datetime (UTC, microseconds) or String.
 
-    NaN and infinite numbers become null. The values of integers are kept.
+    NaN and infinite numbers become null. The values of integers are kept, in 64 bits: a product of two shorter ones may
+    be too large for them.
     """
     changes = []
     for name, kind in frame.schema.items():
@@ -77,6 +78,8 @@ def normalised(frame: pl.DataFrame) -> pl.DataFrame:
             changes.append(pl.when(column.is_finite()).then(column).alias(name))
         elif kind.is_decimal() or kind in (pl.Int128, pl.UInt64):
             changes.append(column.cast(pl.Float64))
+        elif kind.is_integer() and kind != pl.Int64:
+            changes.append(column.cast(pl.Int64))
         elif kind == pl.Duration:
             changes.append(column.dt.total_microseconds().cast(pl.Float64) / 1e6)
         elif kind == pl.Date:
