@@ -6,6 +6,7 @@ import sqlite3
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from tests.servers import free_port, mariadb, postgresql
 
@@ -13,6 +14,7 @@ import penstock as ps
 from penstock.errors import DataError, InputError
 from penstock.ingest.databases import database, parts_of, read_part
 from penstock.store.store import open_store
+from penstock.types.nested import flat
 
 COLUMNS = "id INTEGER, made TIMESTAMP, amount DOUBLE PRECISION, city VARCHAR(20), gone VARCHAR(5)"
 
@@ -325,7 +327,8 @@ def test_types_that_only_a_database_has_become_numbers_and_text(servers):
     held.execute(
         "CREATE TABLE odd AS SELECT 1.50::numeric(9,2) AS n, 'nan'::numeric AS x, '1 day'::interval AS i, "
         "'{\"a\": 1}'::jsonb AS j, '12345678-1234-1234-1234-123456789abc'::uuid AS u, "
-        "'2024-01-01 10:00+02'::timestamptz AS t, 12345678901234567890::numeric AS big, NULL::int AS nothing"
+        "'2024-01-01 10:00+02'::timestamptz AS t, 12345678901234567890::numeric AS big, NULL::int AS nothing, "
+        "9007199254740993::numeric(20,0) AS key"
     )
     frame = pl.concat(list(read_part(database(held.url, table="odd"), "all")))
     row = frame.row(0, named=True)
@@ -333,6 +336,20 @@ def test_types_that_only_a_database_has_become_numbers_and_text(servers):
     assert row["t"] == dt.datetime(2024, 1, 1, 8, tzinfo=dt.UTC)
     assert row["big"] == 1.2345678901234567e19
     assert row["nothing"] is None
+    assert row["key"] == 2**53 + 1  # another one as a float
+
+
+def test_exact_whole_numbers_keep_their_digits(servers):
+    held = servers("duckdb")
+    held.execute("DROP TABLE IF EXISTS odd")
+    held.execute("CREATE TABLE odd AS SELECT 9007199254740993::DECIMAL(20,0) AS k, 0.5::DECIMAL(9,2) AS half")
+    frame = pl.concat(list(read_part(database(held.url, table="odd"), "all")))
+    assert frame.rows() == [(2**53 + 1, 0.5)]
+
+
+def test_a_frame_with_a_databases_own_types_is_one_of_text():
+    opaque = pa.array(["1.5", None], pa.opaque(pa.string(), "numeric", "PostgreSQL"))
+    assert flat(pl.from_arrow(pa.table({"n": opaque})))["n"].to_list() == ["1.5", None]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from typing import Any
 
@@ -11,7 +12,7 @@ import polars as pl
 def plain(batch: Any) -> pl.DataFrame:
     """Turn an Arrow record batch or table into a frame.
 
-    Exact numbers become floats; UUIDs, JSON, intervals and other types of a database become their text.
+    Exact numbers become whole ones where they are, else floats; UUIDs, JSON, intervals and other types of a database become their text.
     """
     import pyarrow as pa
 
@@ -28,7 +29,7 @@ def plain(batch: Any) -> pl.DataFrame:
                 texts = [None if item is None else str(uuid.UUID(bytes=item)) for item in column.to_pylist()]
                 column = pa.chunked_array([pa.array(texts, pa.string())])
         elif pa.types.is_decimal(kind):
-            column = column.cast(pa.float64())
+            column = _whole(column) if kind.scale == 0 else column.cast(pa.float64())
         elif pa.types.is_interval(kind):
             texts = [None if item is None else str(item) for item in column.to_pylist()]
             column = pa.chunked_array([pa.array(texts, pa.string())])
@@ -41,9 +42,21 @@ def plain(batch: Any) -> pl.DataFrame:
     return made
 
 
+def _whole(column: Any) -> Any:
+    """A long key of so many digits would be another key as a float."""
+    import pyarrow as pa
+
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column.cast(pa.float64())
+
+
 def _numbers(texts: Any) -> Any:
     """PostgreSQL's exact numbers come as text, NaN and infinities among them."""
     import pyarrow as pa
 
+    with contextlib.suppress(pa.ArrowInvalid):
+        return texts.cast(pa.int64())
     read = [None if item is None else float(item) for item in texts.to_pylist()]
     return pa.chunked_array([pa.array(read, pa.float64())])

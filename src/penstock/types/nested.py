@@ -38,10 +38,13 @@ def _parts(column: pl.Expr, name: str, kind: pl.DataType) -> Iterator[pl.Expr]:
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
     """Nested fields become columns of their own (``address.city``), lists their JSON text, and bytes text.
 
-    Bytes that are no UTF-8 are written as ``\\xff``.
+    Bytes that are no UTF-8 are written as ``\\xff``. What a database's driver has a type of its own for (PostgreSQL's
+    ``numeric``) becomes what it is written as.
     """
     import polars as pl
 
+    own = [name for name, kind in frame.schema.items() if isinstance(kind, pl.BaseExtension)]
+    frame = frame.with_columns(pl.col(name).ext.storage() for name in own)
     if any(isinstance(kind, pl.Struct) for kind in frame.dtypes):
         frame = frame.select(fields(frame.schema))
     texts: dict[str, list[str | None]] = {}
