@@ -281,6 +281,20 @@ def test_labels_are_taken_and_wrong_ones_are_told(served):
     answers = client.post("/predict", json={"rows": rows(2)}).json()["predictions"]
     good = {"labels": [{"id": item["id"], "label": "gone"} for item in answers]}
     assert client.post("/feedback", json=good).json() == {"accepted": 2}
+    assert client.post("/feedback", json=good["labels"]).json() == {"accepted": 2}
+    assert client.post("/feedback", json=good["labels"][1]).json() == {"accepted": 1}
+    assert client.post("/feedback", json=[]).json() == {"accepted": 0}
+    for wrong in (
+        {"id": "x"},
+        {"label": "gone"},
+        {"labels": good["labels"][0]},
+        [{"id": "x"}],
+        "x",
+        {"id": 1, "label": "gone"},
+    ):
+        refused = client.post("/feedback", json=wrong)
+        assert refused.status_code == 422
+        assert 'send {"labels": [{"id"' in refused.json()["error"]["message"]
     assert take(log_folder(store.folder, "customers")).labels[answers[0]["id"]] == "gone"
     answer = client.post("/feedback", json={"labels": [{"id": "x", "label": "perhaps"}]})
     assert answer.status_code == 422

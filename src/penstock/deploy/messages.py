@@ -24,9 +24,11 @@ class Label(msgspec.Struct):
 
 
 class Feedback(msgspec.Struct):
-    """The truth about earlier answers."""
+    """The truth about earlier answers, or about one."""
 
-    labels: list[Label]
+    labels: list[Label] | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    label: Any = UNSET
 
 
 class Events(msgspec.Struct):
@@ -78,8 +80,31 @@ class Predictions(msgspec.Struct):
 
 
 read_predict = msgspec.json.Decoder(Predict).decode
-read_feedback = msgspec.json.Decoder(Feedback).decode
+_feedback: msgspec.json.Decoder[Feedback | list[Label]] = msgspec.json.Decoder(Feedback | list[Label])
 read_events = msgspec.json.Decoder(Events).decode
+
+
+def read_feedback(body: bytes) -> list[Label]:
+    """Read labels: as ``{"labels": [...]}``, a list by itself, or one.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        For anything else.
+
+    Examples
+    --------
+    >>> read_feedback(b'{"id": "7-1", "label": "gone"}')
+    [Label(id='7-1', label='gone')]
+    """
+    found = _feedback.decode(body)
+    if isinstance(found, list):
+        return found
+    if not isinstance(found.labels, UnsetType):
+        return found.labels
+    if isinstance(found.id, UnsetType) or found.label is UNSET:
+        raise msgspec.ValidationError("Object missing required field `labels`")
+    return [Label(found.id, found.label)]
 
 
 def why_of(explained: Any) -> Why:

@@ -250,7 +250,7 @@ class Service:
         return data, headers, kept
 
     def _take_feedback(self, body: bytes) -> tuple[bytes, list[Header], Future[None] | None]:
-        labels = read_feedback(body).labels
+        labels = read_feedback(body)
         wrong = [
             {"row": number, "field": "label", "message": problem}
             for number, item in enumerate(labels)
