@@ -241,6 +241,13 @@ def test_a_batch_is_answered_with_what_has_come_since(made, tmp_path):
     model = ps.load("returns", store=store, events=False)
     model.knows.take_events("visits", model.knows.read_events("visits", [visit, visit]))
     assert model.prepare(pl.DataFrame([row]))["seconds_1d"].to_list() == [25.0]
+    for number, seconds in enumerate((1.0, 2.0, 4.0)):  # a table is answered with each that comes between
+        more = {**visit, "at": moment(299_600 + number), "seconds": seconds}
+        model.knows.take_events("visits", model.knows.read_events("visits", [more]))
+        assert model.prepare(pl.DataFrame([row]))["seconds_1d"][0] == 24.0 + 2 ** (number + 1)
+        assert model.prepare(pl.DataFrame([row] * 2))["seconds_1d"][1] == 24.0 + 2 ** (number + 1)
+    model = ps.load("returns", store=store, events=False)
+    model.knows.take_events("visits", model.knows.read_events("visits", [visit, visit]))
     told = pl.read_csv(tmp_path / "out.csv")["probability_yes"][0]
     assert told == pytest.approx(model.answer([row])[0].probabilities["yes"], abs=1e-12)
     pl.DataFrame([visit]).drop("seconds").write_csv(tmp_path / "visits.csv")
@@ -342,7 +349,7 @@ def test_a_bad_event_leaves_the_others_of_its_request_uncounted(made):
     good = {"client": "c1", "at": moment(299_500), "seconds": 12.5, "page": "cart"}
     with pytest.raises(RowsError):
         model.knows.read_events("visits", [good, {**good, "at": None}])
-    assert model.knows._told == []
+    assert model.knows._since == {}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import polars as pl
 
 from penstock.errors import DataError, InputError
 from penstock.features.definitions import Written
-from penstock.features.stored import Live, Stored, StoredAsof, StoredWindow, compacts, read_past
+from penstock.features.stored import Addition, Live, Stored, StoredAsof, StoredWindow, compacts, read_past, ready
 from penstock.inputs import TableOf, as_in_training, event_rows, typed
 from penstock.manifest import Manifest
 from penstock.prepare.changes import Once
@@ -34,7 +34,10 @@ class Knowledge:
 
     def __init__(self, manifest: Manifest, files: Mapping[str, bytes], name: str) -> None:
         self._features, self._tables_of, self._files, self._name = manifest.features, manifest.tables, files, name
-        self._told: list[tuple[str, pl.DataFrame, bool]] = []
+        # By feature, the events told since the model was made; how many times events were told; what was made of them.
+        self._since: dict[int, list[pl.DataFrame]] = {}
+        self._times_told = 0
+        self._relations: tuple[int, list[Addition | None]] = (-1, [])
 
     @property
     def looks_up(self) -> bool:
@@ -84,12 +87,14 @@ class Knowledge:
         again : bool
             They are from the log: one that the training data hold too, value for value, is not counted twice.
         """
-        for made, past, live in zip(self._features, self.past, self.live, strict=True):
+        for number, (made, past, live) in enumerate(zip(self._features, self.past, self.live, strict=True)):
             if not isinstance(made, StoredWindow | StoredAsof) or made.table != table:
                 continue
             assert live is not None and live.add is not None and past is not None
-            live.add(_unseen(made.compact(events), past, again))
-        self._told.append((table, events, again))
+            new = _unseen(made.compact(events), past, again)
+            live.add(new)
+            self._since.setdefault(number, []).append(new)
+        self._times_told += 1
 
     def take_rows(self, table: str, raw: pl.DataFrame) -> None:
         """Count the rows of a raw table as events; one that the training data hold too, value for value, counts once.
@@ -121,18 +126,23 @@ class Knowledge:
             for number, made in enumerate(self._features)
         ]
 
-    def now(self) -> list[pl.DataFrame | None]:
-        """What was known when the model was made, and the events told since."""
-        found: list[pl.DataFrame | None] = []
-        for made, past in zip(self._features, self.past, strict=True):
-            if past is None or not isinstance(made, StoredWindow | StoredAsof):
-                found.append(past)
-                continue
-            told = [
-                _unseen(made.compact(frame), past, again) for table, frame, again in self._told if table == made.table
-            ]
-            found.append(pl.concat([past, *told], how="vertical_relaxed"))
-        return found
+    def relations(self) -> list[Addition | None]:
+        """Return what adds each feature's columns to a table, from what was known when the model was made and the events told since.
+
+        None for a feature of the row's own columns. Kept until more is told, for events must be sorted first.
+        """
+        times_told = self._times_told
+        if self._relations[0] != times_told:
+            self._relations = (times_told, ready(self._features, [self._now(at) for at in range(len(self._features))]))
+        return self._relations[1]
+
+    def _now(self, number: int) -> pl.DataFrame | None:
+        past, since = self.past[number], self._since.get(number)
+        if past is None or not since:
+            return past
+        if len(since) > 1:
+            since[:] = [pl.concat(since, how="vertical_relaxed")]
+        return pl.concat([past, *since], how="vertical_relaxed")
 
     @cached_property
     def live(self) -> list[Live | None]:

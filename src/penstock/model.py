@@ -20,7 +20,7 @@ import polars as pl
 from penstock.answers import Explanation, Prediction, Reason
 from penstock.errors import InputError, StoreError
 from penstock.evaluate.reasons import effects_of
-from penstock.features.stored import compute
+from penstock.features.stored import add_features, compute
 from penstock.ingest.options import PLAIN, TextForm
 from penstock.inputs import InputColumn, as_in_training, frame_of, typed, typical_row
 from penstock.knowledge import Knowledge
@@ -290,13 +290,14 @@ class Model:
         DataError
             When a column is missing or holds what it should not, with the first such row.
         """
-        past = self.knows.now() if tables is None else self.knows.of(tables)
         prepared = typed(
             apply_facts(as_in_training(raw, self.inputs, f"model {self.name}"), self._facts),
             self.manifest.dtypes,
             self.name,
         )
-        return compute(prepared, self.manifest.features, past)
+        if tables is None:
+            return add_features(prepared, self.manifest.features, self.knows.relations())
+        return compute(prepared, self.manifest.features, self.knows.of(tables))
 
     def predict_prepared(self, table: pl.DataFrame) -> Array:
         """Return the learner's numbers for prepared rows."""

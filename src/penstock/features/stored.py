@@ -19,6 +19,8 @@ from penstock.features.recent import Recent, unknown, value_at
 from penstock.types.table import Table
 
 Pairs = list[tuple[str, str]]
+Addition = Callable[[pl.DataFrame], pl.DataFrame]
+"""Adds the columns of a feature from other rows or tables to a table."""
 _EPOCH = dt.datetime(1970, 1, 1)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
@@ -71,7 +73,7 @@ class StoredWindow(msgspec.Struct, frozen=True, tag="window"):
         """Return what counts of the compact table: all of it."""
         return past
 
-    def ready(self, past: pl.DataFrame) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    def ready(self, past: pl.DataFrame) -> Addition:
         """Return what adds the aggregates to a table, given the compact events."""
         events = Events.of(past, *_key_names(self.by))
         keys = [row for row, _ in self.by]
@@ -127,7 +129,7 @@ class StoredAsof(msgspec.Struct, frozen=True, tag="asof"):
         """Return what counts of the compact table: all of it."""
         return past
 
-    def ready(self, past: pl.DataFrame) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    def ready(self, past: pl.DataFrame) -> Addition:
         """Return what adds the columns to a table; of rows with equal times the last one counts."""
         events = Events.of(past, *_key_names(self.by))
         return lambda rows: self._apply(rows, events)
@@ -207,7 +209,7 @@ class StoredJoin(msgspec.Struct, frozen=True, tag="join"):
         keep: Any = "first" if self.duplicates == "error" else self.duplicates
         return made.unique(keys, keep=keep, maintain_order=True)
 
-    def ready(self, past: pl.DataFrame) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    def ready(self, past: pl.DataFrame) -> Addition:
         """Return what adds the columns to a table."""
         renamed = past.rename({column: f"penstock value {name}" for name, column in self.columns})
         keys = _key_names(self.on)[0]
@@ -273,17 +275,21 @@ def compute(
     check : bool
         Also demand that expressions look at their own row only.
     """
-    ready = [
+    return add_features(frame, features, ready(features, past), check=check)
+
+
+def ready(features: Sequence[Stored], past: Sequence[pl.DataFrame | None]) -> list[Addition | None]:
+    """Return of each relation what adds its columns to a table, given its compact table; None for expressions."""
+    return [
         None if isinstance(made, Written) or known is None else made.ready(known)
         for made, known in zip(features, past, strict=True)
     ]
-    return add_features(frame, features, ready, check=check)
 
 
 def add_features(
     frame: pl.DataFrame,
     features: Sequence[Stored],
-    relations: Sequence[Callable[[pl.DataFrame], pl.DataFrame] | None],
+    relations: Sequence[Addition | None],
     *,
     check: bool = False,
 ) -> pl.DataFrame:

@@ -37,9 +37,9 @@ class NeighboursPredictor:
 
     def __init__(self, files: Mapping[str, bytes], written: Mapping[str, Any]) -> None:
         kept = np.load(io.BytesIO(files["rows.npz"]), allow_pickle=False)
-        self.rows, self.target = kept["rows"], kept["target"].astype(np.float64)
+        self.rows, self.target = kept["rows"].astype(np.float64), kept["target"].astype(np.float64)
         self.design, self.k = convert(written["design"], Design), int(written["k"])
-        self.squares = (self.rows.astype(np.float64) ** 2).sum(1)
+        self.squares = (self.rows**2).sum(1)
         self._places = np.arange(len(self.rows)) * 1e-10
 
     def predict(self, matrix: Matrix) -> Matrix:
@@ -49,7 +49,7 @@ class NeighboursPredictor:
 
     def _part(self, matrix: Matrix) -> Matrix:
         asked = self.design.apply(matrix)
-        far = self.squares - 2.0 * asked @ self.rows.T.astype(np.float64) + (asked**2).sum(1, keepdims=True)
+        far = self.squares - 2.0 * asked @ self.rows.T + (asked**2).sum(1, keepdims=True)
         # Rounded, and told apart by their place: a row alone finds the same neighbours as among others.
         far = np.round(far, 8) + self._places
         near = np.argpartition(far, self.k - 1, axis=1)[:, : self.k]
