@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 
 import polars as pl
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.errors import DataError
+from penstock.errors import DataError, InputError
 from penstock.ingest import guesses
 from penstock.ingest.options import TextForm
 from penstock.ingest.read import concatenate, read_table
@@ -176,3 +177,17 @@ def test_a_binary_file_that_is_damaged_is_told(tmp_path, name, data, says):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError, match=says):
         read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (pl.DataFrame({"a": [1]}), 'not rows themselves: write them to a file, such as "rows.parquet"'),
+        (["a.csv", 3], "not int: name a file"),
+    ],
+)
+def test_what_is_no_path_is_refused_when_it_is_given(given, says):
+    import penstock as ps
+
+    with pytest.raises(InputError, match=re.escape(says)):
+        ps.ingest.files(given)

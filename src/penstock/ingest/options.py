@@ -98,6 +98,14 @@ def files(
         column_of("ps.ingest.files(time=...)", time)
     if not named:
         raise DataError("ps.ingest.files() names no file; give it a path or a pattern, such as 'data/*.csv'")
+    for item in named:
+        if not isinstance(item, str | Path):
+            what = (
+                "rows themselves: write them to a file"
+                if hasattr(item, "columns")
+                else f"{type(item).__name__}: name a file"
+            )
+            raise InputError(f'ps.ingest.files(...) takes paths and patterns, not {what}, such as "rows.parquet"')
     caller = Path(sys._getframe(1).f_code.co_filename)
     folder = caller.resolve().parent if caller.exists() else Path.cwd()
     try:
