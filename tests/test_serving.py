@@ -215,7 +215,8 @@ def test_a_path_that_is_posted_to_says_so_to_other_methods(served):
         ("city", 5, "expected text, found 5"),
         ("member", "maybe", "expected true or false"),
         ("birthday", "yesterday", "expected a date"),
-        ("agee", 5, 'is not a column of this model; did you mean "age"?'),
+        ("AGE", 5, 'is not a column of this model. Did you mean "age"?'),
+        ("agee", 5, 'is not a column of this model. Did you mean "age"?'),
     ],
 )
 def test_a_bad_field_is_named(served, field, value, says):

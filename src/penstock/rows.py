@@ -6,7 +6,6 @@ No data frame is made unless a feature needs one. The tests hold this to what a 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,14 @@ from penstock.features.definitions import Written, apply_features
 from penstock.inputs import dtype_named, readers_of
 from penstock.prepare.repairs import Clipped, Filled
 from penstock.rowcode import Cell, compile_row
+from penstock.types.columns import nearest
 from penstock.types.reading import shown
 from penstock.types.rows import RowProblem, RowsError
 
 if TYPE_CHECKING:
     from penstock.model import Model
+
+_HINTS = 100
 
 
 def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[list[float]]]:
@@ -85,9 +87,11 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
                     problems.append(RowProblem(number, raw, f"{error}, found {shown(row[raw])}"))
             for name in row:
                 if name not in inputs and name != target:
-                    near = difflib.get_close_matches(name, inputs, 1)
-                    hint = f'; did you mean "{near[0]}"?' if near else ""
-                    problems.append(RowProblem(number, name, f"is not a column of this model{hint}"))
+                    # To look for what is meant takes as long as all else: not for each of a million names.
+                    hint = nearest(str(name), inputs) if len(problems) < _HINTS else ""
+                    problems.append(
+                        RowProblem(number, name, f"is not a column of this model{'.' if hint else ''}{hint}")
+                    )
             prepared.append(values)
         if problems:
             raise RowsError(problems)

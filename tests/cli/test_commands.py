@@ -402,7 +402,7 @@ def test_an_option_is_changed_for_one_run(place):
     ("setting", "says"),
     [
         ("budget=3", "write stage.field=value"),
-        ("train.buget=3", 'did you mean "budget"'),
+        ("train.buget=3", 'Did you mean "budget"'),
         ("train.budget=soon", "is not a length of time"),
         ("train.trials=0", "at least 1"),
         ("seed=x", "whole number"),

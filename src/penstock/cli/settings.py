@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from penstock.errors import InputError
+from penstock.types.columns import nearest
 
 _STAGES = ("train", "evaluate", "split", "deploy", "monitor")
 
@@ -65,9 +65,8 @@ def _changed(stage: Any, name: str, value: Any, setting: str) -> Any:
 
     fields = {item.name: getattr(stage, item.name) for item in dataclasses.fields(stage)}
     if name not in fields:
-        near = difflib.get_close_matches(name, fields, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else f"; there are {', '.join(fields)}"
-        raise InputError(f"--set {setting}: there is no such option{hint}")
+        hint = nearest(name, fields) or f" There are: {', '.join(fields)}."
+        raise InputError(f"--set {setting}: there is no such option.{hint}")
     old = fields[name]
     if isinstance(value, list):
         value = tuple(value)
