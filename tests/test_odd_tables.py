@@ -78,6 +78,12 @@ def test_times_that_are_numbers_since_1970_are_times_in_training_and_in_answers(
     assert np.isfinite(model.predict_proba([model.typical_row()])).all()
 
 
+@pytest.mark.parametrize("start", [0, 1_700_000_000])
+def test_the_time_by_which_rows_are_divided_is_no_sign_that_test_rows_are_unlike(run, start):
+    done = run(table(1_000).with_columns(time=start + 3_600 * pl.int_range(1_000)), ps.binary("y"), time="time")
+    assert done["evaluated"]["evaluation"]["shift"]["score"] < 0.6
+
+
 def test_a_length_of_time_is_refused_where_times_are_numbers(run):
     with pytest.raises(InputError, match='gap="1h" needs a column of dates'):
         run(table().with_columns(at=pl.int_range(300)), ps.binary("y"), split=ps.split.time("at", gap="1h"))

@@ -30,6 +30,8 @@ def test_sides_that_differ_are_told_apart_by_the_column_that_differs():
     assert apart.score > 0.85
     assert apart.columns[0][0] == "a"
     assert apart == shift_between(train, test, blocks, 0)
+    (name, _), *_ = apart.columns
+    assert shift_between(train, test, blocks, 0, without=name).score < 0.6
 
 
 def test_few_rows_say_nothing():

@@ -81,7 +81,9 @@ def _hashes(table: Table, columns: Sequence[str]) -> Iterator[pl.Series]:
         yield part.select(columns).hash_rows(seed=0)
 
 
-def shift_between(train: Array, test: Array, blocks: Sequence[tuple[str, slice]], seed: int) -> Shift | None:
+def shift_between(
+    train: Array, test: Array, blocks: Sequence[tuple[str, slice]], seed: int, without: str | None = None
+) -> Shift | None:
     """Train trees to tell the two sides apart, on at most 10,000 rows; None with fewer than 100 on a side.
 
     Parameters
@@ -90,6 +92,8 @@ def shift_between(train: Array, test: Array, blocks: Sequence[tuple[str, slice]]
         Encoded rows; NaN where missing.
     blocks : sequence of (str, slice)
         Columns, and where each stands in the matrix.
+    without : str, optional
+        A column that is not looked at: that by which the rows were divided tells them apart by itself.
     """
     if min(len(train), len(test)) < _LEAST_ROWS:
         return None
@@ -101,6 +105,9 @@ def shift_between(train: Array, test: Array, blocks: Sequence[tuple[str, slice]]
     each = _MOST_ROWS // 2
     parts = [side[np.sort(random.permutation(len(side))[:each])] for side in (train, test)]
     matrix, side = np.vstack(parts), np.repeat([0.0, 1.0], [len(part) for part in parts])
+    for name, block in blocks:
+        if name == without:
+            matrix[:, block] = 0.0
     options = {
         "objective": "binary", "num_leaves": 15, "learning_rate": 0.15, "max_bin": 63, "verbose": -1, "num_threads": 1, "seed": seed,
         "deterministic": True,

@@ -119,7 +119,7 @@ def evaluated(
         if division.kind in ("random", "stratified")
         and table.step == 1  # of some rows, which belong together is not known
         else None,
-        shift=shift_between(some, matrix, blocks, seed),
+        shift=shift_between(some, matrix, blocks, seed, division.column if division.kind == "time" else None),
         dependence=[item for item in moves if item is not None],
         fairness=fairness_of(target.task, test, dict(gate.fairness), codes == 1, _said(model, predicted) == 1),
     )
