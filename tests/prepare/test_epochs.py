@@ -50,6 +50,7 @@ def test_numbers_under_a_name_of_times_are_dates_and_later_rows_too(name, values
     ("name", "values"),
     [
         ("price", [FROM, FROM + DAY]),  # an amount
+        ("candidate_id", [FROM, FROM + 1]),  # a number by which it is known
         ("time", [1, 2, 300]),  # an ordinal number, or seconds since the start
         ("time", [FROM, 5]),
         ("year_built_date", [1998, 2004]),

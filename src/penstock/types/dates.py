@@ -37,7 +37,7 @@ YEAR_FIRST = "|".join(
 )  # fmt: skip
 """Forms, separated by ``|``, of ISO 8601 and its like: in these a date may always come, whatever form it had at training."""
 TIME_NAMES = re.compile(
-    r"(?i)(date|time|_at$|day|when|created|updated|modified|pickup|moment|start|period|epoch|unix|(?:^|_)ts$)"
+    r"(?i)((?<!candi)(?<!man)(?<!up)(?<!vali)date|time|_at$|day|when|created|updated|modified|pickup|moment|start|period|epoch|unix|(?:^|_)ts$)"
 )
 """What columns that say when a row happened are called."""
 LEAST_YEAR = 100
