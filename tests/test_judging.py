@@ -1,6 +1,7 @@
 """What an author may ask of a model's answers: costs, intervals, fairness, a sure gain; through whole runs."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,21 @@ def test_a_gate_on_fairness_refuses_a_model_that_treats_groups_unlike(run):
     assert not result.gate.passed
     assert "groups of city differ by" in " ".join(result.gate.reasons)
     assert "Fairness by city" in Path(result.report).read_text()
+
+
+@pytest.mark.parametrize("gate", [{"slices": ["ctiy"]}, {"fairness": {"ctiy": 0.1}}])
+def test_a_gates_wrong_column_is_told_before_anything_learns_and_a_right_one_leaves_what_was_learnt(tmp_path, gate):
+    customers(900).write_csv(tmp_path / "customers.csv")
+    with closing(open_store(tmp_path / "s")) as store:
+        wrong = make_pipeline(tmp_path, evaluate=ps.evaluate.gate(**gate)).run(store)
+        statuses = {item.name: item.status for item in wrong.steps}
+        assert (statuses["judgeable"], statuses["trials"]) == ("failed", "skipped")
+        with pytest.raises(InputError, match='no column "ctiy". Did you mean "city"'):
+            wrong.raise_for_status()
+        for slices, status in (["city"], "ran"), (["city", "member"], "cached"):
+            right = make_pipeline(tmp_path, evaluate=ps.evaluate.gate(slices=slices)).run(store)
+            right.raise_for_status()
+            assert {item.name: item.status for item in right.steps}["trials"] == status
 
 
 def test_size_and_latency_limits_are_looked_at(run):

@@ -128,7 +128,16 @@ def compile_graph(pipeline: Pipeline) -> Graph:
             "features": [item for item in features if isinstance(item, Text | Categories)],
         }  # fmt: skip
         del parameters["window"]
-        add("train", "models.trials", ["featured", "divided", *chosen], parameters, cpus=2 if cores() > 1 else 1)
+        asked_of = ["judgeable"] if gate.slices or gate.fairness else []
+        if asked_of:
+            add("evaluate", "verdicts.judgeable", ["featured"], {"gate": gate})
+        add(
+            "train",
+            "models.trials",
+            ["featured", "divided", *chosen, *asked_of],
+            parameters,
+            cpus=2 if cores() > 1 else 1,
+        )
         trained |= {"metric": named, "weights": search["weights"], "monotone": search["monotone"]}
         tried = ["trials"]
         curved = {name: parameters[name] for name in ("target", "features", "seed")} | {

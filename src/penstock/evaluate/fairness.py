@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,23 @@ class Fairness:
     groups: list[Group] = field(default_factory=list)
 
 
+def check_fairness(limits: Mapping[str, float], columns: Sequence[str]) -> None:
+    """Demand what comparing groups needs: their columns, and Fairlearn.
+
+    Raises
+    ------
+    DataError, InputError
+        For a column that is not there, or where Fairlearn is not installed.
+
+    Examples
+    --------
+    >>> check_fairness({"sex": 0.1}, ["sex", "age"])
+    """
+    if limits and find_spec("fairlearn") is None:
+        raise InputError("ps.evaluate.gate(fairness=...) needs Fairlearn: pip install 'penstock[fairness]'")
+    need("ps.evaluate.gate(fairness=...)", limits, columns)
+
+
 def fairness_of(
     task: str, table: pl.DataFrame, limits: Mapping[str, float], target: Array, said: Array
 ) -> list[Fairness]:
@@ -78,13 +96,9 @@ def fairness_of(
         return []
     if task != "binary":
         raise InputError("ps.evaluate.gate(fairness=...) asks for a target of two classes")
-    try:
-        from fairlearn import metrics as fair
-    except ImportError as missing:
-        raise InputError(
-            "ps.evaluate.gate(fairness=...) needs Fairlearn: pip install 'penstock[fairness]'"
-        ) from missing
-    need("ps.evaluate.gate(fairness=...)", limits, table.columns)
+    check_fairness(limits, table.columns)
+    from fairlearn import metrics as fair
+
     found = []
     for column, limit in limits.items():
         values = table[column].cast(pl.String)

@@ -139,6 +139,7 @@ def trials(
     group: str | None,
     features: Sequence[Feature],
     selected: list[Left] | None = None,
+    judgeable: Any = None,  # only waited for
     **search: Any,
 ) -> Searched:
     """Try learners by cross-validation on the training rows."""

@@ -15,7 +15,7 @@ from penstock.errors import DataError, PenstockError
 from penstock.evaluate.curve import Curve, learning_curve
 from penstock.evaluate.dependence import dependence_of
 from penstock.evaluate.division import Shared, shared_rows, shift_between
-from penstock.evaluate.fairness import fairness_of
+from penstock.evaluate.fairness import check_fairness, fairness_of
 from penstock.evaluate.gates import Gate, Verdict, baseline_check, cost_checks, fairness_checks, judge, slice_checks
 from penstock.evaluate.importance import importances
 from penstock.evaluate.leaks import find_leaks, worth_a_look
@@ -54,6 +54,17 @@ from penstock.types.target import Target
 
 Parts = LazyPartitions[Any]
 Array = npt.NDArray[Any]
+
+
+def judgeable(featured: Parts, gate: Gate) -> dict[str, str]:
+    """Demand, before anything learns, that the gate's columns are there.
+
+    Nothing is given, so that trials which wait for it stay known when the gate changes.
+    """
+    columns = Table(featured).columns
+    need("ps.evaluate.gate(slices=...)", gate.slices or (), columns)
+    check_fairness(dict(gate.fairness), columns)
+    return {}
 
 
 def evaluated(
