@@ -30,6 +30,8 @@ ODD = st.text(alphabet="0123456789.,:+-()' \u00a0\u202f\u2212$€%eEkKmMbBgsxaAp
         ([" 36 months", " 60 months"], ".", "months", [36, 60]),
         (["€110.5M", "€600K", "€0"], ".", MAGNITUDES, [110_500_000, 600_000, 0]),
         (["5k", "3.2m"], ".", MAGNITUDES, [5000, 3_200_000]),
+        (["10,000+", "500 +"], ".", "+", [10_000, 500]),
+        (["34", "90+", "7"], ".", "+", [34, 90, 7]),
         (["₹500", "₹1,200"], ".", "", [500, 1200]),
         (["13:08", "9:30"], ".", "h:mm", [788, 570]),
         (["9:30 AM", "12:05 PM", "12:05am"], ".", "h:mm", [570, 725, 5]),
@@ -60,7 +62,8 @@ def test_the_way_of_writing_is_found_and_every_cell_read(cells, decimal, unit, n
         ["1st", "2nd", "3rd"],
         ["12,5", "many"],
         ["1,234,5", "2"],
-        ["10,000+", "5+"],
+        ["10,000+", "5kg"],
+        ["A+", "B"],
         ["K", "M"],
         ["9", "11", "20,22", "16"],
         ["3:45", "1:03:45"],
@@ -72,7 +75,7 @@ def test_what_is_no_number_or_of_several_units_stays_text(cells):
     assert infer(pl.DataFrame({"x": cells}), set())[0] == []
 
 
-@given(ODD, st.sampled_from([".", ","]), st.sampled_from(["", "kg", "kg(s)", MAGNITUDES, *CLOCKS]))
+@given(ODD, st.sampled_from([".", ","]), st.sampled_from(["", "kg", "kg(s)", "+", MAGNITUDES, *CLOCKS]))
 def test_a_cell_is_read_alone_as_in_a_table(text, decimal, unit):
     stripped = pl.DataFrame({"x": [text]}).select(pl.col("x").str.strip_chars(" \u00a0\u202f"))
     table = stripped.select(number_in(pl.col("x"), decimal, unit)).item()

@@ -16,7 +16,7 @@ from penstock.prepare.epochs import Numbers, decide_numbers, is_named_so, look_a
 from penstock.prepare.operations import Note
 from penstock.types.cells import SPACES
 from penstock.types.dates import DATE_FORMATS, other_order, shape
-from penstock.types.numbers import CLOCKS, MAGNITUDES, SIGNS, unit_among, units_of
+from penstock.types.numbers import CLOCKS, MAGNITUDES, OR_MORE, SIGNS, unit_among, units_of
 from penstock.types.parse import FALSE, TRUE, Parse
 
 _NEARLY = 0.9
@@ -252,6 +252,7 @@ def _written(name: str, look: Look) -> tuple[Parse, str] | None:
         if unit is not None:
             what = (
                 " with K, M and B for thousands, millions and billions" if unit == MAGNITUDES
+                else " with + behind what is so much or more" if unit == OR_MORE
                 else f" of the form {unit}" if unit in CLOCKS
                 else f" with the unit {unit}"
             )  # fmt: skip

@@ -13,6 +13,8 @@ import polars as pl
 
 from penstock.types.cells import SPACES, is_blank, is_nan
 
+OR_MORE = "+"
+"""Behind a number that stands for it and all above, such as ``90+``; others of the column are bare."""
 MAGNITUDES = "K, M, B"
 """As a unit: thousands, millions and billions, each cell by its own last letter."""
 CLOCKS = ("h:mm", "h:mm:ss")
@@ -21,7 +23,7 @@ _CLOCK = {
     "h:mm": r"^([0-9]{1,4}):([0-5][0-9])(?: ?([AaPp])[Mm])?$",
     "h:mm:ss": r"^([0-9]{1,4}):([0-5][0-9]):([0-5][0-9](?:\.[0-9]+)?)(?: ?([AaPp])[Mm])?$",
 }
-_OR_MORE = "(s)"
+_PLURAL = "(s)"
 """Behind a unit that stands in the plural too, such as ``day(s)``."""
 _TIMES = {"k": 1e3, "m": 1e6, "b": 1e9}
 NUMBER = r"^([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)$"
@@ -33,7 +35,7 @@ _SIGNS = f"[{SIGNS}]"
 _ACCOUNTED = r"^\(([0-9][0-9,]*\.?[0-9]*)\)$"
 """A negative number as accountants write it."""
 _MINUS = "\u2212"
-_UNIT = r"\s*([A-Za-zµ°][A-Za-zµ°²³/]{0,11})$"
+_UNIT = r"\s*([A-Za-zµ°][A-Za-zµ°²³/]{0,11}|\+)$"
 _number, _grouped, _signs = re.compile(NUMBER), re.compile(_GROUPED), re.compile(_SIGNS)
 _accounted, _spaced = re.compile(_ACCOUNTED), re.compile(_SPACED)
 _unit = re.compile(_UNIT)
@@ -56,8 +58,8 @@ def number_in(text: pl.Expr, decimal: str = ".", unit: str = "") -> pl.Expr:
         times = text.str.slice(-1).str.to_lowercase().replace_strict(_TIMES, default=1.0, return_dtype=pl.Float64)
         text = pl.when(times > 1).then(text.str.slice(0, text.str.len_chars() - 1)).otherwise(text)
     elif unit:
-        text = (text.str.strip_suffix("s") if unit.endswith(_OR_MORE) else text).str.strip_suffix(
-            unit.removesuffix(_OR_MORE)
+        text = (text.str.strip_suffix("s") if unit.endswith(_PLURAL) else text).str.strip_suffix(
+            unit.removesuffix(_PLURAL)
         )
     plain = text.str.replace_all(_SIGNS, "").str.replace(_MINUS, "-", literal=True).str.strip_chars(SPACES)
     if decimal == ",":
@@ -122,7 +124,7 @@ def read_number(value: Any, decimal: str = ".", unit: str = "") -> float | None:
         times = _TIMES.get(text[-1:].lower(), 1.0)
         text = text[:-1] if times > 1 else text
     elif unit and unit not in CLOCKS:
-        text = (text.removesuffix("s") if unit.endswith(_OR_MORE) else text).removesuffix(unit.removesuffix(_OR_MORE))
+        text = (text.removesuffix("s") if unit.endswith(_PLURAL) else text).removesuffix(unit.removesuffix(_PLURAL))
     plain = _signs.sub("", text).replace(_MINUS, "-", 1).strip(SPACES)
     if decimal == ",":
         plain = plain.translate(_SWAPPED)
@@ -168,6 +170,8 @@ def unit_among(units: list[str] | None) -> str | None:
 
     Examples
     --------
+    >>> unit_among(["", "+"])
+    '+'
     >>> unit_among(["kg"]), unit_among(["day", "days"]), unit_among(["", "K", "M"]), unit_among(["kg", "lb"])
     ('kg', 'day(s)', 'K, M, B', None)
     """
@@ -175,8 +179,10 @@ def unit_among(units: list[str] | None) -> str | None:
         return None
     if len(units) == 1:
         return units[0]
+    if units == ["", OR_MORE]:
+        return OR_MORE
     if len(units) == 2 and units[1] == f"{units[0]}s" and len(units[0]) > 1:  # m and ms are two
-        return f"{units[0]}{_OR_MORE}"
+        return f"{units[0]}{_PLURAL}"
     letters = {unit.lower() for unit in units} - {""}
     # A lone m may be metres; thousands beside it, or alone beside plain numbers, leave no doubt.
     return MAGNITUDES if letters <= _TIMES.keys() and "k" in letters and all(len(unit) <= 1 for unit in units) else None
