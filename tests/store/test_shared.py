@@ -9,6 +9,7 @@ import time
 import polars as pl
 import pytest
 import sqlalchemy as sa
+from tests.cli.test_commands import call
 from tests.conftest import customers
 from tests.servers import pages, postgresql, s3
 
@@ -240,10 +241,8 @@ def test_the_database_holds_readers_authors_and_deployers_to_their_roles(team):
             (folder / f"{role}.txt").write_text(location.replace("penstock:", f"{user}:"))
 
     def as_role(role, *words, code=0):
-        done = penstock(folder, *words, "--store", (folder / f"{role}.txt").read_text())
-        out, errors = done.communicate(timeout=120)
-        assert done.returncode == code, errors + out
-        return out + errors
+        done = call(*words, "--store", (folder / f"{role}.txt").read_text(), code=code, folder=folder)
+        return done.stdout + done.stderr
 
     assert "small" in as_role("reader", "runs")
     assert "champion" in as_role("reader", "audit", "small")
