@@ -255,6 +255,16 @@ def test_an_empty_table_is_told(servers, backend, tmp_path):
     store.close()
 
 
+@each_backend
+def test_a_cursor_of_numbers_is_not_cut_by_a_calendar(servers, backend):
+    held = servers(backend)
+    held.fill(rows(60))
+    with pytest.raises(InputError, match='cursor "id" holds numbers.*such as partition=100_000'):
+        parts_of(database(held.url, table="orders", cursor="id"))
+    assert [name for name, _ in parts_of(database(held.url, table="orders", cursor="id", partition=50))] == ["0", "1"]
+    assert len(parts_of(database(held.url, table="orders", cursor="made", partition="year"))) == 1
+
+
 QUERY = "SELECT o.*, p.id AS other FROM orders o JOIN orders p ON o.id % 7 = p.id % 11 -- some of them"
 
 

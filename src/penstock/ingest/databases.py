@@ -134,6 +134,7 @@ def parts_of(source: Database) -> list[tuple[str, dict[str, Any]]]:
     if source.cursor is None:
         return [("all", {"at": time.time_ns()})]
     backend = _backend(source)
+    _check_cursor(source, backend)
     cursor, bucket = _quoted(source.cursor, backend), _bucket(source, backend)
     sums = "".join(f", SUM({_quoted(name, backend)}) AS sum_{at}" for at, name in enumerate(source.checks))
     asked = (
@@ -150,6 +151,18 @@ def parts_of(source: Database) -> list[tuple[str, dict[str, Any]]]:
         held = {key: None if value is None else str(value) for key, value in row.items()}
         parts.append((name, held))
     return parts
+
+
+def _check_cursor(source: Database, backend: str) -> None:
+    """Demand that a calendar cuts times, and a number numbers: SQLite would make a partition of each number."""
+    cursor = _quoted(source.cursor or "", backend)
+    asked = f"SELECT {cursor} FROM {_from(source, backend)} WHERE {cursor} IS NOT NULL LIMIT 1"  # noqa: S608
+    numbers = any(batch.height and batch.dtypes[0].is_numeric() for batch in _batches(source, asked))
+    if numbers and not isinstance(source.partition, int):
+        raise InputError(
+            f'{_who(source)}: cursor "{source.cursor}" holds numbers, which partition="{source.partition}" does not cut; say how '
+            "many of them make a partition, such as partition=100_000"
+        )
 
 
 def read_part(source: Database, name: str) -> Iterator[pl.DataFrame]:
