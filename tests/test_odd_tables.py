@@ -11,6 +11,7 @@ import penstock as ps
 from penstock.errors import InputError
 from penstock.ingest.read import read_table
 from penstock.store.store import open_store
+from tests.cli.test_commands import call
 
 
 def table(n=300, seed=0):
@@ -82,6 +83,36 @@ def test_times_that_are_numbers_since_1970_are_times_in_training_and_in_answers(
 def test_the_time_by_which_rows_are_divided_is_no_sign_that_test_rows_are_unlike(run, start):
     done = run(table(1_000).with_columns(time=start + 3_600 * pl.int_range(1_000)), ps.binary("y"), time="time")
     assert done["evaluated"]["evaluation"]["shift"]["score"] < 0.6
+
+
+def ended_early(n=600):
+    """Rows in time whose target has been the same since the middle of the last third."""
+    rows = table(n).with_columns(at=pl.datetime(2024, 1, 1) + pl.duration(hours=pl.int_range(n)))
+    return rows.with_columns(y=pl.when(pl.int_range(n) < n * 0.7).then("y").otherwise(pl.lit("no")))
+
+
+def test_a_window_never_leaves_one_class(run):
+    n = 4_000
+    rows = table(n).with_columns(at=pl.datetime(2024, 1, 1) + pl.duration(hours=pl.int_range(n)))
+    quiet = pl.int_range(n).is_between(n * 0.5, n * 0.8)  # what is learnt from its latest rows is the one class
+    done = run(
+        rows.with_columns(y=pl.when(quiet).then(pl.lit("no")).otherwise("y")), ps.binary("y"), time="at",
+        train=ps.train.search(trials=1, learners=["linear"]),
+    )  # fmt: skip
+    assert "of one class" in done["windowed"]["window"]["text"]
+
+
+def test_test_rows_of_one_class_are_refused(run, tmp_path):
+    with pytest.raises(InputError, match='all test rows are of class "no", so no answer can be judged. Take more'):
+        run(ended_early(), ps.binary("y"), time="at")
+    done = run(ended_early(), ps.binary("y"), time="at", split=ps.split.time(test=0.4))
+    assert set(done["evaluated"]["outcomes"]["target"]) == {0, 1}
+    ended_early().write_csv(tmp_path / "rows.csv")
+    call("init", "rows.csv", "--target", "y", folder=tmp_path)
+    assert (
+        "ps.split.stratified(test=0.2),  # the latest rows are all of one class"
+        in (tmp_path / "pipeline.py").read_text()
+    )
 
 
 def test_a_length_of_time_is_refused_where_times_are_numbers(run):

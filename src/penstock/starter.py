@@ -95,6 +95,7 @@ def write_starter(
     labels = fit_labels(wanted, Target(target, task))  # type: ignore[arg-type]
     encoding = fit_encoding(rows, [column for column in rows.columns if column not in (target, ROW)])
     time = time_column(rows, target)
+    judges = time is None or task == "regression" or _classes_at_the_end(rows[time], wanted) > 1
     name = name or re.sub(r"[^a-z0-9]+", "-", found.name.lower()).strip("-") or "pipeline"
     notes = [f"{note.column or 'rows'}: {note.text}" for note in facts.notes]
     if found.encoding:
@@ -103,7 +104,7 @@ def write_starter(
     missing = {column: raw[column].null_count() for column in raw.columns if raw[column].null_count()}
     notes += _told([(column, f"left out, {reason}") for column, reason in encoding.ignored])
     notes += _told([(column, f"{count} cells are missing") for column, count in missing.items()], "cells are missing")
-    text = _text(name, found.source, commas, target, task, labels.values, time, raw, notes)
+    text = _text(name, found.source, commas, target, task, labels.values, time, judges, raw, notes)
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -203,6 +204,7 @@ def _text(
     task: str,
     values: list[Any],
     time: str | None,
+    judges: bool,
     raw: pl.DataFrame,
     notes: list[str],
 ) -> str:
@@ -226,7 +228,8 @@ def _text(
         "    # features=[ps.features.derive(ratio=pl.col(\"a\") / pl.col(\"b\"))],  # after: import polars as pl"
         + ("" if time is None else "; also: lag, window, time_since"),
         f"    target={what},",
-        f"    split=ps.split.time({json_text(time)}, test=0.2),  # judged on the latest rows" if time
+        f"    split=ps.split.time({json_text(time)}, test=0.2),  # judged on the latest rows" if time and judges
+        else "    split=ps.split.stratified(test=0.2),  # the latest rows are all of one class" if time
         else f"    split=ps.split.{'random' if task == 'regression' else 'stratified'}(test=0.2),  # judged on rows never seen",
         '    train=ps.train.search(budget="60s"),  # linear models and boosted trees, by cross-validation',
         f"    # evaluate=ps.evaluate.gate({metric}),  # without it: better than the baseline, no worse than the champion",
@@ -237,6 +240,11 @@ def _text(
     return "\n".join(
         line.replace('"""', "'''") if 0 < number < len(notes[:25]) + 3 else line for number, line in enumerate(lines)
     )
+
+
+def _classes_at_the_end(moments: pl.Series, target: pl.Series) -> int:
+    """How many classes the latest fifth of the rows has."""
+    return target.filter(moments >= moments.quantile(0.8, "lower")).n_unique()
 
 
 def json_text(value: Any) -> str:

@@ -261,6 +261,19 @@ def test_of_two_classes_a_fold_that_knows_one_is_dropped_for_the_rest_would_judg
     assert all(len(set(target[part])) == 2 for fold in divided for part in fold)
 
 
+def test_of_two_classes_a_fold_that_judges_by_one_is_dropped_and_where_all_are_rows_are_divided_by_chance():
+    target = np.where(np.arange(200) % 2 + (np.arange(200) > 130) == 1, 1.0, 0.0)
+    target[150:] = 0.0
+    for by in ({"times": np.arange(200.0), "groups": None}, {"times": None, "groups": np.arange(200) // 25}):
+        divided = folds_of(target, "binary", 4, 0, **by)
+        assert divided
+        assert all(len(set(target[part])) == 2 for fold in divided for part in fold)
+    late = np.r_[np.ones(5), np.zeros(195)]
+    divided = folds_of(late, "binary", 4, 0, None, np.arange(200.0))
+    assert len(divided) == 4
+    assert all(len(set(late[part])) == 2 for fold in divided for part in fold)
+
+
 def test_a_table_that_is_small_for_the_budget_is_divided_three_times_over():
     divided = folds_of(TARGETS["binary"], "binary", 5, 0, None, None, repeats=3)
     judged = [np.sort(np.concatenate([judge for _, judge in divided[at : at + 5]])).tolist() for at in (0, 5, 10)]

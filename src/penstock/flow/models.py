@@ -104,6 +104,8 @@ def windowed(
         chosen = choose_window(table, codes[rows], at[learnt][rows], span, division.gap, fit, classes, seed)
         if target.task == "multiclass" and _strange(Table(featured)[target.column], divided, chosen, at).any():
             chosen = Window(text="all training rows: newer ones alone lack classes of the test rows")
+        elif classes and len(np.unique(codes[chosen.weights(at[learnt]) > 0])) < 2:
+            chosen = Window(text="all training rows: newer ones alone are of one class")
     else:
         chosen = given_window(window)
     counts = np.zeros(len(learnt))

@@ -37,7 +37,7 @@ from penstock.train.split import divide, looks_at, strange_classes, within_gap
 from penstock.types.convert import convert
 from penstock.types.durations import seconds_of
 from penstock.types.integers import fits, is_wide, narrowed
-from penstock.types.labels import fit_labels
+from penstock.types.labels import fit_labels, text_of
 from penstock.types.nested import flat
 from penstock.types.parse import Parse
 from penstock.types.split import Split
@@ -228,6 +228,14 @@ def divided(prepared: Parts, checked: list[Any], split: Split, target: Target, t
         strange = strange_classes(column, usable & ~test, test)
         division = division.without(column.filter(pl.Series(strange)))
         usable, test = usable & ~strange, test & ~strange
+    if target.task != "regression":
+        classes = text_of(table[target.column])
+        tested = classes.filter(pl.Series(test)).unique()
+        if tested.len() == 1 and classes.filter(pl.Series(usable & ~test)).n_unique() > 1:
+            raise DataError(
+                f'split {division.text}: all test rows are of class "{tested[0]}", so no answer can be judged. Take more test '
+                "rows, such as ps.split.time(test=0.4), or divide in another way: ps.split.stratified()"
+            )
     return Partitions({"test": test, "kept": usable, "division": division})
 
 

@@ -54,10 +54,12 @@ def folds_of(
             found = [(a[times[a] <= times[b].min() - gap], b) for a, b in found]
             found = [(a, b) for a, b in found if len(a)]
         found = found or [(order[: len(order) * 3 // 4], order[len(order) * 3 // 4 :])]
-        return found if task == "regression" else _knowing(found, target, task)
-    if groups is not None and len(np.unique(groups)) >= count:
+        if task == "regression" or (found := _knowing(found, target, task)):
+            return found
+    elif groups is not None and len(np.unique(groups)) >= count:
         found = _repeated(GroupKFold, count, seed, repeats, rows, groups=groups)
-        return found if task == "regression" else _knowing(found, target, task)
+        if task == "regression" or (found := _knowing(found, target, task)):
+            return found
     if task == "regression":
         return _repeated(KFold, min(count, len(rows)), seed, repeats, rows)
     codes, counts = np.unique(target, return_counts=True)
@@ -99,7 +101,7 @@ def _knowing(found: list[tuple[Array, Array]], target: Array, task: str) -> list
     """Lend the folds the rows of classes that they would not know: no learner can answer with a class it never saw.
 
     A fold that much would have to be lent to is dropped, as an early part that knows few classes; of two classes, so is
-    any, for what is left to judge would be of one class.
+    any, and any that judges by one class. None may be left of two classes: then only by chance can they be divided.
     """
     kept, lent = [], []
     for learnt, judged in found:
@@ -107,6 +109,8 @@ def _knowing(found: list[tuple[Array, Array]], target: Array, task: str) -> list
         lent = [(learnt, judged)]
         if len(unknown):
             lent = [(np.concatenate([learnt, unknown]), np.setdiff1d(judged, unknown))]
-        if len(unknown) <= (0 if task == "binary" else _LENT) * len(learnt):
+        if task == "binary" and len(np.unique(target[lent[0][1]])) < 2:
+            lent = []
+        elif len(unknown) <= (0 if task == "binary" else _LENT) * len(learnt):
             kept += lent
     return kept or lent
