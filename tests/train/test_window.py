@@ -46,6 +46,14 @@ def test_few_rows_choose_nothing():
     assert _chosen(np.tile([1.0, -1.0, 0.5], (300, 1))) == Window(text="all training rows: too few to choose")
 
 
+def test_many_classes_choose_nothing_for_each_asks_for_trees_of_its_own():
+    rows, classes = 4000, 40
+    table = pl.DataFrame({"a": np.arange(rows, dtype=float)})
+    codes, at = np.arange(rows) % classes, 60.0 * np.arange(rows)
+    chosen = choose_window(table, codes, at, 6000.0, 0.0, lambda *_: pytest.fail("learnt"), classes, 0)
+    assert chosen == Window(text="all training rows: too many classes to choose")
+
+
 def test_weights_of_a_window():
     at = np.array([0.0, 5.0, 10.0])
     assert Window().weights(at).tolist() == [1, 1, 1]

@@ -17,10 +17,12 @@ from penstock.evaluate.importance import Importance
 from penstock.evaluate.leaks import Leak
 from penstock.evaluate.related import Related
 from penstock.evaluate.resampling import Figures, resampled
-from penstock.types.metrics import METRICS, metrics_for
+from penstock.types.metrics import METRICS, Metric, metrics_for
 
 Array = npt.NDArray[Any]
 RESAMPLES = 500
+_PASSED, _FEWEST_DRAWS = 2_000_000, 50
+"""A metric that passes over all rows for each class gets fewer draws where rows times classes are more, and so many at least."""
 _SLICE_ROWS = 30
 
 
@@ -31,7 +33,7 @@ class Interval:
     Attributes
     ----------
     value, low, high : float
-        Percentile bootstrap over rows, :data:`RESAMPLES` draws; see :func:`~penstock.evaluate.resampling.resampled`.
+        Percentile bootstrap over rows, :data:`RESAMPLES` draws or fewer of a metric by class; see :func:`~penstock.evaluate.resampling.resampled`.
     """
 
     value: float
@@ -149,11 +151,23 @@ def intervals(
         if names is None or metric.name in names
     ]
 
+    few = max(_FEWEST_DRAWS, min(RESAMPLES, RESAMPLES * _PASSED // max(predicted.size, 1)))
+    found: dict[str, Interval] = {}
+    for count in sorted({RESAMPLES, few}, reverse=True):
+        some = [metric for metric in metrics if count == (few if metric.by_class else RESAMPLES)]
+        if some:
+            found |= _intervals(some, target, predicted, task, count, seed)
+    return {metric.name: found[metric.name] for metric in metrics}
+
+
+def _intervals(
+    metrics: Sequence[Metric], target: Array, predicted: Array, task: str, count: int, seed: int
+) -> dict[str, Interval]:
     def bind(rows: Array | slice) -> Figures:
         bound = [metric.bind(target[rows], predicted[rows]) for metric in metrics]
         return lambda weights: np.array([value(weights) for value in bound])
 
-    whole, draws = resampled(bind, target, task, RESAMPLES, seed)
+    whole, draws = resampled(bind, target, task, count, seed)
     found = {}
     for metric, value, drawn in zip(metrics, whole, draws.T, strict=True):
         known = drawn[~np.isnan(drawn)]

@@ -22,13 +22,15 @@ from penstock.types.turns import one_thread
 from penstock.types.writing import figure
 
 Array = npt.NDArray[Any]
-_JUDGED, _LEARNT = 20_000, 100_000
+_JUDGED, _LEARNT = 20_000, 50_000
 _LEAST = 200
 """Fewer rows than this are neither learnt from nor judged by."""
 _HALVINGS = 5
 _BLOCKS = 20
 _CHANCE = 0.01
 _ROUNDS = (50, 100, 200)
+_TREES, _FEWEST_ROUNDS = 400, 20
+"""A round grows a tree for each of several classes: of so many trees at most, and rounds at least, else nothing is chosen."""
 _NO_CHOICE = "all"
 
 
@@ -99,6 +101,8 @@ def choose_window(
     Window
         "All" unless another way is better by a paired t-test over 20 spans of the judging rows, at 1 % over all ways.
     """
+    if classes > _TREES // _FEWEST_ROUNDS:
+        return Window(text="all training rows: too many classes to choose")
     order = np.argsort(at, kind="stable")
     start = at[order[-1]] - span
     judged = order[at[order] > start]
@@ -159,9 +163,10 @@ def _losses(
         "objective": objective, "learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 20, "verbose": -1, "num_threads": 1,
         "deterministic": True, "force_row_wise": True, "seed": seed, **({"num_class": classes, "lambda_l2": 1.0} if classes > 2 else {}),
     }  # fmt: skip
+    most = _ROUNDS[-1] if classes <= 2 else min(_ROUNDS[-1], _TREES // classes)
     data = lightgbm.Dataset(matrix, codes[rows], weight=weights, free_raw_data=False)
     with one_thread():
-        booster = lightgbm.train(parameters, data, num_boost_round=_ROUNDS[-1])
+        booster = lightgbm.train(parameters, data, num_boost_round=most)
     truth = codes[judged]
 
     def loss(rounds: int) -> Array:
@@ -175,7 +180,8 @@ def _losses(
             likely = np.where(truth == 1, answers, 1 - answers)
         return np.asarray(-np.log(np.clip(likely, 1e-6, None)))
 
-    return min((loss(rounds) for rounds in _ROUNDS), key=lambda found: float(found.mean()))
+    tried = sorted({min(rounds, most) for rounds in _ROUNDS})
+    return min((loss(rounds) for rounds in tried), key=lambda found: float(found.mean()))
 
 
 def _chance(one: Array, other: Array) -> float:

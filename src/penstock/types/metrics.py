@@ -46,6 +46,8 @@ class Metric:
     bind: Callable[[Array, Array], Weighted]
     decides: bool = False
     """Whether it looks at the class that is answered, not at the probability."""
+    by_class: bool = False
+    """Whether it passes over all rows for each class."""
     problems: list[str] = field(default_factory=list)
     """What a metric that is a function raised last; filled as it is asked."""
 
@@ -266,7 +268,7 @@ METRICS: dict[str, Metric] = {
         Metric("precision", ("binary",), True, _precision, True),
         Metric("recall", ("binary",), True, _recall, True),
         Metric("f1_macro", ("multiclass",), True, _f1_macro, True),
-        Metric("roc_auc_ovr", ("multiclass",), True, _roc_auc_ovr),
+        Metric("roc_auc_ovr", ("multiclass",), True, _roc_auc_ovr, by_class=True),
         Metric("rmse", ("regression",), False, _rmse),
         Metric("mae", ("regression",), False, _mae),
         Metric("r2", ("regression",), True, _r2),
