@@ -4,7 +4,7 @@ import datetime as dt
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from penstock.errors import InputError
@@ -92,6 +92,7 @@ def test_a_unit_that_says_nothing_is_refused(options):
         cast("at", "number", unit="s")
 
 
+@example(value="1e999", form="s since 1970")
 @given(
     st.one_of(st.integers(-(10**21), 10**21), st.floats(-1e20, 1e20), st.integers().map(float), st.text(max_size=8)),
     st.sampled_from([*EPOCHS]),

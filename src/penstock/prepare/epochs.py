@@ -12,7 +12,8 @@ from penstock.types.parse import Parse
 
 _FIRST, _LAST = 315_532_800, 4_102_444_800
 """1980 and 2100, in seconds since 1970: numbers outside are taken for amounts."""
-_DIGITS = {"%Y%m%d": (8, "%Y%m%d", ""), "%Y%m": (6, "%Y%m%d", "01")}
+_DIGITS = {"%Y%m%d": (8, ""), "%Y%m": (6, "01")}
+"""How many there are, and what makes them a whole date."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ def look_at_numbers(cells: pl.Series) -> Numbers:
         return Numbers(None, None, ())
     low, high = (float(value) for value in (values.min(), values.max()))  # type: ignore[arg-type]
     digits = []
-    for form, (count, whole, rest) in _DIGITS.items():
+    for form, (count, rest) in _DIGITS.items():
         if low / 10 ** (count - 4) >= 1900 and high / 10 ** (count - 4) < 2101 and (values % 1 == 0).all():
             texts = values.cast(pl.Int64).cast(pl.String) + rest
-            digits += [form] if texts.str.to_date(whole, strict=False).null_count() == 0 else []
+            digits += [form] if texts.str.to_date("%Y%m%d", strict=False).null_count() == 0 else []
     return Numbers(low, high, tuple(digits))
 
 

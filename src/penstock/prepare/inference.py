@@ -70,8 +70,11 @@ def infer_parts(
             elif is_named_so(name, kind, time):
                 counted = look_at_numbers(frame[name])
                 numbers[name] = numbers[name].with_more(counted) if name in numbers else counted
-    decided = [decide_numbers(name, look, time) for name, look in numbers.items()]
-    parses, notes = [made for made, _ in filter(None, decided)], [note for _, note in filter(None, decided)]
+    parses, notes = [], []
+    for name, amounts in numbers.items():
+        if (dates := decide_numbers(name, amounts, time)) is not None:
+            parses.append(dates[0])
+            notes.append(dates[1])
     for name, look in seen.items():
         parse, note = _decide(name, look)
         if parse:

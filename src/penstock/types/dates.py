@@ -153,21 +153,23 @@ def read_moment(text: str, form: str) -> dt.datetime | None:
     return moment if year >= LEAST_YEAR else None
 
 
-def number_of(moment: dt.datetime, form: str) -> int:
-    """Write a moment as the whole number that :func:`read_moment` reads.
+def number_of(moment: dt.datetime, form: str) -> float:
+    """Write a moment as the number that :func:`read_moment` reads, in the first of several forms.
 
     Examples
     --------
-    >>> number_of(dt.datetime(2024, 1, 31), "ms since 1970"), number_of(dt.datetime(2024, 1, 31), "%Y%m%d")
+    >>> number_of(dt.datetime(2024, 1, 31), "ms since 1970"), number_of(dt.datetime(2024, 1, 31), "%Y%m%d|%Y")
     (1706659200000, 20240131)
     """
-    if form in EPOCHS:
-        return round((moment - _START).total_seconds() * 1e6 / EPOCHS[form])
-    return int(moment.strftime(form))
+    first = form.partition("|")[0]
+    if first in EPOCHS:
+        return round((moment - _START).total_seconds() * 1e6 / EPOCHS[first])
+    number = float(moment.strftime(first))
+    return int(number) if number.is_integer() else number
 
 
 def _read_epoch(text: str, unit: float) -> dt.datetime | None:
     if _epoch.fullmatch(text) is None:
         return None
-    count = math.floor(float(text) * unit + 0.5)
-    return _START + dt.timedelta(microseconds=count) if abs(count) <= MOST_MICROSECONDS else None
+    count = float(text) * unit
+    return _START + dt.timedelta(microseconds=math.floor(count + 0.5)) if abs(count) <= MOST_MICROSECONDS else None

@@ -48,7 +48,7 @@ def _amount(text: float | str, units: Mapping[str, float], what: str, examples: 
             raise ValueError
         values = [float(number) * units[_WORDS.get(unit.removesuffix("s"), unit)] for number, unit in parts]
     except (ValueError, KeyError):
-        if _CALENDAR.fullmatch(cleaned):
+        if units is _UNITS and _CALENDAR.fullmatch(cleaned):
             raise GraphError(f"{text!r}: months and years differ in length; write days, such as 30d or 365d") from None
         raise GraphError(f"{text!r} is not {what}; write it as {examples}") from None
     if min(values) < 0:
