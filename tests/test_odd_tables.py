@@ -79,6 +79,12 @@ def test_times_that_are_numbers_since_1970_are_times_in_training_and_in_answers(
     assert np.isfinite(model.predict_proba([model.typical_row()])).all()
 
 
+def test_a_column_by_which_rows_are_divided_in_time_may_hold_dates_as_numbers(run):
+    rows = table().with_columns(seen=1_700_000_000 + 3_600 * pl.int_range(300))
+    done = run(rows, ps.binary("y"), split=ps.split.time("seen"))
+    assert "judged on the rows from 2023-11-" in done["divided"]["division"]["text"]
+
+
 @pytest.mark.parametrize("start", [0, 1_700_000_000])
 def test_the_time_by_which_rows_are_divided_is_no_sign_that_test_rows_are_unlike(run, start):
     done = run(table(1_000).with_columns(time=start + 3_600 * pl.int_range(1_000)), ps.binary("y"), time="time")

@@ -359,7 +359,8 @@ def test_exact_whole_numbers_keep_their_digits(servers):
 
 def test_a_frame_with_a_databases_own_types_is_one_of_text():
     opaque = pa.array(["1.5", None], pa.opaque(pa.string(), "numeric", "PostgreSQL"))
-    assert flat(pl.from_arrow(pa.table({"n": opaque})))["n"].to_list() == ["1.5", None]
+    frame = flat(pl.from_arrow(pa.table({"n": opaque})))
+    assert (frame["n"].dtype, frame["n"].to_list()) == (pl.String, ["1.5", None])
 
 
 @pytest.mark.parametrize(
