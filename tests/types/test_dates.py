@@ -23,6 +23,7 @@ AFTERNOON = dt.datetime(2019, 1, 31, 15, 5)
 
 def written(moment, form):
     """Write a moment in a form; of Polars' own marks, those that Python lacks."""
+    form = form.replace("%q", str((moment.month + 2) // 3))
     form = form.replace("%.f", f".{moment.microsecond:06}").replace("%#z", "+01:00").replace("%:z", "+01:00")
     return moment.strftime(form)
 
@@ -51,6 +52,9 @@ def written(moment, form):
         (["Thu, 31 Jan 2019 15:05:00 GMT", "Sat, 01 Feb 2020 00:00:00 GMT"], "%a, %d %B %Y %H:%M:%S GMT", AFTERNOON),
         (["2019-01", "2020-02"], "%Y-%m", dt.datetime(2019, 1, 1)),
         (["Jan 2019", "February 2020"], "%B %Y", dt.datetime(2019, 1, 1)),
+        (["2019-Q1", "2020-Q4"], "%Y-Q%q", dt.datetime(2019, 1, 1)),
+        (["Q3 2019", "Q4 2020"], "Q%q %Y", dt.datetime(2019, 7, 1)),
+        (["2019Q2", "2020Q3"], "%YQ%q", dt.datetime(2019, 4, 1)),
         (["20190131T150500", "20200201T000000"], "%Y%m%dT%H%M%S", AFTERNOON),
     ],
 )
@@ -73,12 +77,19 @@ def test_the_form_is_found_and_every_cell_read(cells, form, first):
         ["2009-10", "2010-11", "2011-12"],
         ["192.168.10.1", "10.0.0.1"],
         ["12-34-56", "11-10-20"],
-        ["1998 Q1", "1998 Q2"],
+        ["1998 Q1", "1998 Q5"],
+        ["Q1", "Q2"],
     ],
 )
 def test_what_may_be_read_in_two_ways_or_is_no_date_stays_text(cells):
     parses, _ = infer(pl.DataFrame({"when": cells}), set())
     assert parses == []
+
+
+@pytest.mark.parametrize(("form", "cell"), [("Q%q", "Q1"), ("%d/%m", "31/12"), ("%H:%M", "10:20")])
+def test_a_form_without_a_year_reads_nothing(form, cell):
+    assert read_moment(cell, form) is None
+    assert pl.DataFrame({"c": [cell]}).select(Parse("c", "date", form).expression()).item() is None
 
 
 def test_years_of_two_digits_are_of_1950_to_2049_and_never_of_the_first_century():

@@ -25,9 +25,10 @@ _OTHERS = (
     "%Y%m%dT%H%M%S", "%Y%m%d %H:%M:%S", "%a %B %d %H:%M:%S %#z %Y", "%a %B %d %H:%M:%S %Y",
     "%a, %d %B %Y %H:%M:%S GMT", "%a, %d %B %Y %H:%M:%S %#z",
     "%Y-%m", "%Y/%m", "%m/%Y", "%B %Y", "%B-%y", "%B-%Y", "%Y-%B",
+    "%Y-Q%q", "%YQ%q", "%Y Q%q", "%Yq%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y",
 )  # fmt: skip
 DATE_FORMATS = (*(day + clock for day in _DAYS for clock in _CLOCKS), *_ISO, *_ZONED, *_OTHERS)
-"""In the notation of ``strftime`` as Polars extends it; ``%B`` reads names of months, short ones too."""
+"""In the notation of ``strftime`` as Polars extends it; ``%B`` reads names of months, short ones too, and ``%q`` quarters."""
 YEAR_FIRST = "|".join(
     (
         "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M",
@@ -54,7 +55,7 @@ _SHAPES = {
     "%B": r"(?P<B>[A-Za-z]{3,9})", "%b": r"(?P<B>[A-Za-z]{3})", "%a": "[A-Za-z]{3}", "%H": r"(?P<H>\d{1,2})",
     "%I": r"(?P<I>\d{1,2})", "%M": r"(?P<M>\d{1,2})", "%S": r"(?P<S>\d{1,2})", "%p": "(?P<p>[AaPp])[Mm]",
     "%.f": r"(?:\.(?P<f>\d{1,9}))?", "%#z": r"(?P<z>[zZ]|[+-]\d{2}(?::?\d{2})?)", "%:z": r"(?P<z>[+-]\d{2}:?\d{2})",
-    "%z": r"(?P<z>[+-]\d{2}:?\d{2})",
+    "%z": r"(?P<z>[+-]\d{2}:?\d{2})", "%q": "(?P<q>[1-4])",
 }  # fmt: skip
 _year_first = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:[T ](\d{1,2})(:.+))?", re.ASCII)
 _epoch = re.compile(EPOCH_SHAPE)
@@ -131,10 +132,16 @@ def read_moment(text: str, form: str) -> dt.datetime | None:
     if found is None:
         return None
     parts = found.groupdict()
+    if not parts.keys() & {"Y", "y"}:
+        return None
     year = int(parts["Y"]) if "Y" in parts else 2000 + int(parts["y"])
     if "Y" not in parts and year > LAST_OF_TWO_DIGITS:
         year -= 100
-    month = _NUMBERS.get(parts["B"].lower(), 0) if "B" in parts else int(parts["m"])
+    month = (
+        _NUMBERS.get(parts["B"].lower(), 0) if "B" in parts
+        else 3 * int(parts["q"]) - 2 if "q" in parts
+        else int(parts["m"])
+    )  # fmt: skip
     hour = int(parts.get("H") or 0)
     if "I" in parts:
         if not 1 <= int(parts["I"]) <= 12:

@@ -95,6 +95,8 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
             number = pl.when(text.str.contains(f"^(?:{EPOCH_SHAPE})$")).then(text).cast(pl.Float64, strict=False)
             count = (number * EPOCHS[form] + 0.5).floor().cast(pl.Int64, strict=False)
             return pl.when(count.abs() <= MOST_MICROSECONDS).then(count).cast(pl.Datetime("us"))
+        if "%q" in form and "%Y" in form:
+            text, form = _first_month(text, form), "%Y-%m"
         if is_zoned(form):
             zoned = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
             found = zoned.dt.replace_time_zone(None)
@@ -146,6 +148,14 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
         if found is None:
             return read_date(value)
         return found
+
+
+def _first_month(text: pl.Expr, form: str) -> pl.Expr:
+    """Write quarters as their first months: Polars reads none."""
+    pattern = f"^{re.escape(form)}$".replace("%Y", "([0-9]{4})").replace("%q", "([1-4])")
+    places = (1, 2) if form.index("%Y") < form.index("%q") else (2, 1)
+    year, quarter = (text.str.extract(pattern, place) for place in places)
+    return year + "-" + (quarter.cast(pl.Int64) * 3 - 2).cast(pl.String).str.zfill(2)
 
 
 def read_columns(frame: pl.DataFrame, parses: Sequence[Parse]) -> pl.DataFrame:
