@@ -29,7 +29,9 @@ def prepared(name, values, operations=(), time=None, kind=None):
     ("name", "values", "first"),
     [
         ("timestamp", [FROM, FROM + DAY], dt.datetime(2023, 11, 14, 22, 13, 20)),
-        ("createdAt_ms_time", [FROM * 1000 + 5, None], dt.datetime(2023, 11, 14, 22, 13, 20, 5000)),
+        ("occurredAt", [FROM * 1000 + 5, None], dt.datetime(2023, 11, 14, 22, 13, 20, 5000)),
+        ("startTimeMs", [FROM * 1000], dt.datetime(2023, 11, 14, 22, 13, 20)),
+        ("date_key", [20240131, 20240201], dt.datetime(2024, 1, 31)),
         ("ts", [FROM * 10**6 + 7], dt.datetime(2023, 11, 14, 22, 13, 20, 7)),
         ("epoch", [FROM * 10**9], dt.datetime(2023, 11, 14, 22, 13, 20)),
         ("event_time", [FROM + 0.25, FROM + 1.0], dt.datetime(2023, 11, 14, 22, 13, 20, 250_000)),
@@ -50,6 +52,9 @@ def test_numbers_under_a_name_of_times_are_dates_and_later_rows_too(name, values
     ("name", "values"),
     [
         ("price", [FROM, FROM + DAY]),  # an amount
+        ("lifetime_revenue", [FROM, FROM + DAY]),
+        ("holiday_sales", [FROM, FROM + DAY]),
+        ("week", [FROM, FROM + DAY]),
         ("candidate_id", [FROM, FROM + 1]),  # a number by which it is known
         ("time", [1, 2, 300]),  # an ordinal number, or seconds since the start
         ("time", [FROM, 5]),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from penstock.prepare.operations import Note
-from penstock.types.dates import EPOCHS, TIME_NAMES
+from penstock.types.dates import COUNTED_NAMES, EPOCHS
 from penstock.types.parse import Parse
 
 _FIRST, _LAST = 315_532_800, 4_102_444_800
@@ -57,7 +57,7 @@ def is_named_so(name: str, kind: pl.DataType, time: str | None) -> bool:
     >>> is_named_so("created_at", pl.Int64(), None), is_named_so("price", pl.Int64(), None)
     (True, False)
     """
-    return kind.is_numeric() and (name == time or TIME_NAMES.search(name) is not None)
+    return kind.is_numeric() and (name == time or COUNTED_NAMES.search(name) is not None)
 
 
 def look_at_numbers(cells: pl.Series) -> Numbers:

@@ -37,10 +37,11 @@ YEAR_FIRST = "|".join(
     )
 )  # fmt: skip
 """Forms, separated by ``|``, of ISO 8601 and its like: in these a date may always come, whatever form it had at training."""
-TIME_NAMES = re.compile(
-    r"(?i)((?<!candi)(?<!man)(?<!up)(?<!vali)date|time|_at$|day|when|created|updated|modified|pickup|moment|start|period|epoch|unix|(?:^|_)ts$)"
-)
-"""What columns that say when a row happened are called."""
+_MOMENTS = r"(?<!candi)(?<!man)(?<!up)(?<!vali)date|time|stamp|day|when|created|updated|modified|pickup|moment|start|period|epoch|unix|(?:^|_)ts"
+TIME_NAMES = re.compile(rf"(?i){_MOMENTS}|_at$|year|quarter|month|week")
+"""What columns of dates that say when a row happened are called."""
+COUNTED_NAMES = re.compile(rf"(?i)(?:{_MOMENTS}|_at|(?-i:[a-z]At))(?:_?(?:ms|s|us|ns|utc|sec|seconds|millis|key|id))?$")
+"""What they are called where they hold numbers: such a word at the end, for a ``day_sum`` is an amount."""
 LEAST_YEAR = 100
 """Earlier years are two digits that a form with four has read."""
 LAST_OF_TWO_DIGITS = 2049
