@@ -191,3 +191,13 @@ def test_what_is_no_path_is_refused_when_it_is_given(given, says):
 
     with pytest.raises(InputError, match=re.escape(says)):
         ps.ingest.files(given)
+
+
+def test_what_stands_for_a_path_is_one(tmp_path):
+    import os
+
+    import penstock as ps
+
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    (entry,) = os.scandir(tmp_path)
+    assert ps.ingest.files(entry, tmp_path / "b.csv").patterns == (str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))

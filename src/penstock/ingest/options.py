@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def files(
     if not named:
         raise DataError("ps.ingest.files() names no file; give it a path or a pattern, such as 'data/*.csv'")
     for item in named:
-        if not isinstance(item, str | Path):
+        if not isinstance(item, str | os.PathLike):
             what = (
                 "rows themselves: write them to a file"
                 if hasattr(item, "columns")
@@ -115,4 +116,4 @@ def files(
     names = columns_of("ps.ingest.files(columns=...)", columns)
     if doubled := [name for name in names if names.count(name) > 1]:
         raise InputError(f"ps.ingest.files(columns=...): {doubled[0]!r} is named twice")
-    return Files(tuple(str(item) for item in named), str(folder), time, TextForm(separator, encoding, names))
+    return Files(tuple(os.fsdecode(item) for item in named), str(folder), time, TextForm(separator, encoding, names))
