@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from penstock.errors import DataError, InputError
 from penstock.types.columns import column_of, columns_of
@@ -61,7 +62,7 @@ class Files:
 
 
 def files(
-    *patterns: str | Path | Sequence[str | Path],
+    *patterns: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     time: str | None = None,
     separator: str | None = None,
     encoding: str = "utf-8",
@@ -94,7 +95,7 @@ def files(
     >>> files("data/*.csv", time="day").time
     'day'
     """
-    named = [item for given in patterns for item in (given if isinstance(given, list | tuple) else [given])]
+    named: list[Any] = [item for given in patterns for item in (given if isinstance(given, list | tuple) else [given])]
     if time is not None:
         column_of("ps.ingest.files(time=...)", time)
     if not named:
