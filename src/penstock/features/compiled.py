@@ -6,7 +6,6 @@ bit, is not compiled and goes through a frame; the tests hold the rest to that.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import math
 import operator
@@ -14,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from penstock.features.arithmetic import ARITHMETIC, COMPARED, EQUAL, divided, wrapped
+from penstock.types.dates import microseconds
 
 Row = Mapping[str, Any]
 Compiled = Callable[[Row], Any]
@@ -22,7 +22,6 @@ Kind = Literal["integer", "float", "time", "length", "part", "boolean", "text"]
 than 64 bits in Polars: compared here, but not reckoned with."""
 _COLUMNS: dict[str, Kind] = {"Int64": "integer", "Float64": "float", "Boolean": "boolean", "String": "text"}
 _SECOND = 1.0 / 1e6  # Polars multiplies by the inverse of a number that is the same for all rows
-_START, _MICROSECOND = dt.datetime(1970, 1, 1), dt.timedelta(microseconds=1)
 
 
 def compile_feature(expression: str, kinds: Mapping[str, str]) -> Compiled | None:
@@ -137,7 +136,7 @@ def _moment(tree: Any, kinds: Mapping[str, str]) -> Compiled:
     inner, kind = _node(tree, kinds)
     if kind != "time":
         raise _NotCompiled
-    return _each(inner, lambda moment: (moment - _START) // _MICROSECOND)
+    return _each(inner, microseconds)
 
 
 def _literal(tree: Any) -> float | int | None:

@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from penstock.types.dates import microseconds
+
 Matrix = npt.NDArray[np.float64]
 RowEncoder = Callable[[Any, list[float]], None]
 
 _NAN = float("nan")
 _word = re.compile(r"[^\W_]{2,}")
-_EPOCH = dt.datetime(1970, 1, 1)
 
 
 class Number(msgspec.Struct, frozen=True, tag="number"):
@@ -118,7 +119,7 @@ _PARTS = ("days", "month", "day", "weekday", "hour")
 _ROUNDS = {"month": 365.25, "day": 30.4, "weekday": 7.0, "hour": 1.0}
 """After so many days each part comes round."""
 _READERS: dict[str, Callable[[dt.datetime], float]] = {
-    "days": lambda value: ((value - _EPOCH) // dt.timedelta(microseconds=1)) / 86_400_000_000.0,
+    "days": lambda value: microseconds(value) / 86_400_000_000.0,
     "month": lambda value: float(value.month),
     "day": lambda value: float(value.day),
     "weekday": lambda value: float(value.isoweekday()),

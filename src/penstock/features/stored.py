@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,12 @@ from penstock.features.definitions import Written, apply_features, check_alone
 from penstock.features.events import Events, Span, alike, moments
 from penstock.features.past import aggregates_of
 from penstock.features.recent import Recent, unknown, value_at
+from penstock.types.dates import microseconds
 from penstock.types.table import Table
 
 Pairs = list[tuple[str, str]]
 Addition = Callable[[pl.DataFrame], pl.DataFrame]
 """Adds the columns of a feature from other rows or tables to a table."""
-_EPOCH = dt.datetime(1970, 1, 1)
-_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 class StoredWindow(msgspec.Struct, frozen=True, tag="window"):
@@ -368,5 +366,4 @@ def _moment(value: Any) -> int | None:
         return value
     if isinstance(value, float):
         return int(value)
-    moment: int = (value - _EPOCH) // _MICROSECOND
-    return moment
+    return microseconds(value)

@@ -16,9 +16,9 @@ import polars as pl
 from penstock.errors import DataError, InputError
 from penstock.prepare.operations import Note
 from penstock.types.columns import columns_of, need
+from penstock.types.dates import EPOCH, microseconds
 from penstock.types.writing import figure
 
-_EPOCH = dt.datetime(1970, 1, 1)
 How = Literal["median", "mean", "mode"]
 
 
@@ -134,7 +134,7 @@ class Filled(msgspec.Struct, frozen=True, tag="fill"):
     @property
     def plain(self) -> Any:
         """The value as it stands in a cell."""
-        return _EPOCH + dt.timedelta(microseconds=int(self.value)) if self.time else self.value
+        return EPOCH + dt.timedelta(microseconds=int(self.value)) if self.time else self.value
 
     def expressions(self) -> list[pl.Expr]:
         """Return what is done to a table."""
@@ -250,7 +250,7 @@ def _fill(values: pl.Series, repair: Fill, who: str) -> Filled:
 def _filled(values: pl.Series, value: Any, indicator: str) -> Filled:
     if isinstance(value, dt.date):
         moment = value if isinstance(value, dt.datetime) else dt.datetime(value.year, value.month, value.day)
-        return Filled(values.name, (moment - _EPOCH) // dt.timedelta(microseconds=1), True, indicator)
+        return Filled(values.name, microseconds(moment), True, indicator)
     return Filled(values.name, float(value) if values.dtype.is_float() else value, False, indicator)
 
 

@@ -46,6 +46,7 @@ LEAST_YEAR = 100
 """Earlier years are two digits that a form with four has read."""
 LAST_OF_TWO_DIGITS = 2049
 """Years of two digits are of 1950 to 2049, as Windows and SQL Server have it: data tell of the past more than of what is far ahead."""
+EPOCH, _MICROSECOND = dt.datetime(1970, 1, 1), dt.timedelta(microseconds=1)
 EPOCHS = {"s since 1970": 1e6, "ms since 1970": 1e3, "us since 1970": 1.0, "ns since 1970": 1e-3}
 """Forms of dates that are numbers, of UTC, and how many microseconds one of their units has."""
 EPOCH_SHAPE = r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
@@ -60,7 +61,6 @@ _SHAPES = {
 }  # fmt: skip
 _year_first = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:[T ](\d{1,2})(:.+))?", re.ASCII)
 _epoch = re.compile(EPOCH_SHAPE)
-_START = dt.datetime(1970, 1, 1)
 _token = re.compile(r"%(?:[#:]z|\.f|[A-Za-z])")
 _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
@@ -161,6 +161,17 @@ def read_moment(text: str, form: str) -> dt.datetime | None:
     return moment if year >= LEAST_YEAR else None
 
 
+def microseconds(moment: dt.datetime) -> int:
+    """Return how many there were since 1970, as Polars counts them.
+
+    Examples
+    --------
+    >>> microseconds(dt.datetime(1970, 1, 2))
+    86400000000
+    """
+    return (moment - EPOCH) // _MICROSECOND
+
+
 def number_of(moment: dt.datetime, form: str) -> float:
     """Write a moment as the number that :func:`read_moment` reads, in the first of several forms.
 
@@ -171,7 +182,7 @@ def number_of(moment: dt.datetime, form: str) -> float:
     """
     first = form.partition("|")[0]
     if first in EPOCHS:
-        return round((moment - _START).total_seconds() * 1e6 / EPOCHS[first])
+        return round(microseconds(moment) / EPOCHS[first])
     number = float(moment.strftime(first))
     return int(number) if number.is_integer() else number
 
@@ -180,4 +191,4 @@ def _read_epoch(text: str, unit: float) -> dt.datetime | None:
     if _epoch.fullmatch(text) is None:
         return None
     count = float(text) * unit
-    return _START + dt.timedelta(microseconds=math.floor(count + 0.5)) if abs(count) <= MOST_MICROSECONDS else None
+    return EPOCH + dt.timedelta(microseconds=math.floor(count + 0.5)) if abs(count) <= MOST_MICROSECONDS else None
