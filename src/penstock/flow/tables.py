@@ -233,7 +233,7 @@ def divided(prepared: Parts, checked: list[Any], split: Split, target: Target, t
         tested = classes.filter(pl.Series(test)).unique()
         if tested.len() == 1 and classes.filter(pl.Series(usable & ~test)).n_unique() > 1:
             raise DataError(
-                f'split {division.text}: all test rows are of class "{tested[0]}", so no answer can be judged. Take more test '
+                f'split {division.text}; all test rows are of class "{tested[0]}", so no answer can be judged. Take more test '
                 "rows, such as ps.split.time(test=0.4), or divide in another way: ps.split.stratified()"
             )
     return Partitions({"test": test, "kept": usable, "division": division})

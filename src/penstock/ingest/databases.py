@@ -65,8 +65,8 @@ def database(
     table : str, optional
         A table, or ``schema.table``.
     query : str, optional
-        Instead: a SELECT. Its rows come in its own ORDER BY; where it has none, or for a table, the same rows always
-        come in the same order, whatever order the database finds them in.
+        Instead: a SELECT. Its rows come in its own ORDER BY; where it has none, or for a table, PostgreSQL and DuckDB
+        sort them by all values, for they find the same rows now in one order, now in another.
     time : str, optional
         The column that says when each row happened.
     cursor : str, optional
@@ -166,7 +166,7 @@ def _check_cursor(source: Database, backend: str) -> None:
 
 
 def read_part(source: Database, name: str) -> Iterator[pl.DataFrame]:
-    """Read one partition in batches, or the whole table, in one order whatever the database does."""
+    """Read one partition in batches, or the whole table; in one order, see :data:`_BY_VALUES`."""
     backend = _backend(source)
     if source.cursor is None and _is_ordered(source.query or ""):
         yield from _batches(source, (source.query or "").strip().rstrip(";"))
