@@ -24,6 +24,11 @@ settings.load_profile("any machine")
 _numbers = itertools.count()
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name bytes by their argument: packed bytes hold the time, and each worker must collect the same names."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def store(tmp_path) -> Store:
     made = open_store(tmp_path / "store")
