@@ -2,7 +2,9 @@
 
 import datetime as dt
 import json
+import shutil
 import time
+from contextlib import closing
 
 import httpx
 import numpy as np
@@ -10,8 +12,10 @@ import polars as pl
 import pytest
 
 import penstock as ps
+from penstock.deploy import rollout
 from penstock.deploy.registry import Registry
 from penstock.errors import InputError
+from penstock.feed import EventFeed, event_log
 from penstock.monitor.log import log_folder
 from penstock.monitor.window import take
 from penstock.rows import compile_rows
@@ -265,11 +269,9 @@ def test_an_event_that_the_next_training_holds_too_counts_once(made, tmp_path):
         (tmp_path / f"{name}.csv").write_bytes((folder / f"{name}.csv").read_bytes())
     store = open_store(tmp_path / "s")
     make_pipeline(tmp_path).run(store).raise_for_status()
-    from penstock.feed import EventFeed, event_log
-
     feed = EventFeed(event_log(store, "returns"))
     visit = {"client": "c1", "at": moment(299_500), "seconds": 12.5, "page": "cart"}
-    feed.take(ps.load("returns", store=store), "visits", [visit])
+    feed.log.append("visits", [visit])
     with (tmp_path / "visits.csv").open("a") as file:
         file.write(f"c1,{visit['at']},12.5,cart\n")
     make_pipeline(tmp_path).run(store).raise_for_status()
@@ -281,39 +283,93 @@ def test_an_event_that_the_next_training_holds_too_counts_once(made, tmp_path):
 
 
 def store_versions(store):
-    from penstock.deploy.registry import Registry
-
     return Registry(store, "returns").versions()
 
 
-def test_events_keep_counting_when_another_version_takes_over(made, tmp_path):
+@pytest.fixture(scope="module")
+def twice(made, tmp_path_factory):
     folder, _, _, _ = made
-    for name in ("orders", "visits", "prices", "shops"):
-        (tmp_path / f"{name}.csv").write_bytes((folder / f"{name}.csv").read_bytes())
-    store = open_store(tmp_path / "s")
-    make_pipeline(tmp_path).run(store).raise_for_status()
-    make_pipeline(tmp_path, seed=1, train=ps.train.search(learners=["linear"], trials=1)).run(store).raise_for_status()
-    from penstock.deploy.registry import Registry
-
+    store = open_store(tmp_path_factory.mktemp("twice") / "s")
+    make_pipeline(folder).run(store).raise_for_status()
+    make_pipeline(folder, seed=1, train=ps.train.search(learners=["linear"], trials=1)).run(store).raise_for_status()
     Registry(store, "returns").promote(1, "for the test")
-    row = {"who": "c1", "shop": 1, "when": moment(300_000), "amount": 20.0}
-    with serving(store.folder, name="returns") as (client, _):
-        client.post(
-            "/events",
-            json={"table": "visits", "rows": [{"client": "c1", "at": moment(299_500), "seconds": 3e5, "page": "cart"}]},
-        )
-        Registry(store, "returns").promote(2, "for the test")
-        for _ in range(200):
-            answer = client.post("/predict", json={"rows": [row]}).json()
-            if answer["model"]["version"] == 2:
-                break
-            time.sleep(0.05)
-        else:
-            pytest.fail("the new champion never took over")
-    told = ps.load("returns", 2, store=store).predict_rows([row])[0].probabilities["yes"]
-    untold = ps.load("returns", 2, store=store, events=False).predict_rows([row])[0].probabilities["yes"]
-    assert answer["predictions"][0]["probabilities"]["yes"] == told != untold
     store.close()
+    return store.folder
+
+
+@pytest.fixture
+def two(twice, tmp_path):
+    """A store with two versions of one pipeline, of which the first is the champion."""
+    with closing(open_store(shutil.copytree(twice, tmp_path / "two"))) as store:
+        yield store
+
+
+ROW = {"who": "c1", "shop": 1, "when": moment(300_000), "amount": 20.0}
+
+
+def visit(client, seconds, **more):
+    """Tell of a visit shortly before the row."""
+    event = {"client": "c1", "at": moment(299_500), "seconds": seconds, "page": "cart", **more}
+    return client.post("/events", json={"table": "visits", "rows": [event]})
+
+
+def ask(client, version, key=""):
+    """Ask until a version answers; return its answer."""
+    for number in range(400):
+        answer = client.post("/predict", json={"rows": [ROW]}, headers={"x-key": key or str(number)}).json()
+        if answer["model"]["version"] == version:
+            return answer["predictions"][0]["id"], answer["predictions"][0]["probabilities"]["yes"]
+        time.sleep(0.02)
+    pytest.fail(f"v{version} never answered")
+
+
+def expected(store, version, **how):
+    return ps.load("returns", version, store=store, **how).predict_rows([ROW])[0].probabilities["yes"]
+
+
+def test_events_keep_counting_when_another_version_takes_over(two):
+    with serving(two.folder, name="returns") as (client, _):
+        visit(client, 3e5)
+        Registry(two, "returns").promote(2, "for the test")
+        assert ask(client, 2)[1] == expected(two, 2) != expected(two, 2, events=False)
+
+
+def test_a_canary_and_a_shadow_learn_of_each_event_as_it_comes(two):
+    with serving(two.folder, name="returns") as (client, _):
+        rollout.begin(two, "returns", "canary", 2, 0.5, "test")
+        before = ask(client, 2)[1]
+        visit(client, 3e5)
+        assert ask(client, 2)[1] == expected(two, 2) != before
+        assert ask(client, 1)[1] == expected(two, 1)
+        rollout.end(two, "returns", "canary", "test")
+        rollout.begin(two, "returns", "shadow", 2, 0.0, "test")
+        time.sleep(2.5)
+        visit(client, -9e5)
+        asked, _ = ask(client, 1)
+        deadline, found = time.monotonic() + 20, []
+        while not found and time.monotonic() < deadline:
+            records = take(log_folder(two.folder, "returns"), shadows=True).records
+            found = [record for record in records if record.shadow and record.id == asked]
+            time.sleep(0.1)
+    assert [record.probabilities["yes"] for record in found] == [expected(two, 2)] != [before]
+
+
+def test_many_events_of_the_log_count_together_and_one_that_does_not_fit_harms_no_other(two):
+    feed = EventFeed(event_log(two, "returns"))
+    known = [{"client": f"c{n % 25}", "at": moment(200_000 + n), "seconds": 1.0, "page": "home"} for n in range(500)]
+    for event in known:
+        feed.log.append("visits", [event])
+    one_by_one = ps.load("returns", store=two, events=False)
+    for event in known:
+        one_by_one.knows.take_events("visits", one_by_one.knows.read_events("visits", [event]), again=True)
+    assert ps.load("returns", store=two).predict_rows([ROW]) == one_by_one.predict_rows([ROW])
+    good = {"client": "c1", "at": moment(299_500), "seconds": 3e5, "page": "cart"}
+    for bad in ({"seconds": "many"}, {"client": None}, {"at": "9999999-01-01"}, {"more": 1}):
+        feed.log.append("visits", [{**good, **bad}])
+    feed.log.append("visits", [good])
+    told = one_by_one.knows
+    told.take_events("visits", told.read_events("visits", [good]))
+    assert ps.load("returns", store=two).predict_rows([ROW]) == one_by_one.predict_rows([ROW])
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from penstock.deploy.served import Served
 from penstock.deploy.service import Service
 from penstock.deploy.shadow import Shadow
 from penstock.errors import InputError, PenstockError
-from penstock.feed import EventFeed, event_log
 from penstock.model import Model
 from penstock.monitor.log import drop_old, log_folder
 from penstock.outcome import load
@@ -80,7 +79,7 @@ def fallbacks(store: Store, champion: ModelVersion | None, serving: Model) -> li
     before = Registry(store, serving.name).previous(serving.version) if how.get("fallback") else None
     if before is not None:
         try:
-            found.append(_told(store, loaded(store, serving.name, before)))
+            found.append(loaded(store, serving.name, before))
         except PenstockError as error:
             tell(f"v{before} cannot be loaded as the fallback: {error}", "warning")
     if (constant := how.get("otherwise")) is not None:
@@ -88,12 +87,6 @@ def fallbacks(store: Store, champion: ModelVersion | None, serving: Model) -> li
             raise InputError(f"ps.deploy.api(otherwise={constant!r}): {wrong}")
         found.append(Constant(serving.name, constant))
     return found
-
-
-def _told(store: Store, model: Model) -> Model:
-    """Tell a model that stands by the events that the log holds; later ones it learns of when it takes over."""
-    EventFeed(event_log(store, model.name)).prepare(model)
-    return model
 
 
 @dataclass
@@ -132,13 +125,15 @@ class Follower:
         if champion is not None and champion.version != service.model.version:
             other = loaded(self.store, name, champion.version)
             instead = fallbacks(self.store, champion, other)
-            if service.events is not None:
-                service.events.prepare(other)
         if other is None and now == self._now:
             return self._follow_events
         canary, shadow = self._tried(name, now)
+        new = [] if other is None else [other, *instead]
+        new += [model for model in (canary, shadow) if model is not None and model is not self._canary]
+        self._catch_up(new)
 
         def change() -> None:
+            self._catch_up(new)  # what came while they were loaded
             if other is not None:
                 service.swap(other)
                 service.fallbacks = instead
@@ -149,18 +144,23 @@ class Follower:
 
         return change
 
+    def _catch_up(self, models: Sequence[Served]) -> None:
+        if self.service.events is not None:
+            for model in models:
+                self.service.events.catch_up(model)
+
     def _follow_events(self) -> None:
         if self.service.events is not None:
-            self.service.events.follow(self.service.model)
+            self.service.events.follow(self.service.hearers())
 
     def _tried(self, name: str, now: rollout.Rollout) -> tuple[Model | None, Model | None]:
         """Load the versions that are newly tried."""
         canary = self._canary if now.canary == self._now.canary else None
         if canary is None and now.canary is not None:
-            canary = _told(self.store, loaded(self.store, name, now.canary))
+            canary = loaded(self.store, name, now.canary)
         shadow = None
         if now.shadow is not None and now.shadow != self._now.shadow:
-            shadow = _told(self.store, loaded(self.store, name, now.shadow))
+            shadow = loaded(self.store, name, now.shadow)
         return canary, shadow
 
     def _take_up(self, now: rollout.Rollout, canary: Model | None, shadow: Model | None) -> None:
@@ -178,7 +178,7 @@ class Follower:
         self._canary = canary
         service.canary = None if canary is None else (canary, now.share)
         if now.shadow != self._now.shadow:
-            if isinstance(service.shadow, Shadow):
+            if service.shadow is not None:
                 service.shadow.end()
             service.shadow = None if shadow is None else self._shadow(shadow)
             tell(f"v{now.shadow} answers as a shadow" if now.shadow else f"the shadow v{self._now.shadow} has ended")

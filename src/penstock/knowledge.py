@@ -10,7 +10,17 @@ import polars as pl
 
 from penstock.errors import DataError, InputError
 from penstock.features.definitions import Written
-from penstock.features.stored import Addition, Live, Stored, StoredAsof, StoredWindow, compacts, read_past, ready
+from penstock.features.stored import (
+    Addition,
+    Live,
+    Stored,
+    StoredAsof,
+    StoredWindow,
+    compacts,
+    key_names,
+    read_past,
+    ready,
+)
 from penstock.inputs import TableOf, as_in_training, event_rows, typed
 from penstock.manifest import Manifest
 from penstock.prepare.changes import Once
@@ -49,7 +59,11 @@ class Knowledge:
         """The features that look into other rows or tables."""
         return [made for made in self._features if not isinstance(made, Written)]
 
-    @property
+    def hears(self, table: str) -> bool:
+        """Whether events of a table change what features say."""
+        return any(item.name == table for item in self.event_tables)
+
+    @cached_property
     def event_tables(self) -> list[TableOf]:
         """The tables whose events change what features say: those that windows and as-of look into."""
         names = {made.table for made in self._features if isinstance(made, StoredWindow | StoredAsof)}
@@ -74,9 +88,13 @@ class Knowledge:
         frame = self._table(known, event_rows(known, rows))
         for made in self._features:
             if isinstance(made, StoredWindow | StoredAsof) and made.table == table:
-                for name in (*(other for _, other in made.by), made.time):
-                    for row in frame[name].is_null().arg_true()[:1]:
-                        raise RowsError([RowProblem(row, name, "is empty: an event needs its entity and its time")])
+                problems = [
+                    RowProblem(row, name, "is empty: an event needs its entity and its time")
+                    for name in (*(other for _, other in made.by), made.time)
+                    for row in frame[name].is_null().arg_true()
+                ]
+                if problems:
+                    raise RowsError(problems)
         return frame
 
     def take_events(self, table: str, events: pl.DataFrame, *, again: bool = False) -> None:
@@ -91,7 +109,9 @@ class Knowledge:
             if not isinstance(made, StoredWindow | StoredAsof) or made.table != table:
                 continue
             assert live is not None and live.add is not None and past is not None
-            new = _unseen(made.compact(events), past, again)
+            new = made.compact(events)
+            if again:
+                new = _unseen(new, past, key_names(made.by)[1])
             live.add(new)
             _keep(self._since.setdefault(number, []), new)
         self._times_told += 1
@@ -197,6 +217,7 @@ def _keep(frames: list[pl.DataFrame], new: pl.DataFrame) -> None:
         frames[-2:] = [pl.concat(frames[-2:], how="vertical_relaxed", rechunk=True)]
 
 
-def _unseen(events: pl.DataFrame, past: pl.DataFrame, again: bool) -> pl.DataFrame:
+def _unseen(events: pl.DataFrame, past: pl.DataFrame, time: str) -> pl.DataFrame:
     """Leave out events from the log that the training data hold too."""
-    return events.join(past, on=events.columns, how="anti", nulls_equal=True) if again else events
+    same_time = past.filter(pl.col(time) >= events[time].min())  # all that may be the same; of a long past, few
+    return events if same_time.is_empty() else events.join(same_time, on=events.columns, how="anti", nulls_equal=True)

@@ -202,5 +202,5 @@ def load(
     plain = not found.evaluation.get("rows", {}).get("equal", True)
     model = Model(bundle, name, found.version, found.digest, made=found.created, plain=plain)
     if events:
-        EventFeed(event_log(opened, name)).prepare(model)
+        EventFeed(event_log(opened, name)).catch_up(model)
     return model

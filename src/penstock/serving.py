@@ -77,8 +77,6 @@ def make_service(store: Store, name: str, how: Serving = Serving(), model: Model
         log = PredictionLog(folder, durable=how.log == "durable", wrote=metrics.synced)
     keeper = Logbook(log, redacted(registry, champion), secret_of(store.folder))
     feed = EventFeed(event_log(store, name, durable=how.log == "durable"))
-    feed.prepare(model)
-    feed.arrive(model)
 
     def pages(service: Service) -> Any:
         from penstock.deploy.pages import pages as made
@@ -88,6 +86,8 @@ def make_service(store: Store, name: str, how: Serving = Serving(), model: Model
     guard = Guard(scopes_by_digest(store, name), how.rate)
     service = Service(model, keeper, pages, events=feed, guard=guard, metrics=metrics)
     service.fallbacks = fallbacks(store, champion, model)
+    for hearer in service.hearers():
+        feed.catch_up(hearer.model)
     return service
 
 

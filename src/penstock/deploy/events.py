@@ -49,25 +49,32 @@ class EventLog:
         self.process = uuid.uuid4().hex[:12]
         self._file = -1
 
-    def append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write events, together.
+    @property
+    def name(self) -> str:
+        """Of the file that this process appends to."""
+        return f"{self.process}.jsonl"
+
+    def append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Write events, together, and return where the file ends now.
 
         Raises
         ------
         OSError
             When the disk cannot take them.
         """
+        path = self.folder / self.name
         if self._file < 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-            self._file = os.open(self._path, flags, 0o600)
+            self._file = os.open(path, flags, 0o600)
         data = _encode(Told(table, [dict(row) for row in rows])) + b"\n"
         while data:
             data = data[os.write(self._file, data) :]
         if self.durable:
             os.fdatasync(self._file)
+        return os.lseek(self._file, 0, os.SEEK_CUR)
 
-    def read(self, ends: Mapping[str, int], *, own: bool = True) -> tuple[list[Told], dict[str, int]]:
+    def read(self, ends: Mapping[str, int]) -> tuple[list[Told], dict[str, int]]:
         """Return the events that any process was told since, file by file from the oldest, and where the files end.
 
         Lines cut short by a power failure are skipped.
@@ -76,22 +83,16 @@ class EventLog:
         ----------
         ends : mapping of str to int
             Where each file ended when it was last read; nothing for all events.
-        own : bool
-            Also those that this process was told.
         """
         found: list[Told] = []
         now = dict(ends)
         paths = [(path.stat().st_mtime_ns, path.name, path) for path in self.folder.glob("*.jsonl")]
         for _, name, path in sorted(paths):
             start = ends.get(name, 0)
-            if (own or path != self._path) and path.stat().st_size > start:
+            if path.stat().st_size > start:
                 told, now[name] = _lines(path, start)
                 found += told
         return found, now
-
-    @property
-    def _path(self) -> Path:
-        return self.folder / f"{self.process}.jsonl"
 
 
 def _lines(path: Path, start: int) -> tuple[list[Told], int]:

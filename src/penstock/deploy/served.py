@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,22 +58,25 @@ class Served(Protocol):
         ...
 
 
+class Hearer(NamedTuple):
+    """A model that is told of events, and what tells it: at once, or where it answers."""
+
+    model: Any
+    run: Callable[[Callable[[], None]], None]
+
+
 class Feed(Protocol):
     """Keeps models up with events."""
 
-    def prepare(self, model: Any) -> None:
-        """Tell a model that was just loaded all that is known."""
+    def catch_up(self, model: Any) -> None:
+        """Tell a model what is known that it was not told yet."""
         ...
 
-    def arrive(self, model: Any) -> None:
-        """Tell a model that takes over now what came since."""
+    def follow(self, hearers: Sequence[Hearer]) -> None:
+        """Tell models that answer what other services were told."""
         ...
 
-    def follow(self, model: Any) -> None:
-        """Tell the model that answers what other services were told."""
-        ...
-
-    def take(self, model: Any, table: str, rows: list[Any]) -> None:
+    def take(self, hearers: Sequence[Hearer], table: str, rows: list[Any]) -> None:
         """Check, keep and count events, or raise :class:`RowsError`."""
         ...
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import msgspec
 
@@ -23,14 +23,12 @@ from penstock.deploy.metrics import Metrics
 from penstock.deploy.notices import tell
 from penstock.deploy.protocols import read_infer, read_invocation
 from penstock.deploy.rollout import takes_part
-from penstock.deploy.served import Answer, Feed, Keeper, Served
+from penstock.deploy.served import Answer, Feed, Hearer, Keeper, Served
+from penstock.deploy.shadow import Shadow
 from penstock.deploy.unpacking import unpack
 from penstock.errors import DataError, DataWarning, PenstockError
 from penstock.types.nested import unnested
 from penstock.types.rows import RowsError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 MAX_BYTES = 16 * 1024 * 1024
 """Largest request."""
@@ -40,8 +38,6 @@ MAX_EXPLAINED = 100
 """Rows of one request that are explained: each takes thousands of answers."""
 
 
-Tried = Callable[[list[str], Sequence[Any] | None, "pl.DataFrame | None"], None]
-"""Lets a shadow answer too: told the ids of the answers, and the rows or the table."""
 Reply = tuple[int, bytes, list[Header], Future[None] | None]
 """Status, body, headers, and what must be kept before it may leave."""
 
@@ -90,7 +86,7 @@ class Service:
     ) -> None:
         self.model, self.keeper, self.events = model, keeper, events
         self.canary: tuple[Served, float] | None = None
-        self.shadow: Tried | None = None
+        self.shadow: Shadow | None = None
         self.fallbacks: Sequence[Served] = ()
         self.seen: Callable[[int, int, float], None] | None = None
         self.guard, self.metrics = guard or Guard(), metrics or Metrics()
@@ -99,13 +95,17 @@ class Service:
         self.metrics.version, self.metrics.made = model.version, model.made
 
     def swap(self, model: Served) -> None:
-        """Let another version answer from the next request on, after it was told the events that came meanwhile."""
-        if self.events is not None:
-            self.events.arrive(model)
+        """Let another version answer from the next request on."""
         self.model = model
         if self.canary is not None and self.canary[0].version == model.version:
             self.canary = None
         self.metrics.version, self.metrics.made = model.version, model.made
+
+    def hearers(self) -> list[Hearer]:
+        """Return who must know of events: all that answer, or that may."""
+        here = [self.model, *(() if self.canary is None else (self.canary[0],)), *self.fallbacks]
+        found = [Hearer(model, _at_once) for model in here]
+        return found if self.shadow is None else [*found, Hearer(self.shadow.model, self.shadow.run)]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; pages and facts go to Starlette."""
@@ -269,8 +269,12 @@ class Service:
             )
         if self.events is None:
             raise _RefusedError("no_events", "this service takes no events")
-        self.events.take(self.model, told.table, unnested(told.rows) or told.rows)
+        self.events.take(self.hearers(), told.table, unnested(told.rows) or told.rows)
         return _encode({"accepted": len(told.rows)}), JSON
+
+
+def _at_once(work: Callable[[], None]) -> None:
+    work()
 
 
 def _answered(model: Served, asked: Asked) -> tuple[Sequence[Answer], list[Why] | None]:

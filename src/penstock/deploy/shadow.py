@@ -33,16 +33,20 @@ class Shadow:
         self, model: Any, keep: Told, skipped: Callable[[int], None], failed: Callable[[Exception], None]
     ) -> None:
         self.model, self._keep, self._skipped, self._failed = model, keep, skipped, failed
-        self._queue: queue.Queue[Any] = queue.Queue(_WAITING)
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
         self._thread.start()
 
     def __call__(self, ids: list[str], rows: Sequence[Any] | None, table: Any) -> None:
         """Take a request that was answered, unless too many wait."""
-        try:
-            self._queue.put_nowait((ids, rows, table))
-        except queue.Full:
+        if self._queue.qsize() < _WAITING:
+            self._queue.put((ids, rows, table))
+        else:
             self._skipped(len(ids))
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Do something between two answers, after those that wait: the model is the thread's own."""
+        self._queue.put(work)
 
     def end(self) -> None:
         """Answer no more."""
@@ -50,8 +54,11 @@ class Shadow:
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
-            ids, rows, table = item
             try:
+                if callable(item):
+                    item()
+                    continue
+                ids, rows, table = item
                 answers = self.model.predict_rows(rows) if rows is not None else self.model.answer(table)
                 self._keep(self.model.version, ids, answers)
             except Exception as error:

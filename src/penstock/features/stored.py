@@ -73,7 +73,7 @@ class StoredWindow(msgspec.Struct, frozen=True, tag="window"):
 
     def ready(self, past: pl.DataFrame) -> Addition:
         """Return what adds the aggregates to a table, given the compact events."""
-        events = Events.of(past, *_key_names(self.by))
+        events = Events.of(past, *key_names(self.by))
         keys = [row for row, _ in self.by]
 
         def apply(rows: pl.DataFrame) -> pl.DataFrame:
@@ -129,7 +129,7 @@ class StoredAsof(msgspec.Struct, frozen=True, tag="asof"):
 
     def ready(self, past: pl.DataFrame) -> Addition:
         """Return what adds the columns to a table; of rows with equal times the last one counts."""
-        events = Events.of(past, *_key_names(self.by))
+        events = Events.of(past, *key_names(self.by))
         return lambda rows: self._apply(rows, events)
 
     def _apply(self, rows: pl.DataFrame, events: Events) -> pl.DataFrame:
@@ -193,7 +193,7 @@ class StoredJoin(msgspec.Struct, frozen=True, tag="join"):
         DataError
             When keys stand more than once and the author has not said which counts.
         """
-        keys = _key_names(self.on)[0]
+        keys = key_names(self.on)[0]
         made = past.drop_nulls(keys)
         if self.duplicates == "error":
             doubled = made.filter(pl.struct(keys).is_duplicated())
@@ -210,7 +210,7 @@ class StoredJoin(msgspec.Struct, frozen=True, tag="join"):
     def ready(self, past: pl.DataFrame) -> Addition:
         """Return what adds the columns to a table."""
         renamed = past.rename({column: f"penstock value {name}" for name, column in self.columns})
-        keys = _key_names(self.on)[0]
+        keys = key_names(self.on)[0]
 
         def apply(rows: pl.DataFrame) -> pl.DataFrame:
             wanted = rows.select(pl.col(row).alias(key) for (row, _), key in zip(self.on, keys, strict=True))
@@ -222,7 +222,7 @@ class StoredJoin(msgspec.Struct, frozen=True, tag="join"):
 
     def live(self, past: pl.DataFrame) -> Live:
         """Return what answers for one row."""
-        keys = _key_names(self.on)[0]
+        keys = key_names(self.on)[0]
         listed = past.select(keys).rows()
         held = past.select(column for _, column in self.columns).rows()
         found = {(key[0] if len(key) == 1 else key): row for key, row in zip(listed, held, strict=True)}
@@ -251,7 +251,7 @@ def _live(
     by: Pairs, row_time: str, past: pl.DataFrame, answer: Callable[[Recent, Any, int | None, dict[str, Any]], None]
 ) -> Live:
     """Keep the events of entities, and answer from those of a row's; its key or time is None where it is missing."""
-    keys, time = _key_names(by)
+    keys, time = key_names(by)
     recent = Recent(Events.of(past, keys, time))
     key_of = _key_reader(by)
 
@@ -335,12 +335,13 @@ def read_past(data: bytes) -> pl.DataFrame:
     return pl.read_parquet(data)
 
 
-def _key_names(by: Sequence[tuple[str, str]]) -> tuple[list[str], str]:
+def key_names(by: Sequence[tuple[str, str]]) -> tuple[list[str], str]:
+    """Return what a compact table calls its keys and its time."""
     return [f"penstock key {number}" for number in range(len(by))], "penstock time"
 
 
 def _with_keys(table: pl.DataFrame, by: Pairs, time: str | None, values: Sequence[str]) -> pl.DataFrame:
-    names, moment_name = _key_names(by)
+    names, moment_name = key_names(by)
     keys = [pl.col(column).alias(name) for name, (_, column) in zip(names, by, strict=True)]
     moment = [] if time is None else [pl.col(time).alias(moment_name)]
     return table.select(*keys, *moment, *(pl.col(name) for name in values))
