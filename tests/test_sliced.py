@@ -113,3 +113,29 @@ def test_an_alarm_says_where(place):
     assert found.status == "drift"
     assert "where city is Łódź" in in_words(found)
     assert found.as_json()["within"][0]["drift"]["name"] == "fee"
+
+
+def years(first, days, seed):
+    """Visits by day, of which the fees in Łódź follow the seasons and those elsewhere do not."""
+    random = np.random.default_rng(seed)
+    n = 60 * days
+    day = np.sort(random.uniform(first, first + days, n))
+    city = random.choice(CITIES, n)
+    season = 6 * np.sin(2 * np.pi * day / 365) * (city == "Łódź")
+    fee = random.normal(20, 2, n) + season
+    at = np.datetime64("2020-01-01T00:00:00") + (day * 86_400_000).astype("timedelta64[ms]")
+    return pl.DataFrame({"at": at, "city": city, "fee": fee, "y": fee + random.normal(0, 1, n)})
+
+
+def test_what_swings_in_one_city_anyway_is_no_alarm_and_what_does_not_is(tmp_path):
+    years(0, 730, 1).write_csv(tmp_path / "visits.csv")
+    (tmp_path / "visits.py").write_text(PIPELINE.replace('"visits.csv"', '"visits.csv", time="at"'))
+    store = open_store(tmp_path / "s")
+    load_pipeline(str(tmp_path / "visits.py")).run(store).raise_for_status()
+    for first in (740, 820, 1000):
+        found = ps.health("visits", years(first, 30, first), store=store)
+        assert found.within == []
+    broken = years(820, 30, 820).with_columns(pl.col("fee") + 4 * (pl.col("city") == "Oslo"))
+    found = ps.health("visits", broken, store=store)
+    assert {(item.by, item.group, item.drift.name) for item in found.within} == {("city", "Oslo", "fee")}
+    store.close()

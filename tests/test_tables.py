@@ -18,6 +18,7 @@ from penstock.errors import InputError
 from penstock.feed import EventFeed, event_log
 from penstock.monitor.log import log_folder
 from penstock.monitor.window import take
+from penstock.observed import from_batch
 from penstock.rows import compile_rows
 from penstock.store.store import open_store
 from penstock.types.rows import RowsError
@@ -352,6 +353,14 @@ def test_a_canary_and_a_shadow_learn_of_each_event_as_it_comes(two):
             found = [record for record in records if record.shadow and record.id == asked]
             time.sleep(0.1)
     assert [record.probabilities["yes"] for record in found] == [expected(two, 2)] != [before]
+
+
+def test_rows_of_a_batch_that_a_service_was_told_as_events_count_once(two):
+    raw = pl.DataFrame([{**ROW, "when": moment(300_000 + n), "returned": "no"} for n in range(40)])
+    knowing, told = (ps.load("returns", store=two, events=False) for _ in range(2))
+    told.knows.take_events("orders", told.knows.read_events("orders", raw[:30].to_dicts()))
+    one, other = (from_batch(model, raw).table.select("orders", "returns", "amount_lag_1") for model in (knowing, told))
+    assert one.equals(other)
 
 
 def test_many_events_of_the_log_count_together_and_one_that_does_not_fit_harms_no_other(two):

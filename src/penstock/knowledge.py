@@ -97,27 +97,30 @@ class Knowledge:
                     raise RowsError(problems)
         return frame
 
-    def take_events(self, table: str, events: pl.DataFrame, *, again: bool = False) -> None:
+    def take_events(self, table: str, events: pl.DataFrame, *, again: bool = False, told: bool = False) -> None:
         """Count events, as :meth:`read_events` prepared them, from now on.
 
         Parameters
         ----------
         again : bool
             They are from the log: one that the training data hold too, value for value, is not counted twice.
+        told : bool
+            Nor is one that was told before.
         """
         for number, (made, past, live) in enumerate(zip(self._features, self.past, self.live, strict=True)):
             if not isinstance(made, StoredWindow | StoredAsof) or made.table != table:
                 continue
             assert live is not None and live.add is not None and past is not None
             new = made.compact(events)
-            if again:
-                new = _unseen(new, past, key_names(made.by)[1])
+            since = self._since.setdefault(number, [])
+            for known in (*((past,) if again else ()), *(since if told else ())):
+                new = _unseen(new, known, key_names(made.by)[1])
             live.add(new)
-            _keep(self._since.setdefault(number, []), new)
+            _keep(since, new)
         self._times_told += 1
 
     def take_rows(self, table: str, raw: pl.DataFrame) -> None:
-        """Count the rows of a raw table as events; one that the training data hold too, value for value, counts once.
+        """Count the rows of a raw table as events; one that is known already, value for value, counts once.
 
         Raises
         ------
@@ -126,7 +129,7 @@ class Knowledge:
         """
         known = self._event_table(table)
         rows = as_in_training(raw, known.inputs, f"table {table} of model {self._name}")
-        self.take_events(table, self._table(known, rows), again=True)
+        self.take_events(table, self._table(known, rows), again=True, told=True)
 
     def _event_table(self, table: str) -> TableOf:
         known = next((item for item in self.event_tables if item.name == table), None)
@@ -218,6 +221,6 @@ def _keep(frames: list[pl.DataFrame], new: pl.DataFrame) -> None:
 
 
 def _unseen(events: pl.DataFrame, past: pl.DataFrame, time: str) -> pl.DataFrame:
-    """Leave out events from the log that the training data hold too."""
+    """Leave out events that are known."""
     same_time = past.filter(pl.col(time) >= events[time].min())  # all that may be the same; of a long past, few
     return events if same_time.is_empty() else events.join(same_time, on=events.columns, how="anti", nulls_equal=True)

@@ -15,11 +15,11 @@ from penstock.model import Model
 from penstock.monitor.compare import ColumnDrift, compare_profiles
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile, quantiles_of
+from penstock.monitor.usual import MOST_IN_GROUPS
 
 Array = npt.NDArray[Any]
 Plain = Number | Boolean | Category
 _OTHERS = "other values"
-_WATCHED = 30
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def moved_within(
     how: Drift,
     known: Sequence[str] = (),
     usual: Mapping[str, float] = {},
+    usual_in: Mapping[tuple[str, str], Mapping[str, float]] = {},
 ) -> list[Within]:
     """Compare the rows of each group with those at training, column by column; return what drifted, the most first.
 
@@ -69,6 +70,8 @@ def moved_within(
         Columns that moved in all rows together, which is not told again of each group.
     usual : mapping of str to float
         By column, the effect that windows have though nothing is wrong.
+    usual_in : mapping of (str, str) to mapping
+        The same of the rows of one group; the larger one counts.
     """
     encoding = model.manifest.encoding
     starts = {name: block.start for name, block in encoding.blocks()}
@@ -79,7 +82,7 @@ def moved_within(
     weights = {item["column"]: item["mean"] for item in evaluation["importance"]}
     profiled = {item.name for item in model.manifest.profile.columns} - set(known)
     watched = [name for name in encoders if name in profiled]
-    watched = sorted(watched, key=lambda name: -weights.get(name, 0.0))[:_WATCHED]
+    watched = sorted(watched, key=lambda name: -weights.get(name, 0.0))[:MOST_IN_GROUPS]
     # As exact as what was kept, or the places of equal numbers would differ.
     asked = {name: one.table(table[name])[0].astype(np.float32) for name, one in encoders.items()}
     nearest: dict[tuple[str, str, str], Within] = {}
@@ -97,7 +100,12 @@ def moved_within(
                 before.append(_profile(key, encoders[name], then[name][its]))
                 now.append(_profile(key, encoders[name], asked[name][mine]))
                 what.append(Within(by, group, int(mine.sum()), ColumnDrift(name, False, "", 0.0, 1.0, 0.0)))
-        as_usual = {str(number): usual.get(item.drift.name, 0.0) for number, item in enumerate(what)}
+        as_usual = {
+            str(number): max(
+                known.get(item.drift.name, 0.0) for known in (usual, usual_in.get((item.by, item.group), {}))
+            )
+            for number, item in enumerate(what)
+        }
         for drift in compare_profiles(Profile(before), Profile(now), how, as_usual):
             item = what[int(drift.name)]
             item = replace(item, drift=replace(drift, name=item.drift.name))

@@ -18,7 +18,7 @@ from penstock.monitor.estimate import Foreseen, estimated, estimated_loss, learn
 from penstock.monitor.log import Record
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import ANSWERS, Profile, column_profile
-from penstock.monitor.usual import Usual, usual_within
+from penstock.monitor.usual import Usual, UsualInGroup, usual_within
 from penstock.observed import Observed, logged, predicted_of
 from penstock.train.split import seconds_in
 from penstock.types.convert import convert
@@ -90,8 +90,21 @@ def usual_for(model: Model, judged: Mapping[str, Any] | None, seen: Observed) ->
     Its length is that of the rows' own times where they carry them, else of the time in which they were asked.
     """
     known = [] if judged is None or "usual" not in judged else convert(judged["usual"], list[Usual])
+    return usual_within(known, _length_of(model, seen))
+
+
+def usual_in_groups_for(
+    model: Model, judged: Mapping[str, Any] | None, seen: Observed
+) -> Mapping[tuple[str, str], Mapping[str, float]]:
+    """Return the same by group, a column and a value of it: of its rows alone."""
+    known = [] if judged is None else convert(judged.get("usual_in_groups", []), list[UsualInGroup])
+    length = _length_of(model, seen)
+    return {(item.by, item.group): usual_within(item.usual, length) for item in known}
+
+
+def _length_of(model: Model, seen: Observed) -> float | None:
     times = _times_of(model, seen)
-    return usual_within(known, float(np.ptp(times))) if known and len(times) else {}
+    return float(np.ptp(times)) if len(times) else None
 
 
 def behind_of(model: Model, judged: Mapping[str, Any] | None, seen: Observed) -> float | None:

@@ -38,6 +38,7 @@ from penstock.unlabelled import (
     skew_of,
     told_apart,
     usual_for,
+    usual_in_groups_for,
 )
 
 _CONCEPT_SECONDS, _CONCEPT_LABELS = 30 * 86_400.0, 50_000
@@ -144,7 +145,8 @@ def _judged(model: Model, version: ModelVersion, judged: Any, seen: Observed, ho
     within: list[Within] = []
     groups: list[Group] = []
     if judged is not None and "learnt" in judged["outcomes"]:
-        within = moved_within(model, carried, judged["evaluation"], judged["outcomes"], each, moved, usual)
+        in_groups = usual_in_groups_for(model, judged, seen)
+        within = moved_within(model, carried, judged["evaluation"], judged["outcomes"], each, moved, usual, in_groups)
     if known is not None and performance is not None and judged is not None and table.height == len(seen.target):
         slices = judged["evaluation"]["slices"]
         groups = groups_of(model, table, known, performance.metric, slices, how.significance)

@@ -12,7 +12,7 @@ import penstock as ps
 from penstock.monitor.compare import compare_columns
 from penstock.monitor.options import Drift
 from penstock.monitor.profile import profile_of
-from penstock.monitor.usual import beyond, usual_of, usual_within
+from penstock.monitor.usual import beyond, usual_in_groups, usual_of, usual_within
 from penstock.store.store import open_store
 
 DAY = 86_400.0
@@ -52,6 +52,23 @@ def test_a_week_of_any_season_is_calm_and_one_like_no_other_is_not():
     moved = next(item for item in found if item.name == "warmth")
     assert moved.effect > moved.usual > 0.5
     assert "windows at training up to 0." in moved.in_words
+
+
+def test_a_group_that_swings_by_itself_has_its_own_usual():
+    train, at = year(0, 730)
+    half = pl.Series(np.random.default_rng(7).random(len(at)) < 0.5)
+    train = train.with_columns(
+        warmth=pl.when(half).then(pl.col("warmth")).otherwise(pl.col("noise")),
+        where=pl.when(half).then(pl.lit("inland")).otherwise(pl.lit("coast")),
+    )
+    groups = [("where", "inland"), ("where", "coast"), ("where", "moon")]
+    found = usual_in_groups(profile_of(train, [*COLUMNS, "where"]), train, train.clear(), (at, np.empty(0)), groups)
+    inland, coast = (usual_within(item.usual, 7 * DAY) for item in found)
+    assert [item.group for item in found] == ["inland", "coast"]
+    whole = usual_within(usual_of(profile_of(train, COLUMNS), train, train.clear(), (at, np.empty(0))), 7 * DAY)
+    assert inland["warmth"] > 1.5 * whole["warmth"] > 0
+    assert "warmth" not in coast
+    assert "where" not in inland
 
 
 def test_some_weeks_of_all_seasons_are_no_excuse_where_a_year_moved():

@@ -37,10 +37,9 @@ from penstock.features.encoding import IDENTIFIER
 from penstock.flow.models import Left, learning_of, usable, weights_of
 from penstock.flow.sides import clock_of, division_of, judging_rows, moments_of, training_rows
 from penstock.flow.tables import snapshots
+from penstock.flow.windows import compared_rows, usual_windows, usual_windows_in_groups
 from penstock.model import Model
 from penstock.monitor.estimate import learn_losses
-from penstock.monitor.profile import ANSWERS, profile_of
-from penstock.monitor.usual import Usual, usual_of
 from penstock.store.formats import Bundle
 from penstock.train.learners import TIMED, read_predictor, row_latency
 from penstock.train.refitting import growth
@@ -101,7 +100,7 @@ def evaluated(
         for name in important[:_SHOWN]
         if name in test.columns
     ]
-    some = _encoded_sample(model, train)
+    some = model.manifest.encoding.matrix(compared_rows(train))
     evaluation = Evaluation(
         metric=metric,
         metrics=intervals(target.task, codes, predicted, seed, None, threshold),
@@ -145,28 +144,11 @@ def evaluated(
         outcomes["newest"] = known[[known.argmax()]] if len(known) else known
     losses = learn_losses(matrix, codes, predicted, seed) if target.task == "regression" else {}
     later = test if division.kind == "time" else test.clear()
-    usual = _usual(model, train, some, later, predicted[: later.height])
-    return Partitions({"evaluation": evaluation, "outcomes": outcomes, "losses": losses, "usual": usual})
-
-
-def _usual(model: Model, train: pl.DataFrame, some: Array, later: pl.DataFrame, predicted: Array) -> list[Any]:
-    """Say how far windows of time, of columns and of answers, lie from all training rows."""
-    time = model.manifest.time
-    if time is None or not (train[time].dtype.is_temporal() or train[time].dtype.is_numeric()):
-        return []
-    found: dict[float, Usual] = {}
-    answered = model.labels.answers(model.predictor.predict(some)).alias(ANSWERS).to_frame()
-    asked = model.labels.answers(predicted).alias(ANSWERS).to_frame()
-    shown = train[:: -(-train.height // _WINDOWED) or 1]
-    for profile, then, now, at in (
-        (model.manifest.profile, shown, later, shown[time]),
-        (profile_of(answered, [ANSWERS]), answered, asked, train[time][:: -(-train.height // _COMPARED) or 1]),
-    ):
-        for item in usual_of(profile, then, now, (seconds_in(at), seconds_in(later[time]))):
-            known = found.get(item.seconds, item)
-            windows, effects = max(known.windows, item.windows), {**known.effects, **item.effects}
-            found[item.seconds] = Usual(item.seconds, windows, effects)
-    return [msgspec.to_builtins(found[length]) for length in sorted(found)]
+    windows = {
+        "usual": usual_windows(model, train, some, later, predicted[: later.height]),
+        "usual_in_groups": usual_windows_in_groups(model, train, later, evaluation),
+    }
+    return Partitions({"evaluation": evaluation, "outcomes": outcomes, "losses": losses, **windows})
 
 
 def _kept(matrix: Array, seed: int) -> Array:
@@ -235,7 +217,6 @@ def _rows_at(snapshot: Parts, wanted: Array) -> pl.DataFrame:
     return order.join(pl.concat(found, how="diagonal_relaxed"), on=ROW, how="left", maintain_order="left").drop(ROW)
 
 
-_COMPARED, _WINDOWED = 20_000, 200_000
 _SHOWN = 6
 _CURVED = 20_000
 
@@ -279,11 +260,6 @@ def curve(
     threshold = searched.threshold if target.threshold is None else target.threshold
     decides, learner = metric or PRIMARY[target.task], small_trial(searched, problem.classes).learner
     return learning_curve(learner, fit, train.height, target.task, decides, codes, seed, ordered, threshold or 0.5)
-
-
-def _encoded_sample(model: Model, train: pl.DataFrame) -> Array:
-    """Encode some of the training rows, to hold the test rows against."""
-    return model.manifest.encoding.matrix(train[:: -(-train.height // _COMPARED) or 1])
 
 
 def _coverage(model: Model, codes: Array, predicted: Array) -> list[Coverage]:

@@ -21,6 +21,8 @@ Array = npt.NDArray[np.float64]
 _CUTS = (256, 128, 64, 32, 16, 8, 4)
 """Into so many windows of one length the training rows are cut; each length holds a whole number of the one before."""
 _STEPS = 256
+MOST_IN_GROUPS = 30
+"""So many columns, those that matter most to the answers, are compared group by group."""
 _SIGNIFICANCE = Drift().significance / 4  # as monitoring asks columns alone
 
 
@@ -41,6 +43,46 @@ class Usual(msgspec.Struct, frozen=True):
     seconds: float
     windows: int
     effects: dict[str, float]
+
+
+class UsualInGroup(msgspec.Struct, frozen=True):
+    """What is usual for windows of the rows of one group alone.
+
+    Attributes
+    ----------
+    by, group : str
+        Those whose column `by` is `group`.
+    usual : list of Usual
+        As :func:`usual_of` says it of them.
+    """
+
+    by: str
+    group: str
+    usual: list[Usual]
+
+
+def usual_in_groups(
+    reference: Profile,
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    times: tuple[Array, Array],
+    groups: Sequence[tuple[str, str]],
+) -> list[UsualInGroup]:
+    """Do :func:`usual_of` for the rows of each group, for columns that move there move less among all rows.
+
+    Parameters
+    ----------
+    groups : sequence of (str, str)
+        Column and value, as text; those of no row are left out.
+    """
+    found = []
+    for by, group in groups:
+        then, now = ((table[by].cast(pl.String) == group).fill_null(value=False).to_numpy() for table in (train, test))
+        others = Profile([column for column in reference.columns if column.name != by])
+        usual = usual_of(others, train.filter(then), test.filter(now), (times[0][then], times[1][now]))
+        if any(item.effects for item in usual):
+            found.append(UsualInGroup(by, group, usual))
+    return found
 
 
 def usual_of(reference: Profile, train: pl.DataFrame, test: pl.DataFrame, times: tuple[Array, Array]) -> list[Usual]:
