@@ -286,6 +286,18 @@ def test_it_is_not_trained_again_and_again(tmp_path):
     assert [item.what for item in decisions_of(place.store, "customers", "wait")] == ["wait"]
 
 
+def test_an_upgrade_is_no_new_data(tmp_path, monkeypatch):
+    place = Place(tmp_path, 'ps.monitor.retrain(on=["data"], cool_down=0)')
+    place.run()
+    monkeypatch.setattr("penstock.compiling.stage_version", "another version of {}".format)
+    assert {item.name for item in place.pipeline.plan(place.store).stale} >= {"read", "snapshot"}
+    place.watcher.look()
+    assert place.made("retrain") == []
+    place.new_data(41, drifted=False)
+    place.watcher.look()
+    assert place.made("retrain") == [("retrain", "done")]
+
+
 def test_a_cool_down_is_kept(tmp_path):
     place = Place(tmp_path, 'ps.monitor.retrain(on=["data"], cool_down="1h")')
     place.watcher.look()

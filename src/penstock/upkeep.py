@@ -249,8 +249,9 @@ class Watcher:
         return max((column.rows for column in profile.columns), default=0)
 
     def _new_data(self) -> bool:
-        """Whether the source holds what was not learnt from."""
-        return any(item.stage == "ingest" for item in self.pipeline.plan(self.store).stale)
+        """Whether the source holds what was not learnt from; steps that are stale by a new version say nothing of it."""
+        stale = [item for item in self.pipeline.plan(self.store).stale if item.stage == "ingest"]
+        return any(cause.startswith("input ") for item in stale for cause in item.causes)
 
     def _labels(self, since: float) -> int:
         return sum(1 for _ in labelled(log_folder(self.store.folder, self.name), since))
