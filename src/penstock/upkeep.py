@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from penstock.arrivals import Arrivals
 from penstock.challenger import train_challenger
 from penstock.deploy import rollout
 from penstock.deploy.judging import FIRST_LOOK, LEVEL
@@ -61,6 +62,10 @@ class Watcher:
     _last: Monitoring | None = None
     _last_at: float = 0.0
     _last_labels: int = 0
+
+    def __post_init__(self) -> None:
+        pause = self.policy.cool_down if self.policy is not None else 0.0
+        self._arrivals = Arrivals(self.pipeline, self.store, pause, self.say)
 
     @property
     def name(self) -> str:
@@ -122,7 +127,7 @@ class Watcher:
         latest, today = done[0], sum(now - item.at < _DAY for item in done)
         if now - (latest.ended or latest.at) < self.policy.cool_down or today >= self.policy.most_per_day:
             return None
-        return f"first:{latest.id}" if latest.status == "failed" or self._new_data() else None
+        return f"first:{latest.id}" if latest.status == "failed" or self._new_data(latest) else None
 
     def _seen(self, version: int) -> Monitoring:
         """Judge the window when a quarter of it is new, at a quarter of the significance, or when labels came.
@@ -222,7 +227,7 @@ class Watcher:
     ) -> tuple[str, str] | None:
         since = max(champion.created, latest.at if latest is not None else 0.0)
         number = 0 if latest is None else latest.id
-        fresh = self._new_data() if alarm is not None or "data" in policy.on else False
+        fresh = self._new_data(latest) if alarm is not None or "data" in policy.on else False
         if alarm is not None and "drift" in policy.on:
             # Columns that moved are a hint; where labels came, they say whether it does harm.
             harmless = found.performance is not None and not found.worse
@@ -248,10 +253,11 @@ class Watcher:
         profile = load(self.name, champion.version, self.store, events=False).manifest.profile
         return max((column.rows for column in profile.columns), default=0)
 
-    def _new_data(self) -> bool:
-        """Whether the source holds what was not learnt from; steps that are stale by a new version say nothing of it."""
-        stale = [item for item in self.pipeline.plan(self.store).stale if item.stage == "ingest"]
-        return any(cause.startswith("input ") for item in stale for cause in item.causes)
+    def _new_data(self, latest: Decision | None) -> bool:
+        """Whether the source holds what was not learnt from."""
+        champion = Registry(self.store, self.name).champion()
+        learnt = [item.run for item in (latest, champion) if item is not None and item.run is not None]
+        return not learnt or self._arrivals.new(max(learnt))  # ids of runs begin with their time
 
     def _labels(self, since: float) -> int:
         return sum(1 for _ in labelled(log_folder(self.store.folder, self.name), since))
