@@ -16,6 +16,7 @@ from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindo
 from penstock.outcome import load
 from penstock.store.store import Store
 from penstock.types.convert import convert
+from penstock.types.durations import length_of
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,7 @@ def _text(item: Written) -> str:
 
 
 def _length(units: int) -> str:
-    for size, name in ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s")):
-        if units % size == 0 and units:
-            return f"{units // size}{name}"
-    return str(units)
+    return length_of(units / 1e6) if units and units % 1_000_000 == 0 else str(units)
 
 
 def _sources(column: str, made: dict[str, Stored], base: str) -> set[str]:

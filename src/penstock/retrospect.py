@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
+from penstock.deploy.rollout import canary_spans
 from penstock.model import Model
 from penstock.monitor.decisions import decisions_of
 from penstock.monitor.drawings import timeline
@@ -95,7 +96,11 @@ def _parts(store: Store, version: ModelVersion, model: Model, how: Drift, batch:
         for start, stop in _cut(len(batch.predicted), how.least):
             yield batch.part(start, stop)
         return
-    taken = take(log_folder(store.folder, version.name), version.version)
+    taken = take(
+        log_folder(store.folder, version.name),
+        version.version,
+        without=canary_spans(store, version.name, version.version),
+    )
     records, hidden = answered(taken), hidden_of(version)
     for start, stop in _cut(len(records), how.least):
         rows = round(taken.rows * (stop - start) / len(records))

@@ -27,6 +27,7 @@ from penstock.outcome import load
 from penstock.pipeline import Pipeline
 from penstock.store.store import Store
 from penstock.traffic import WORSE, worse_than
+from penstock.types.durations import length_of
 from penstock.types.writing import figure
 from penstock.watch import monitor
 
@@ -169,28 +170,16 @@ class Watcher:
         number = len(decisions_of(self.store, self.name, "alarm"))
         standing = state if state is not None and state.what == "alarm" else None
         if standing is not None and standing.version != found.version:
-            decide(
-                self.store,
-                self.name,
-                f"calm:{standing.id}",
-                "calm",
-                f"v{found.version} answers now",
-                version=found.version,
-            )
+            why = f"v{found.version} answers now"
+            decide(self.store, self.name, f"calm:{standing.id}", "calm", why, version=found.version)
             standing = None
         if found.status == "drift" and standing is None:
             why = in_words(found)
             standing = decide(self.store, self.name, f"alarm:{number + 1}", "alarm", why, version=found.version)
             self.say(f"alarm: {why}")
         elif found.status == "calm" and standing is not None:
-            decide(
-                self.store,
-                self.name,
-                f"calm:{standing.id}",
-                "calm",
-                "all is as it was learnt again",
-                version=found.version,
-            )
+            why = "all is as it was learnt again"
+            decide(self.store, self.name, f"calm:{standing.id}", "calm", why, version=found.version)
             self.say("calm again")
             standing = None
         return standing
@@ -290,7 +279,7 @@ class Watcher:
         """Let a version answer: first a share of the requests, where that is wanted and there is a champion."""
         policy, registry = self.policy or Retrain(), Registry(self.store, self.name)
         if policy.canary is not None and registry.champion() is not None:
-            why = f"v{version} answers {policy.canary:.0%} of the requests for {policy.hold / 3600:g} h"
+            why = f"v{version} answers {policy.canary:.0%} of the requests for {length_of(policy.hold)}"
             if decide(self.store, self.name, f"canary:v{version}:{by}", "canary", why, "begun", version):
                 rollout.begin(self.store, self.name, "canary", version, policy.canary, why)
                 self.say(why)

@@ -13,6 +13,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
+from penstock.deploy.rollout import canary_spans
 from penstock.engine import execute
 from penstock.engine.history import artifact_of, past_run
 from penstock.errors import PenstockError
@@ -173,7 +174,7 @@ def hidden_of(version: ModelVersion) -> dict[str, str]:
 def taken_of(store: Store, name: str, version: int, how: Drift) -> Taken:
     """Read the window of a version's answers."""
     since = None if how.seconds is None else time.time() - how.seconds
-    return take(log_folder(store.folder, name), version, since, how.rows)
+    return take(log_folder(store.folder, name), version, since, how.rows, without=canary_spans(store, name, version))
 
 
 def judged_by(store: Store, version: ModelVersion) -> Any:

@@ -1,8 +1,10 @@
 """Canaries and shadows: begun, ended, and told by the command line."""
 
 import json
+import math
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -33,6 +35,22 @@ def test_what_is_tried_is_known_until_it_ends_or_is_the_champion(two):
     Registry(two, "m").promote(2, "good")
     assert rollout_of(two, "m") == Rollout()
     assert [change.why for change in rollout.changes(two, "m")] == ["enough", "more", "try", "try"]
+
+
+def test_when_a_version_was_a_canary_is_known(two):
+    before = time.time()
+    rollout.begin(two, "m", "canary", 2, 0.1, "first")
+    ((first, last),) = rollout.canary_spans(two, "m", 2)
+    assert before <= first <= time.time()
+    assert last == math.inf
+    rollout.end(two, "m", "canary", "not now")
+    rollout.begin(two, "m", "shadow", 2, 0.0, "unseen")
+    rollout.begin(two, "m", "canary", 2, 0.1, "again")
+    promoting = time.time()
+    Registry(two, "m").promote(2, "it is good")
+    (one, other) = rollout.canary_spans(two, "m", 2)
+    assert first == one[0] < one[1] < other[0] < promoting <= other[1] <= time.time()
+    assert rollout.canary_spans(two, "m", 1) == []
 
 
 def test_what_cannot_be_tried_is_told(two):

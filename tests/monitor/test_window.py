@@ -67,6 +67,10 @@ def test_a_window_holds_what_the_log_holds_of_it(folder, since):
     some = take(folder, 2, since, latest=50)
     assert [record.at for record in some.records] == [record.at for record in expected][-50:]
     assert some.rows == 50
+    spans = [(NOW - 600, NOW - 500), (NOW - 450.5, float("inf"))]
+    left = [record for record in expected if not any(first <= record.at <= last for first, last in spans)]
+    assert keys(take(folder, 2, since, without=spans).records) == keys(left)
+    assert take(folder, 2, since, without=spans, latest=9**9).rows == len(left) < len(expected)
 
 
 def test_of_many_answers_some_are_taken_with_their_labels_and_all_are_counted(folder):

@@ -7,13 +7,14 @@ may ask for all customers. The version's number counts too, so that it is not al
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass
 from typing import Literal
 
 import sqlalchemy as sa
 
-from penstock.deploy.registry import Registry
+from penstock.deploy.registry import CHAMPION, Registry
 from penstock.errors import InputError
 from penstock.store.catalog import whoami
 from penstock.store.schema import rollouts
@@ -104,6 +105,22 @@ def changes(store: Store, name: str) -> list[Change]:
         return [
             Change(row.kind, row.version, row.share, row.at, row.user, row.why) for row in connection.execute(question)
         ]
+
+
+def canary_spans(store: Store, name: str, version: int) -> list[tuple[float, float]]:
+    """Return when a version was a canary, in seconds since 1970: whom it answered then says nothing of who asks.
+
+    The last one has no end while it lasts.
+    """
+    rows = [item for item in reversed(changes(store, name)) if item.kind == "canary"]
+    promoted = [
+        item.at for item in Registry(store, name).history() if (item.alias, item.version) == (CHAMPION, version)
+    ]
+    return [
+        (row.at, min((at for at in (*promoted, *(later.at for later in rows)) if at > row.at), default=math.inf))
+        for row in rows
+        if row.version == version
+    ]
 
 
 def _write(store: Store, name: str, kind: Kind, version: int | None, share: float, why: str) -> None:

@@ -7,7 +7,7 @@ are taken are read and decoded: in memory are 8 bytes of each answer, and the in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ def take(
     most: int = MOST,
     *,
     shadows: bool = False,
+    without: Sequence[tuple[float, float]] = (),
 ) -> Taken:
     """Read answers, and the labels that came of them.
 
@@ -65,11 +66,13 @@ def take(
         Of more answers, about so many are taken, the same each time.
     shadows : bool
         Also what was answered unseen.
+    without : sequence of (float, float)
+        Spans of time whose answers are left out, in seconds since 1970.
     """
     paths = files_since(folder, since)
     start = -math.inf if since is None else since
     times = np.concatenate(
-        [np.empty(0), *(lines["at"][_answers(lines, version, shadows)] for lines in map(index_of, paths))]
+        [np.empty(0), *(lines["at"][_answers(lines, version, shadows, without)] for lines in map(index_of, paths))]
     )
     times = times[times >= start]
     if latest is not None and len(times) > latest:
@@ -79,7 +82,7 @@ def take(
     found = Taken(rows=rows)
     for path in paths:
         lines = index_of(path)
-        wanted = (_answers(lines, version, shadows) & (lines["at"] >= start)) | (lines["kind"] == LABEL)
+        wanted = (_answers(lines, version, shadows, without) & (lines["at"] >= start)) | (lines["kind"] == LABEL)
         wanted &= lines["hash"] % step == 0
         for record in read_lines(path, lines[wanted | (lines["kind"] == ODD)]):
             if not record.version:
@@ -119,6 +122,11 @@ def counted(folder: Path, version: int, since: float) -> tuple[int, int]:
     return answers, labels
 
 
-def _answers(lines: Lines, version: int | None, shadows: bool) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _answers(
+    lines: Lines, version: int | None, shadows: bool, without: Sequence[tuple[float, float]] = ()
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
     kinds = lines["kind"] <= SHADOW if shadows else lines["kind"] == ANSWER
-    return np.asarray(kinds if version is None else kinds & (lines["version"] == version))
+    found = np.asarray(kinds if version is None else kinds & (lines["version"] == version))
+    for first, last in without:
+        found &= (lines["at"] < first) | (lines["at"] > last)
+    return found

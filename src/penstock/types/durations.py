@@ -27,6 +27,20 @@ def seconds_of(text: float | str) -> float:
     return _amount(text, _UNITS, "a length of time", "90s, 10m, 2h or 1d")
 
 
+def length_of(value: float) -> str:
+    """Write a length of time as :func:`seconds_of` reads it, in the largest unit of which it is a whole number.
+
+    Examples
+    --------
+    >>> length_of(86_400), length_of(5400.0), length_of(20), length_of(0.5)
+    ('1d', '90m', '20s', '500ms')
+    """
+    for unit in ("d", "h", "m", "s"):
+        if value and value % _UNITS[unit] == 0:
+            return f"{value / _UNITS[unit]:.0f}{unit}"
+    return f"{value * 1000:.3g}ms"
+
+
 def bytes_of(text: float | str) -> int:
     """Read a number of bytes.
 
