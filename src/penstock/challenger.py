@@ -65,7 +65,8 @@ def train_challenger(store: Store, name: str, file: str, waits: Callable[[], Any
         return Challenger("failed", f"the run ended with {ended}: {told}")
     found = json.loads(out)
     version, run, reasons = int(found["model"]["version"]), found["run"], "; ".join(found["gate"]["reasons"])
-    made = next(item["digest"] for item in found["steps"] if item["name"] == "trained")
+    digests = {item["name"]: item["digest"] for item in found["steps"]}
+    made = digests.get("refitted", digests["trained"])
     if not any(item.version == version and item.digest == made for item in Registry(store, name).versions()):
         # Where a store is a folder that was away for a while, the run has begun another one in its place.
         why = f"the run kept its model as v{version} of another store: was this one out of reach?"

@@ -127,7 +127,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
             "target": target, "seed": seed, "group": group, **search,
             "features": [item for item in features if isinstance(item, Text | Categories)],
         }  # fmt: skip
-        del parameters["window"]
+        del parameters["window"], parameters["refit"]
         asked_of = ["judgeable"] if gate.slices or gate.fairness else []
         if asked_of:
             add("evaluate", "verdicts.judgeable", ["featured"], {"gate": gate})
@@ -146,14 +146,20 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         }
         add("evaluate", "verdicts.curve", ["featured", "divided", "trials", *chosen], curved)
     else:
-        trained |= {"given": pipeline.train, "metric": gate.metric}
+        trained |= {"given": replace(pipeline.train, refit=False), "metric": gate.metric}
     known = {name: name for name in ("featured", "divided", *tried)}
-    add("train", "models.trained", {**ready, **facts, **known, **looked, **{name: name for name in chosen}}, trained)
+    learnt = {**ready, **facts, **known, **looked, **{name: name for name in chosen}}
+    add("train", "models.trained", learnt, trained)
+    answers, again = "trained", {}
+    if pipeline.train.refit:
+        add("train", "tables.undivided", ["divided"], {})
+        add("train", "models.trained", {**learnt, "divided": "undivided"}, trained, "refitted")
+        answers, again = "refitted", {"refit": True}
     add(
         "evaluate",
         "verdicts.evaluated",
         ["trained", "featured", "divided"],
-        {"target": target, "gate": gate, "seed": seed},
+        {"target": target, "gate": gate, "seed": seed, **again},
     )
     add(
         "evaluate",
@@ -169,11 +175,12 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         ],
         {"gate": gate, "target": target, "base": base, "seed": seed},
     )
-    add("deploy", "verdicts.compared", ["trained", "snapshot", "featured", "divided"], {})
+    served = {"trained": answers, "snapshot": "snapshot", "featured": "featured", "divided": "divided"}
+    add("deploy", "verdicts.compared", served, {})
     told = ("trained", "evaluated", "gated", "checked", *(["curve"] if tried else []))
     everything = {**ready, **facts, **known, **{name: name for name in told}, **looked}
-    add("evaluate", "reports.report", everything, {})
-    add("evaluate", "reports.card", everything, {})
+    add("evaluate", "reports.report", everything, again)
+    add("evaluate", "reports.card", everything, again)
     place = f"pipeline {pipeline.name}"
     sources = [
         *(
@@ -357,7 +364,7 @@ def _champion(name: str, store: Store, known: Mapping[str, Ref]) -> Ref:
 
     registry = Registry(store, name)
     champion = registry.champion()
-    digest = None if champion is None else champion.digest
+    digest = None if champion is None else champion.judged
     if champion is not None and digest == known["trained"].digest:
         digest = champion.judged_against
     if digest is None:

@@ -82,6 +82,8 @@ def copy_model(
     found = Registry(source, name).version(version)
     model = read_bytes(source, found.digest)
     target.blobs.write(model)
+    if found.judged != found.digest:
+        target.blobs.write(read_bytes(source, found.judged))
     try:
         made = copy_run(source, target, past_run(source, found.run), data=data)
     except InputError:  # cleaned, or itself a copy without its run

@@ -14,6 +14,7 @@ from penstock.engine.results import STEP_HEADERS, RunResult, StepResult, step_ro
 from penstock.engine.run import run_graph, set_summary
 from penstock.evaluate.gates import Verdict
 from penstock.evaluate.measure import Evaluation, Interval
+from penstock.store.schema import JUDGED
 from penstock.store.store import Store, open_store
 from penstock.types.convert import convert
 from penstock.types.showing import shown_page, shown_table
@@ -136,8 +137,9 @@ def run_pipeline(pipeline: Pipeline, store: Store, **options: Any) -> PipelineRu
     path.with_suffix(".md").write_bytes(done["card"])
     registry = Registry(store, pipeline.name)
     champion = registry.champion()
-    digest = done.refs["trained"].digest
-    against = None if champion is None or champion.digest == digest else champion.digest
+    judged = done.refs["trained"].digest
+    digest = done.refs["refitted"].digest if pipeline.train.refit else judged
+    against = None if champion is None or champion.judged == judged else champion.judged
     summary = {
         "metric": evaluation.metric,
         "metrics": msgspec.to_builtins(evaluation.metrics),
@@ -146,6 +148,8 @@ def run_pipeline(pipeline: Pipeline, store: Store, **options: Any) -> PipelineRu
         "report": str(path),
     }
     serving = {"deploy": pipeline.deploy.as_json(), "rows": done["compared"]}
+    if digest != judged:
+        serving[JUDGED] = judged
     why = f"run {done.run}: " + (verdict.reasons[0] if verdict.reasons else "no conditions")
     model = registry.register(
         digest,

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from penstock.errors import InputError
 from penstock.store.catalog import whoami
-from penstock.store.schema import deployments, models
+from penstock.store.schema import JUDGED, deployments, models
 from penstock.store.store import Store
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -49,6 +49,11 @@ class ModelVersion:
     aliases: tuple[str, ...]
     evaluation: dict[str, Any]
     judged_against: str | None = None
+
+    @property
+    def judged(self) -> str:
+        """Digest of the model that the gate judged: another one where what answers was fitted again on all rows."""
+        return str(self.evaluation.get(JUDGED, self.digest))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from penstock.errors import StoreError
-from penstock.store.schema import artifacts, claims, lineage, models, notes, runs, steps
+from penstock.store.schema import JUDGED, artifacts, claims, lineage, models, notes, runs, steps
 from penstock.store.store import Store
 
 _CHUNK = 500
@@ -68,7 +68,10 @@ def clean(store: Store, keep: int = 10, *, older: float = 0.0, dry_run: bool = F
         recent = sa.select(runs.c.id).where(runs.c.started > time.time() - older)
         kept |= set(connection.execute(recent).scalars()) if older else set()
         kept |= set(connection.execute(sa.select(notes.c.run).where(notes.c.tag.is_not(None))).scalars())
-        needed = set(connection.execute(sa.select(models.c.digest)).scalars())
+        kept_models = connection.execute(sa.select(models.c.digest, models.c.evaluation)).all()
+        needed = {
+            digest for row in kept_models for digest in (row.digest, json.loads(row.evaluation).get(JUDGED)) if digest
+        }
         of_models = set(connection.execute(sa.select(models.c.run)).scalars())
         old = [run for run in connection.execute(sa.select(runs.c.id)).scalars() if run not in kept | of_models]
         used = set(

@@ -239,6 +239,15 @@ def divided(prepared: Parts, checked: list[Any], split: Split, target: Target, t
     return Partitions({"test": test, "kept": usable, "division": division})
 
 
+def undivided(divided: Partitions[Any]) -> Partitions[Any]:
+    """Count the test rows among those to learn from: the model without them was judged, the one that answers may know them."""
+    test = divided["test"]
+    found = {**dict(divided.items()), "kept": divided["kept"] | test, "test": np.zeros_like(test)}
+    if "weights" in found:  # they fade with age, and test rows are the newest
+        found["weights"] = np.where(test, found["weights"].max(), found["weights"])
+    return Partitions(found)
+
+
 def _has_target(column: pl.Series) -> npt.NDArray[np.bool_]:
     kept = column.is_not_null()
     if column.dtype == pl.String:

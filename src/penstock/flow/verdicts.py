@@ -67,9 +67,18 @@ def judgeable(featured: Parts, gate: Gate) -> dict[str, str]:
 
 
 def evaluated(
-    trained: Bundle, featured: Parts, divided: Partitions[Any], target: Target, gate: Gate, seed: int
+    trained: Bundle,
+    featured: Parts,
+    divided: Partitions[Any],
+    target: Target,
+    gate: Gate,
+    seed: int,
+    refit: bool = False,
 ) -> Partitions[Any]:
-    """Judge the model on the test rows: the ``evaluation``, ``outcomes`` to compare with, and expected ``losses``."""
+    """Judge the model on the test rows: the ``evaluation``, ``outcomes`` to compare with, and expected ``losses``.
+
+    With `refit` the one that answers learns from the test rows too, and so is as young as the newest of them.
+    """
     model = Model(trained)
     test, codes = judging_rows(featured, divided, model.labels)
     matrix = model.manifest.encoding.matrix(test)
@@ -140,6 +149,7 @@ def evaluated(
         outcomes["order"] = np.argsort(times[1], kind="stable")
     if (time := model.manifest.time) is not None and train[time].dtype.is_temporal():
         known = moments_of(table, time)
+        known = np.concatenate([known, seconds_in(test[time])]) if refit else known
         known = known[~np.isnan(known)]
         outcomes["newest"] = known[[known.argmax()]] if len(known) else known
     losses = learn_losses(matrix, codes, predicted, seed) if target.task == "regression" else {}

@@ -122,6 +122,9 @@ claims = Table(
     Column("expires", Float, nullable=False),
 )
 
+JUDGED = "judged"
+"""In a version's `evaluation`: digest of the model that the gate judged, where another one, fitted again, answers."""
+
 models = Table(
     "models",
     metadata,

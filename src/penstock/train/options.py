@@ -29,6 +29,7 @@ class Search:
     monotone: tuple[tuple[str, int], ...] = ()
     higher: bool = True
     window: str = "auto"
+    refit: bool = False
 
     @property
     def latency(self) -> float:
@@ -58,6 +59,7 @@ class Estimator:
 
     estimator: Any
     trusted: tuple[str, ...] = ()
+    refit: bool = False
 
 
 Train = Search | Estimator
@@ -75,6 +77,7 @@ def search(
     monotone: Mapping[str, int] | Sequence[tuple[str, int]] = (),
     higher: bool = True,
     window: str = "auto",
+    refit: bool = False,
 ) -> Search:
     """Try learners and their parameters by cross-validation inside the training rows, and let the best answer together.
 
@@ -117,6 +120,10 @@ def search(
     window : str
         Of rows that are divided by time, how much of the past to learn from: ``"all"``, the latest ``"90d"``, or
         ``"auto"``: the newest training rows decide between all, the latest part, and weights that fade.
+    refit : bool
+        Whether what was found is fitted once more for the model that answers, on the rows too that judged: the newest ones,
+        where rows are divided by time. Gate and report are about the model that had not seen them; so are the gates of
+        later challengers. It takes as long again as the last fit, which the budget does not count.
 
     Raises
     ------
@@ -143,7 +150,9 @@ def search(
         )
     if metric is not None and not isinstance(metric, str) and not callable(metric):
         raise InputError(f"ps.train.search(metric={metric!r}): the name of a metric, or a function")
-    made = Search(budget, wanted, metric, trials, folds, max_latency, max_size, weights, directions, higher, window)
+    made = Search(
+        budget, wanted, metric, trials, folds, max_latency, max_size, weights, directions, higher, window, refit
+    )
     made.seconds, made.latency, made.size  # noqa: B018 - what cannot be read is refused here, not hours later
     if window not in ("auto", "all"):
         from penstock.types.durations import seconds_of
@@ -152,7 +161,7 @@ def search(
     return made
 
 
-def estimator(learner: Any, trusted: Sequence[str] = ()) -> Estimator:
+def estimator(learner: Any, trusted: Sequence[str] = (), refit: bool = False) -> Estimator:
     """Train one given learner: any object with scikit-learn's ``fit`` and ``predict``.
 
     Parameters
@@ -162,6 +171,8 @@ def estimator(learner: Any, trusted: Sequence[str] = ()) -> Estimator:
         ``random_state`` where it takes one and has none.
     trusted : sequence of str
         Full names of types outside scikit-learn that the stored model may load again.
+    refit : bool
+        As for :func:`search`.
 
     Raises
     ------
@@ -180,4 +191,4 @@ def estimator(learner: Any, trusted: Sequence[str] = ()) -> Estimator:
     able = all(hasattr(learner, name) or hasattr(type(learner), name) for name in ("fit", "predict"))
     if isinstance(learner, type) or not able:
         raise InputError(f"ps.train.estimator({learner!r}): give an object with fit and predict, such as Ridge()")
-    return Estimator(learner, tuple(trusted))
+    return Estimator(learner, tuple(trusted), refit)
