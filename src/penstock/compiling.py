@@ -127,7 +127,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
             "target": target, "seed": seed, "group": group, **search,
             "features": [item for item in features if isinstance(item, Text | Categories)],
         }  # fmt: skip
-        del parameters["window"], parameters["refit"]
+        del parameters["window"]
         asked_of = ["judgeable"] if gate.slices or gate.fairness else []
         if asked_of:
             add("evaluate", "verdicts.judgeable", ["featured"], {"gate": gate})
@@ -152,14 +152,14 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     add("train", "models.trained", learnt, trained)
     answers, again = "trained", {}
     if pipeline.train.refit:
-        add("train", "tables.undivided", ["divided"], {})
+        add("train", "tables.undivided", ["divided", "trained"], {})
         add("train", "models.trained", {**learnt, "divided": "undivided"}, trained, "refitted")
         answers, again = "refitted", {"refit": True}
     add(
         "evaluate",
         "verdicts.evaluated",
-        ["trained", "featured", "divided"],
-        {"target": target, "gate": gate, "seed": seed, **again},
+        ["trained", "featured", "divided", *(["refitted"] if again else [])],
+        {"target": target, "gate": gate, "seed": seed},
     )
     add(
         "evaluate",

@@ -81,7 +81,7 @@ class Pipeline:
     >>> import penstock as ps
     >>> pipeline = ps.Pipeline("churn", ingest=ps.ingest.files("telco.csv"), target=ps.binary("Churn"))
     >>> list(pipeline.graph().steps)
-    ['read', 'snapshot', 'inferred', 'prepared', 'featured', 'checked', 'divided', 'trials', 'trained', 'profiled', 'curve', 'evaluated', 'gated', 'compared', 'report', 'card']
+    ['read', 'snapshot', 'inferred', 'prepared', 'featured', 'checked', 'divided', 'trials', 'trained', 'profiled', 'curve', 'undivided', 'refitted', 'evaluated', 'gated', 'compared', 'report', 'card']
     """
 
     name: str

@@ -139,7 +139,7 @@ def test_a_seasonal_pipeline_is_calm_next_summer_and_alarms_where_it_should(tmp_
     calm = ps.health("season", rows(900, 14, 3), store=with_store)
     assert calm.status == "calm", calm
     assert not calm.answers.drifted and calm.answers.usual > 0.3
-    assert calm.behind / 86_400 == pytest.approx(914 - 584, abs=3)
+    assert calm.behind / 86_400 == pytest.approx(914 - 730, abs=3)  # the test rows too were learnt from
     assert ps.health("season", rows(300, 14, 3), store=with_store).behind is None
     assert calm.together is None or calm.together.without >= 2
     hot = ps.health("season", rows(900, 14, 3, more=25.0), store=with_store)

@@ -239,8 +239,11 @@ def divided(prepared: Parts, checked: list[Any], split: Split, target: Target, t
     return Partitions({"test": test, "kept": usable, "division": division})
 
 
-def undivided(divided: Partitions[Any]) -> Partitions[Any]:
-    """Count the test rows among those to learn from: the model without them was judged, the one that answers may know them."""
+def undivided(divided: Partitions[Any], trained: Bundle) -> Partitions[Any]:
+    """Count the test rows among those to learn from: the model without them is there to be judged, the one that answers may know them.
+
+    `trained` is waited for: two fits at a time would take twice the memory.
+    """
     test = divided["test"]
     found = {**dict(divided.items()), "kept": divided["kept"] | test, "test": np.zeros_like(test)}
     if "weights" in found:  # they fade with age, and test rows are the newest

@@ -73,11 +73,11 @@ def evaluated(
     target: Target,
     gate: Gate,
     seed: int,
-    refit: bool = False,
+    refitted: Bundle | None = None,
 ) -> Partitions[Any]:
     """Judge the model on the test rows: the ``evaluation``, ``outcomes`` to compare with, and expected ``losses``.
 
-    With `refit` the one that answers learns from the test rows too, and so is as young as the newest of them.
+    Rows that are kept, to compare others with, are encoded as by the model that will answer, where that is `refitted`.
     """
     model = Model(trained)
     test, codes = judging_rows(featured, divided, model.labels)
@@ -109,7 +109,7 @@ def evaluated(
         for name in important[:_SHOWN]
         if name in test.columns
     ]
-    some = model.manifest.encoding.matrix(compared_rows(train))
+    some = shown = model.manifest.encoding.matrix(compared_rows(train))
     evaluation = Evaluation(
         metric=metric,
         metrics=intervals(target.task, codes, predicted, seed, None, threshold),
@@ -142,14 +142,17 @@ def evaluated(
         dependence=[item for item in moves if item is not None],
         fairness=fairness_of(target.task, test, dict(gate.fairness), codes == 1, _said(model, predicted) == 1),
     )
+    if refitted is not None:
+        answering = Model(refitted).manifest.encoding
+        matrix, shown = answering.matrix(test), answering.matrix(compared_rows(train))
     outcomes = {
-        "target": codes, "predicted": predicted, "simple": simple, "rows": _kept(matrix, seed), "learnt": _kept(some, seed),
+        "target": codes, "predicted": predicted, "simple": simple, "rows": _kept(matrix, seed), "learnt": _kept(shown, seed),
     }  # fmt: skip
     if times is not None:
         outcomes["order"] = np.argsort(times[1], kind="stable")
     if (time := model.manifest.time) is not None and train[time].dtype.is_temporal():
         known = moments_of(table, time)
-        known = np.concatenate([known, seconds_in(test[time])]) if refit else known
+        known = known if refitted is None else np.concatenate([known, seconds_in(test[time])])
         known = known[~np.isnan(known)]
         outcomes["newest"] = known[[known.argmax()]] if len(known) else known
     losses = learn_losses(matrix, codes, predicted, seed) if target.task == "regression" else {}

@@ -29,7 +29,12 @@ class Search:
     monotone: tuple[tuple[str, int], ...] = ()
     higher: bool = True
     window: str = "auto"
-    refit: bool = False
+    refit: bool = True
+
+    @property
+    def fits(self) -> int:
+        """How often what was found is fitted to the end: for the judge, and for the model that answers."""
+        return 2 if self.refit else 1
 
     @property
     def latency(self) -> float:
@@ -59,7 +64,7 @@ class Estimator:
 
     estimator: Any
     trusted: tuple[str, ...] = ()
-    refit: bool = False
+    refit: bool = True
 
 
 Train = Search | Estimator
@@ -77,7 +82,7 @@ def search(
     monotone: Mapping[str, int] | Sequence[tuple[str, int]] = (),
     higher: bool = True,
     window: str = "auto",
-    refit: bool = False,
+    refit: bool = True,
 ) -> Search:
     """Try learners and their parameters by cross-validation inside the training rows, and let the best answer together.
 
@@ -123,7 +128,7 @@ def search(
     refit : bool
         Whether what was found is fitted once more for the model that answers, on the rows too that judged: the newest ones,
         where rows are divided by time. Gate and report are about the model that had not seen them; so are the gates of
-        later challengers. It takes as long again as the last fit, which the budget does not count.
+        later challengers.
 
     Raises
     ------
@@ -161,7 +166,7 @@ def search(
     return made
 
 
-def estimator(learner: Any, trusted: Sequence[str] = (), refit: bool = False) -> Estimator:
+def estimator(learner: Any, trusted: Sequence[str] = (), refit: bool = True) -> Estimator:
     """Train one given learner: any object with scikit-learn's ``fit`` and ``predict``.
 
     Parameters

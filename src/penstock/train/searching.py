@@ -104,7 +104,7 @@ class Running:
         """Seconds that are kept for the model itself."""
         numbers = self.tried.best(_REFITTED)
         took = refitting(self._refits(numbers), self.workers.count) * growth(self.whole, self.tried.rows)
-        return min(0.4 * self.how.seconds, took + OVERHEAD + self._encoding())
+        return min(0.4 * self.how.seconds, self.how.fits * (took + OVERHEAD + self._encoding()))
 
     def _encoding(self) -> float:
         """What encoding all rows will take, about; the first fold may have waited for imports."""
@@ -120,12 +120,12 @@ class Running:
         numbers = sorted(number for number, weight in weights.items() if weight) or self.tried.best(1)
         members, workers = [self.tried.trials[number] for number in numbers], self.workers
         budget = self.how.seconds
-        left = budget - (time.monotonic() - self.began) - self._encoding()
+        left = (budget - (time.monotonic() - self.began)) / self.how.fits - self._encoding()
         memory = workers.bytes * workers.count
         held = holding(members, self.columns, self.classes, workers.count, memory, workers.disk)
         rows, times = lasting(
             members, self._refits(numbers), self.whole, self.tried.rows, workers.count, left,
-            None if self.how.trials else budget,
+            None if self.how.trials else budget / self.how.fits,
         )  # fmt: skip
         if held < rows:
             full = workers.disk is not None and held == workers.disk // (8 * self.columns)
