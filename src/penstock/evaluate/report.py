@@ -49,6 +49,7 @@ class ReportData:
     predicted: Array = field(repr=False)
     threshold: float = 0.5
     curve: Curve | None = None
+    refit: bool = False
 
 
 def write_report(data: ReportData) -> bytes:

@@ -57,9 +57,6 @@ def _rare(model: Model, featured: Parts, divided: Partitions[Any]) -> list[Note]
     return [Note("train", model.labels.column, int(counts[rarest]), text)]
 
 
-_REFIT = "are learnt from by the model that answers, fitted again with what was found; all figures are of the one that had not seen the test rows"
-
-
 def _judged(rows: int, of: int) -> list[Note]:
     """Tell of test rows that are so many that some of them judge."""
     return [Note("evaluate", None, rows, f"judge the model, evenly spaced among {of:,} test rows")] if rows < of else []
@@ -99,7 +96,6 @@ def _told(
         *(Note("features", name, 0, f"left out: {why}") for name, why in model.manifest.encoding.ignored),
         *_rare(model, featured, divided),
         *_judged(convert(evaluated["evaluation"], Evaluation).rows, division_of(divided).test),
-        *([Note("train", None, int(divided["kept"].sum()), _REFIT)] if refit else []),
     ]
     return ReportData(
         pipeline=model.manifest.pipeline,
@@ -125,4 +121,5 @@ def _told(
         predicted=outcomes["predicted"],
         threshold=model.labels.threshold,
         curve=None if curve is None else convert(curve, Curve),
+        refit=refit,
     )
