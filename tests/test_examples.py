@@ -37,8 +37,8 @@ def test_the_demo_draws_the_whole_line_twice(tmp_path):
     shutil.copytree(EXAMPLES, tmp_path / "examples")
     # Where rows are divided by time there is one step more: how much of the past to learn from.
     for expected in (
-        ["16 steps ran, 0 cached", "17 steps ran, 0 cached"],
-        ["0 steps ran, 16 cached", "0 steps ran, 17 cached"],
+        ["18 steps ran, 0 cached", "19 steps ran, 0 cached"],
+        ["0 steps ran, 18 cached", "0 steps ran, 19 cached"],
     ):
         done = subprocess.run(
             [sys.executable, tmp_path / "examples" / "demo.py", "--set", "train.trials=2"],

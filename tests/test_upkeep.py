@@ -401,7 +401,7 @@ def test_a_champion_that_is_surely_but_hardly_worse_stays(tmp_path):
     place = Place(tmp_path, 'ps.monitor.retrain(on=[], cool_down=0, hold="1h")')
     place.run()
     whole = (tmp_path / "p.py").read_text()
-    (tmp_path / "p.py").write_text(whole.replace("max_iter=200", "C=0.07"))
+    (tmp_path / "p.py").write_text(whole.replace("max_iter=200", "C=0.065"))
     place = Place(tmp_path)
     place.run()
     Registry(place.store, "customers").promote(2, "test")

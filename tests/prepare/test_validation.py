@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import customers, make_pipeline
 
-from penstock.errors import InputError
+from penstock.errors import DataError, InputError
 from penstock.prepare import rules as written
 from penstock.prepare import validation
 from penstock.prepare.rules import ColumnRules, TableRules, read_rules, write_rules
@@ -52,13 +52,21 @@ def test_what_is_inferred_is_true_of_the_data_it_was_inferred_from():
     assert "min = 0, max = 1" in write_rules(zero)
 
 
-NAMES = st.text(min_size=1, max_size=8).filter(lambda name: not name.startswith("penstock "))
+NAMES = st.text(min_size=1, max_size=8).filter(
+    lambda name: not name.startswith("penstock ") and name != "*" and not (name.startswith("^") and name.endswith("$"))
+)
 CELLS = st.one_of(
     st.lists(st.none() | st.text(max_size=5), min_size=3, max_size=3),
     st.lists(st.none() | st.integers(-(2**53), 2**53), min_size=3, max_size=3),
     st.lists(st.none() | st.floats(), min_size=3, max_size=3),
     st.lists(st.none() | st.booleans(), min_size=3, max_size=3),
 )
+
+
+@pytest.mark.parametrize("name", ["^{$", "^a.*$", "*", "penstock row"])
+def test_a_name_that_means_something_else_is_told_before_anything_is_inferred(name):
+    with pytest.raises(DataError, match="means something else in an expression"):
+        infer_rules({"t": pl.DataFrame({name: [1, 2]})}, {"t": None})
 
 
 @given(st.dictionaries(NAMES, CELLS, min_size=1, max_size=4))

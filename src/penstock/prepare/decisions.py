@@ -27,7 +27,7 @@ from penstock.prepare.operations import (
 )
 from penstock.prepare.tables import Change, Facts, normalised, raw_type
 from penstock.types.buckets import Buckets
-from penstock.types.columns import need
+from penstock.types.columns import need, refuse_names
 from penstock.types.parse import Parse, read_columns
 from penstock.types.table import ROW, Table
 
@@ -128,11 +128,7 @@ def decide(
     DataError
         When an operation does not fit the table.
     """
-    for name in table.columns:
-        if name == "*" or (name.startswith("^") and name.endswith("$")) or name.startswith("penstock "):
-            raise DataError(
-                f"column {name!r}: means something else in an expression; give it another name in the source"
-            )
+    refuse_names(table.columns)
     one = len(table.names) == 1
     forms: list[str | None] = [None] * len(operations)
     dropped: dict[str, dict[int, Rows]] | None = None if one else {name: {} for name in table.names}

@@ -12,6 +12,7 @@ import polars as pl
 from penstock.errors import InputError
 from penstock.prepare.tables import raw_type
 from penstock.prepare.uniqueness import classes_of, hashes_of, repeated
+from penstock.types.columns import refuse_names
 from penstock.types.convert import convert
 from penstock.types.table import Table
 
@@ -87,6 +88,11 @@ def infer_rules(
         Table to the column that says when its rows happened.
     keys : sequence of (str, str, str, str)
         Table and column, and the table and column where its values stand.
+
+    Raises
+    ------
+    DataError
+        When a column has a name that means something else.
     """
     found: Rules = {}
     refers = {
@@ -97,6 +103,7 @@ def infer_rules(
     }  # fmt: skip
     for name, table in tables.items():
         columns = list(table.schema)[:_COLUMNS]
+        refuse_names(columns)
         seen = {column: _Seen(column) for column in columns}
         for _, frame in table.frames(columns):
             for column in columns:

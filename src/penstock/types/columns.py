@@ -12,6 +12,27 @@ OURS = "penstock "
 """What the names of columns that are added on the way begin with."""
 
 
+def refuse_names(names: Iterable[str]) -> None:
+    """Refuse names that Polars takes for a pattern, or that are those of columns added on the way.
+
+    Raises
+    ------
+    DataError
+        For the first of them.
+
+    Examples
+    --------
+    >>> refuse_names(["a", "^b$"])
+    Traceback (most recent call last):
+    penstock.errors.DataError: column '^b$': means something else in an expression; give it another name in the source
+    """
+    for name in names:
+        if name == "*" or (name.startswith("^") and name.endswith("$")) or name.startswith(OURS):
+            raise DataError(
+                f"column {name!r}: means something else in an expression; give it another name in the source"
+            )
+
+
 def column_of(who: str, given: object) -> str:
     """Return the name of one column, as an author gave it to `who`.
 
