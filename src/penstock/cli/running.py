@@ -223,7 +223,8 @@ def summary(done: Any, may_deploy: bool = True) -> None:
             f"learnt from {rows:,} of the training rows, evenly spaced: a larger budget or memory lets it see more"
         )
     aliases = ", ".join(done.model.aliases) or "no alias"
-    click.echo(f"model {done.model.name} v{done.model.version} ({aliases})")
+    again = ", fitted again on the test rows too" if done.model.judged != done.model.digest else ""
+    click.echo(f"model {done.model.name} v{done.model.version} ({aliases}){again}")
     if not done.model.aliases and not may_deploy:
         click.echo("this database user may not change what answers: a deployer promotes it")
     click.echo(f"report {done.report}")

@@ -145,9 +145,11 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
                 return moment
         frame = pl.DataFrame({self.column: [value]}, schema={self.column: pl.String})
         found: dt.datetime | None = frame.select(self.expression()).item()
-        if found is None:
-            return read_date(value)
-        return found
+        if found is not None:
+            return found
+        if self.format in EPOCHS and re.fullmatch(EPOCH_SHAPE, text):
+            raise ValueError("expected a date between the years 1 and 9999")  # ISO has forms of digits alone
+        return read_date(value)
 
 
 def _first_month(text: pl.Expr, form: str) -> pl.Expr:
