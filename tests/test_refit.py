@@ -61,7 +61,7 @@ def test_what_answers_has_learnt_from_all_rows_and_what_was_judged_has_not(place
     rmse = float(np.sqrt(np.mean((said - test["y"].to_numpy()) ** 2)))
     assert run.metrics["rmse"].value == pytest.approx(rmse)
     assert not np.array_equal(said, answers.predict_prepared(test))
-    assert all(b"had not seen the test rows" in run[page] for page in ("report", "card"))
+    assert all(b"had not seen them" in run[page] for page in ("report", "card"))
 
 
 def test_without_it_the_model_that_was_judged_answers(place):
@@ -69,7 +69,7 @@ def test_without_it_the_model_that_was_judged_answers(place):
     run = pipeline(folder, refit=False).run(store)
     assert run.model.digest == run.model.judged
     assert rows_of(ps.load("orders", store=store)) == 400 - run["divided"]["test"].sum() < 400
-    assert not any(b"had not seen the test rows" in run[page] for page in ("report", "card"))
+    assert not any(b"had not seen them" in run[page] for page in ("report", "card"))
 
 
 def test_a_challenger_is_held_against_the_champion_that_had_not_seen_the_rows(place):
