@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 import penstock as ps
 from penstock.copying import copy_model
@@ -14,6 +15,7 @@ from penstock.flow.tables import undivided
 from penstock.model import Model
 from penstock.store import open_store
 from penstock.store.formats import decode
+from penstock.store.schema import runs, steps
 from penstock.types.writing import figure
 
 
@@ -92,12 +94,16 @@ def test_a_challenger_is_held_against_the_champion_that_had_not_seen_the_rows(pl
 def test_a_copy_in_another_store_can_be_compared_with(place, tmp_path):
     folder, store = place
     run = pipeline(folder).run(store)
+    with store.catalog.begin() as connection:  # as in a store that itself got a copy, without the run
+        connection.execute(sa.delete(steps).where(steps.c.run == run.run))
+        connection.execute(sa.delete(runs).where(runs.c.id == run.run))
+    write(folder, 440)
     with_copy = open_store(tmp_path / "other")
     made = copy_model(store, with_copy, "orders", "champion", promote=True)
     assert made.version.judged == run.model.judged
-    later = pipeline(folder, folds=4).run(with_copy)
+    later = pipeline(folder).run(with_copy)
     later.raise_for_status()
-    assert "cannot answer" not in str(later.gate.reasons)
+    assert any("than the champion's" in reason for reason in later.gate.reasons)
     with_copy.close()
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import shutil
+import threading
 import time
 from contextlib import closing
 
@@ -14,12 +15,15 @@ import pytest
 import penstock as ps
 from penstock.deploy import rollout
 from penstock.deploy.registry import Registry
+from penstock.deploy.served import Hearer
+from penstock.deploy.shadow import Shadow
 from penstock.errors import InputError
 from penstock.feed import EventFeed, event_log
 from penstock.monitor.log import log_folder
 from penstock.monitor.window import take
 from penstock.observed import from_batch
 from penstock.rows import compile_rows
+from penstock.serving import make_service
 from penstock.store.store import open_store
 from penstock.types.rows import RowsError
 from penstock.unlabelled import skew_of
@@ -353,6 +357,34 @@ def test_a_canary_and_a_shadow_learn_of_each_event_as_it_comes(two):
             found = [record for record in records if record.shadow and record.id == asked]
             time.sleep(0.1)
     assert [record.probabilities["yes"] for record in found] == [expected(two, 2)] != [before]
+
+
+def test_an_event_that_was_read_from_the_log_meanwhile_counts_once(two):
+    feed, model, waiting = EventFeed(event_log(two, "returns")), ps.load("returns", 2, two, events=False), []
+    feed.catch_up(model)
+    event = {"client": "c1", "at": moment(299_500), "seconds": 12.5, "page": "cart"}
+    feed.take([Hearer(model, waiting.append)], "visits", [event])
+    feed.catch_up(model)
+    for work in waiting:
+        work()
+    assert len(waiting) == 1
+    assert model.prepare(pl.DataFrame([ROW]))["seconds_1d"].to_list() == [12.5]
+
+
+def test_all_that_may_answer_hear_of_events(two):
+    service = make_service(two, "returns")
+    fallback, canary, shadow = (ps.load("returns", 2, two, events=False) for _ in range(3))
+    service.fallbacks, service.canary = [fallback], (canary, 0.5)
+    service.shadow = Shadow(shadow, lambda *_: None, lambda _: None, lambda _: None)
+    assert [hearer.model for hearer in service.hearers()] == [service.model, canary, fallback, shadow]
+    event = {"client": "c1", "at": moment(299_500), "seconds": 12.5, "page": "cart"}
+    service.events.take(service.hearers(), "visits", [event])
+    told = threading.Event()
+    service.shadow.run(told.set)
+    assert told.wait(20)
+    service.shadow.end()
+    for model in (service.model, canary, fallback, shadow):
+        assert model.prepare(pl.DataFrame([ROW]))["seconds_1d"].to_list() == [12.5]
 
 
 def test_rows_of_a_batch_that_a_service_was_told_as_events_count_once(two):

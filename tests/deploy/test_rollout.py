@@ -12,6 +12,9 @@ from penstock.deploy import rollout
 from penstock.deploy.registry import Registry
 from penstock.deploy.rollout import Rollout, rollout_of, takes_part
 from penstock.errors import InputError
+from penstock.monitor.log import PredictionLog, Record, log_folder
+from penstock.monitor.options import Drift
+from penstock.watch import taken_of
 
 
 @pytest.fixture
@@ -51,6 +54,20 @@ def test_when_a_version_was_a_canary_is_known(two):
     (one, other) = rollout.canary_spans(two, "m", 2)
     assert first == one[0] < one[1] < other[0] < promoting <= other[1] <= time.time()
     assert rollout.canary_spans(two, "m", 1) == []
+
+
+def test_a_champion_is_not_judged_by_what_it_answered_as_a_canary(two):
+    log = PredictionLog(log_folder(two.folder, "m"))
+
+    def answer(*names):
+        log.append([Record(name, time.time(), 2, {"a": 1}, "yes") for name in names])
+
+    rollout.begin(two, "m", "canary", 2, 0.1, "try")
+    answer("a", "b")
+    Registry(two, "m").promote(2, "good")
+    answer("c", "d", "e")
+    log.close()
+    assert [record.id for record in taken_of(two, "m", 2, Drift()).records] == ["c", "d", "e"]
 
 
 def test_what_cannot_be_tried_is_told(two):
