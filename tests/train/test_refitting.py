@@ -1,6 +1,8 @@
 """The model learns from as many rows as the budget and the memory allow, and says so when these are not all."""
 
 import functools
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -9,7 +11,7 @@ import pytest
 from penstock.features.encoding import fit_learning
 from penstock.train import searching, trials
 from penstock.train.options import Search
-from penstock.train.refitting import holding, lasting
+from penstock.train.refitting import OVERHEAD, holding, lasting
 from penstock.train.searched import Option, Problem, Trial, fit_searched
 from penstock.train.searching import Running
 from penstock.train.tried import Tried
@@ -54,6 +56,20 @@ def test_fewer_trials_together_where_they_learn_from_many_more_rows(monkeypatch)
         monkeypatch.setattr(Running, "_learnt", lambda _, weights, rows=rows: (rows[len(weights)], 1.0, ""))
         running = Running(None, metric_named("rmse", "regression", ""), Search(), 0, 0.0, 300, 3000)
         assert running._chosen([one, two]) == chosen
+
+
+def test_a_budget_is_shared_by_the_fit_for_the_judge_and_the_one_for_the_answers():
+    def running(budget, whole, refit, spent=0.0):
+        workers, metric = SimpleNamespace(count=1, bytes=10**13, disk=None), metric_named("rmse", "regression", "")
+        made = Running(workers, metric, Search(budget, refit=refit), 0, time.monotonic() - spent, 1000, whole)
+        made.tried.trials, made.again, made.lengths = {0: LINEAR}, {0: 1.0}, [1000]
+        made.tried.targets.append(np.empty(0))
+        return made
+
+    for refit, spent, rows in ((False, 0, 98_500), (True, 0, 48_500), (False, 100, 20_000), (True, 100, 10_000)):
+        assert running(100, 100_000, refit, spent)._learnt({0: 1.0})[0] == pytest.approx(rows, abs=500)
+    for refit, times in ((False, 1), (True, 2)):
+        assert running(10_000, 1000, refit)._reserve() == pytest.approx(times * (1.0 + OVERHEAD))
 
 
 def test_memory_is_counted_by_the_learner_that_copies_most_and_shared_by_those_fitted_at_once():
