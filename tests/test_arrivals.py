@@ -3,11 +3,13 @@
 import sqlite3
 
 import pytest
+import sqlalchemy as sa
 
 import penstock as ps
 from penstock.arrivals import Arrivals
 from penstock.engine.history import past_runs
 from penstock.store import open_store
+from penstock.store.schema import runs, steps
 
 
 @pytest.fixture
@@ -46,6 +48,14 @@ def test_rows_that_were_learnt_from_are_no_new_ones_and_others_are(place):
     assert source.new(learnt)
     assert source.new(learnt)  # until they are learnt from
     assert not source.new(pipeline.run(store).run)
+
+
+def test_where_the_run_was_cleaned_away_all_rows_are_new(place):
+    pipeline, store, learnt, _ = place
+    with store.catalog.begin() as connection:
+        connection.execute(sa.delete(steps).where(steps.c.run == learnt))
+        connection.execute(sa.delete(runs).where(runs.c.id == learnt))
+    assert Arrivals(pipeline, store).new(learnt)
 
 
 def test_a_source_is_read_to_know_once_in_a_while(place):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from penstock.engine.history import artifact_of, past_run
 from penstock.engine.run import run_graph
-from penstock.errors import PenstockError
+from penstock.errors import InputError, PenstockError
 from penstock.ingest.databases import Database
 from penstock.ingest.options import Files
 from penstock.pipeline import Pipeline
@@ -58,7 +58,10 @@ class Arrivals:
                 self.say(f"the source cannot be read: {error}")
             return False
         self._read_at, self._problem = time.time(), ""
-        then = past_run(self.store, learnt)
+        try:
+            then = past_run(self.store, learnt)
+        except InputError:  # cleaned away: nobody knows any more what it has learnt from
+            return True
         known = {name: artifact_of(self.store, then, name) for name in silent.values()}
         return any(ref is None or ref.digest != result.refs[name].digest for name, ref in known.items())
 
