@@ -138,7 +138,9 @@ def answered(model: Model, raw: pl.DataFrame) -> pl.DataFrame:
 
     A column of the table that has such a name already is called ``..._in``.
     """
-    numbers = model.predict_table(raw)
+    rows = model.prepare(raw)
+    model.knows.warn_ahead(rows)
+    numbers = model.predict_prepared(rows)
     columns: dict[str, Any] = {}
     if model.task == "regression":
         columns["prediction"] = numbers

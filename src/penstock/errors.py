@@ -40,6 +40,13 @@ class DataWarning(UserWarning):
         return f"{self.found}: they count as missing"
 
 
+class StaleWarning(DataWarning):
+    """Rows that are answered all the same are far ahead of all that is known of a table which features look into."""
+
+    def __str__(self) -> str:
+        return self.found
+
+
 class GraphError(InputError):
     """The steps do not form a graph: a cycle, a missing or doubled name, types that do not fit."""
 

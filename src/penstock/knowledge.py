@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import polars as pl
 
-from penstock.errors import DataError, InputError
+from penstock.errors import DataError, InputError, StaleWarning
+from penstock.features.ahead import TIME, longest_silence, told_ahead
 from penstock.features.definitions import Written
 from penstock.features.stored import (
     Addition,
@@ -148,6 +150,32 @@ class Knowledge:
             None if isinstance(made, Written) else read_past(files[f"past/{number}.parquet"])
             for number, made in enumerate(self._features)
         ]
+
+    def warn_ahead(self, rows: pl.DataFrame) -> None:
+        """Warn where prepared rows are further ahead of what is known of a table than any was in training."""
+        newest: dict[str, Any] = {}
+        for number, made in enumerate(self._features):
+            if isinstance(made, StoredWindow | StoredAsof) and made.table not in newest:
+                frames = [self._newest[number], *(known[TIME].max() for known in self._since.get(number, ()))]
+                newest[made.table] = max((at for at in frames if at is not None), default=None)
+        looking = [
+            (made, silence)
+            for made, silence in zip(self._features, self._silences, strict=True)
+            if isinstance(made, StoredWindow | StoredAsof)
+        ]
+        for text in told_ahead(looking, newest, rows):
+            warnings.warn(StaleWarning(text), stacklevel=3)
+
+    @cached_property
+    def _silences(self) -> list[int | None]:
+        return [
+            longest_silence(past) if past is not None and isinstance(made, StoredWindow | StoredAsof) else None
+            for made, past in zip(self._features, self.past, strict=True)
+        ]
+
+    @cached_property
+    def _newest(self) -> list[Any]:
+        return [None if past is None or TIME not in past.columns else past[TIME].max() for past in self.past]
 
     def relations(self) -> list[Addition | None]:
         """Return what adds each feature's columns to a table, from what was known when the model was made and the events told since.

@@ -168,7 +168,7 @@ class Model:
         DataError, RowsError
             When rows do not fit the input schema.
         """
-        raw = self.predict_table(self._table_from(X))
+        raw = self._numbers(X)
         return raw if self.task == "regression" else np.array(self.labels.values)[self.labels.decided(raw)]
 
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
@@ -181,7 +181,12 @@ class Model:
         """
         if self.task == "regression":
             raise AttributeError("a regression has no probabilities; see predict")
-        return self.predict_table(self._table_from(X))[:, np.argsort(np.array(self.labels.values))]
+        return self._numbers(X)[:, np.argsort(np.array(self.labels.values))]
+
+    def _numbers(self, X: Any) -> Array:  # noqa: N803
+        rows = self.prepare(self._table_from(X))
+        self.knows.warn_ahead(rows)
+        return self.predict_prepared(rows)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
         """Compare answers with the truth as scikit-learn's estimators do: accuracy, or R2 of a regression.

@@ -66,3 +66,10 @@ def doubts(evaluation: Mapping[str, Any]) -> Iterator[Doubt]:
             f"if what is asked later has a new {column}, expect the second, and keep rows of one on one side with "
             f'ps.split.group("{column}")',
         )
+    if early := evaluation.get("early"):
+        names, gap = early["columns"], early["gap"]
+        which = ", ".join(names[:5]) + (f" and {len(names) - 5} others" if len(names) > 5 else "")
+        yield Doubt(
+            f"{which} look at truths of rows less than {gap} before, which by the split's gap are not known yet",
+            f'give these features delay="{gap}", so that they see what will be known when one asks',
+        )

@@ -78,6 +78,22 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Early:
+    """Features that look at truths which by the split's own gap are not known yet.
+
+    Attributes
+    ----------
+    columns : list of str
+        Their names.
+    gap : str
+        How long after its row a truth is known.
+    """
+
+    columns: list[str]
+    gap: str
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """How a model did on the test rows.
 
@@ -107,6 +123,8 @@ class Evaluation:
         Test rows that are training rows too; None where there are none.
     related : Related or None
         Test rows that belong together with training rows; None where none are known to.
+    early : Early or None
+        Features that look at truths sooner than they are known; None where none does.
     shift : Shift or None
         How unlike training and test rows are.
     fairness : list of Fairness
@@ -128,6 +146,7 @@ class Evaluation:
     below: dict[str, float] = field(default_factory=dict)
     shared: Shared | None = None
     related: Related | None = None
+    early: Early | None = None
     shift: Shift | None = None
     fairness: list[Fairness] = field(default_factory=list)
     dependence: list[Dependence] = field(default_factory=list)

@@ -62,6 +62,15 @@ class StoredWindow(msgspec.Struct, frozen=True, tag="window"):
         """Columns of the table."""
         return [*(column for _, column in self.by), self.time, *(name for item in self.values for name in item.needs)]
 
+    def sooner(self, column: str, than: float, step: int) -> list[str]:
+        """Return its columns that are made of a column of events which happened less than so long before the row.
+
+        Times lie `step` apart, so that the latest event strictly before a row is a step before it at least.
+        """
+        made_of = {item.name for item in self.values if column in item.needs}
+        late = (span for span in self.spans if (span.delay // step + 1) * step < than)
+        return [made.name for span in late for made in span.aggregates if made.value in made_of]
+
     def compact(self, table: pl.DataFrame) -> pl.DataFrame:
         """Reduce a prepared table, or a part of one, to what is looked at: keys, time and values."""
         made = apply_features(table, [item.read() for item in self.values]) if self.values else table

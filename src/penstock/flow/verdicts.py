@@ -21,6 +21,7 @@ from penstock.evaluate.importance import importances
 from penstock.evaluate.leaks import find_leaks, worth_a_look
 from penstock.evaluate.measure import (
     Coverage,
+    Early,
     Evaluation,
     baseline_predictions,
     decision_of,
@@ -34,6 +35,8 @@ from penstock.evaluate.paired import paired_gain, slice_gains
 from penstock.evaluate.related import find_related
 from penstock.features.definitions import Feature
 from penstock.features.encoding import IDENTIFIER
+from penstock.features.events import moments
+from penstock.features.stored import StoredWindow
 from penstock.flow.models import Left, learning_of, usable, weights_of
 from penstock.flow.sides import clock_of, division_of, judging_rows, moments_of, training_rows
 from penstock.flow.tables import snapshots
@@ -44,9 +47,10 @@ from penstock.store.formats import Bundle
 from penstock.train.learners import TIMED, read_predictor, row_latency
 from penstock.train.refitting import growth
 from penstock.train.searched import Problem, Searched, fit_small, small_trial
-from penstock.train.split import seconds_in
+from penstock.train.split import Division, seconds_in
 from penstock.types.columns import need
 from penstock.types.convert import convert
+from penstock.types.durations import length_of
 from penstock.types.metrics import METRICS, PRIMARY, Metric
 from penstock.types.table import ROW, Table
 from penstock.types.target import Target
@@ -138,6 +142,7 @@ def evaluated(
         if division.kind in ("random", "stratified")
         and table.step == 1  # of some rows, which belong together is not known
         else None,
+        early=_early(model, division, train, target.column),
         shift=shift_between(some, matrix, blocks, seed, division.column if division.kind == "time" else None),
         dependence=[item for item in moves if item is not None],
         fairness=fairness_of(target.task, test, dict(gate.fairness), codes == 1, _said(model, predicted) == 1),
@@ -162,6 +167,19 @@ def evaluated(
         "usual_in_groups": usual_windows_in_groups(model, train, later, evaluation),
     }
     return Partitions({"evaluation": evaluation, "outcomes": outcomes, "losses": losses, **windows})
+
+
+def _early(model: Model, division: Division, train: pl.DataFrame, target: str) -> Early | None:
+    """Find features that look at truths of other rows sooner than the gap between training and test rows says they are known."""
+    manifest = model.manifest
+    windows = [made for made in manifest.features if isinstance(made, StoredWindow) and made.table == manifest.base]
+    if not division.gap or not windows or division.column != manifest.time:
+        return None
+    times = train[str(manifest.time)].drop_nulls()
+    unit = 1e6 if times.dtype.is_temporal() else 1
+    step = max(int(np.gcd.reduce(np.diff(moments(times)))), 1)
+    names = [name for made in windows for name in made.sooner(target, division.gap * unit, step)]
+    return Early(names, length_of(division.gap) if unit > 1 else f"{division.gap:g}") if names else None
 
 
 def _kept(matrix: Array, seed: int) -> Array:
