@@ -108,6 +108,14 @@ def test_the_command_tells_it_once_and_not_where_events_make_up_for_it(model, fo
     assert "warning" not in call(*asked, "--events", f"sales={folder / 'since.csv'}").stderr
 
 
+def test_monitoring_says_that_events_are_missing_where_they_are(model, folder):
+    rows = sales(DAYS, DAYS + 6)
+    (text,) = ps.health("sales", rows, store=folder / "s").ahead  # they are one another's past
+    assert text.startswith('table "weather"')
+    tables = [text[:15] for text in ps.health("sales", rows.drop("sold"), store=folder / "s").ahead]
+    assert tables == ['table "sales": ', 'table "weather"']
+
+
 def test_features_that_are_declared_for_a_delay_may_look_so_far_ahead(tmp_path):
     model, _ = trained(tmp_path, ps.features.lag("sold", 1, 8, by="shop", delay="6d"))
     assert told(model, sales(DAYS, DAYS + 7)) == []

@@ -151,19 +151,20 @@ class Knowledge:
             for number, made in enumerate(self._features)
         ]
 
-    def warn_ahead(self, rows: pl.DataFrame) -> None:
-        """Warn where prepared rows are further ahead of what is known of a table than any was in training."""
+    def ahead(self, rows: pl.DataFrame) -> list[str]:
+        """Say in words of which tables prepared rows are further ahead than any was in training."""
         newest: dict[str, Any] = {}
+        looking: list[tuple[StoredWindow | StoredAsof, int | None]] = []
         for number, made in enumerate(self._features):
-            if isinstance(made, StoredWindow | StoredAsof) and made.table not in newest:
-                frames = [self._newest[number], *(known[TIME].max() for known in self._since.get(number, ()))]
-                newest[made.table] = max((at for at in frames if at is not None), default=None)
-        looking = [
-            (made, silence)
-            for made, silence in zip(self._features, self._silences, strict=True)
-            if isinstance(made, StoredWindow | StoredAsof)
-        ]
-        for text in told_ahead(looking, newest, rows):
+            if isinstance(made, StoredWindow | StoredAsof):
+                times = [self._newest[number], *(since[TIME].max() for since in self._since.get(number, ()))]
+                newest[made.table] = max((at for at in times if at is not None), default=None)
+                looking.append((made, self._silences[number]))
+        return list(told_ahead(looking, newest, rows))
+
+    def warn_ahead(self, rows: pl.DataFrame) -> None:
+        """Warn of what :meth:`ahead` says."""
+        for text in self.ahead(rows):
             warnings.warn(StaleWarning(text), stacklevel=3)
 
     @cached_property

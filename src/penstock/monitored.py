@@ -99,6 +99,8 @@ class Monitoring:
         Rows of a batch whose truth is a class that training did not know.
     behind : float or None
         By how many seconds the newest row that was learnt from is older than the newest one looked at.
+    ahead : list of str
+        Of which tables too little is known for rows looked at, so that features say less than at training.
     """
 
     model: str
@@ -118,6 +120,7 @@ class Monitoring:
     within: list[Within] = field(default_factory=list)
     strange: int = 0
     behind: float | None = None
+    ahead: list[str] = field(default_factory=list)
 
     @property
     def moved(self) -> bool:
@@ -169,6 +172,7 @@ class Monitoring:
             lines.append(performance_in_words(self.performance))
         if self.behind is not None:
             lines.append(behind_in_words(self.behind))
+        lines += self.ahead
         rows = [
             [c.name, "yes" if c.drifted else "no", f"{c.effect:.3f}", f"{c.p_value:.2g}", c.text] for c in self.columns
         ]

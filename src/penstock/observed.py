@@ -68,6 +68,8 @@ class Observed:
         Whether the log does not hold all that was asked.
     strange : int
         Rows whose truth is a class that training did not know.
+    ahead : sequence of str
+        Of which tables too little is known for these rows, in words.
     """
 
     table: pl.DataFrame
@@ -79,6 +81,7 @@ class Observed:
     records: Sequence[Record] = ()
     hidden: bool = False
     strange: int = 0
+    ahead: Sequence[str] = ()
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -129,7 +132,10 @@ def from_log(
     truth = [label_name(labels[record.id]) if record.id in labels else None for record in records]
     target = model.labels.codes(pl.Series(model.labels.column, truth, pl.String))
     times = np.array([record.at for record in records])
-    return Observed(table, absent, predicted_of(model, records), target, times, rows, records, bool(hidden))
+    ahead = model.knows.ahead(table)
+    return Observed(
+        table, absent, predicted_of(model, records), target, times, rows, records, bool(hidden), ahead=ahead
+    )
 
 
 def logged(model: Model, records: Sequence[Record], hidden: Collection[str] = ()) -> pl.DataFrame:
@@ -176,7 +182,8 @@ def from_batch(model: Model, raw: pl.DataFrame, events: Mapping[str, pl.DataFram
         target = model.labels.codes(table[truth])
         strange = int(np.isnan(target).sum()) - table[truth].null_count() if model.task != "regression" else 0
     absent = [column.name for column in model.inputs if column.name not in raw.columns]
-    return Observed(table, absent, predicted, target, times, raw.height, strange=strange)
+    ahead = model.knows.ahead(table)
+    return Observed(table, absent, predicted, target, times, raw.height, strange=strange, ahead=ahead)
 
 
 def read_rows(source: str | Path | pl.DataFrame | Any, form: TextForm) -> pl.DataFrame:

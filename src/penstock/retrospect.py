@@ -171,6 +171,7 @@ def report(
         reasons.append(skew_in_words(found.skew))
     if found.performance is not None and not found.performance.decayed:
         reasons.append(f"{performance_in_words(found.performance)}: holds")
+    reasons += found.ahead
     age = "" if found.behind is None else f"; {behind_in_words(found.behind)}"
     lead = f"v{found.version}, {found.window.in_words}{age}."
     told = [(moment(item.at)[:16], item.what, item.status, item.why) for item in decided]

@@ -135,6 +135,7 @@ def _judged(model: Model, version: ModelVersion, judged: Any, seen: Observed, ho
         calibration=calibration,
         strange=seen.strange,
         behind=behind_of(model, judged, seen),
+        ahead=list(seen.ahead),
     )
     if len(seen.predicted) < how.least:
         return replace(found, status="not enough data")

@@ -125,6 +125,8 @@ def _tell(found: Monitoring, *, batch: bool) -> None:
         click.echo(f"the move of {column} moves an answer by {figure(moved)} on average")
     if found.behind is not None:
         click.echo(behind_in_words(found.behind))
+    for words in found.ahead:
+        click.echo(click.style("stale", fg="yellow") + f": {words}")
     if found.performance:
         verdict = click.style("decayed", fg="red") if found.performance.decayed else "holds"
         click.echo(f"{performance_in_words(found.performance)}: {verdict}")
