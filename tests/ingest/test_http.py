@@ -99,6 +99,15 @@ class Api(BaseHTTPRequestHandler):
     def get_round(self, asked):
         self.json({"rows": ROWS[:5], "next": "again"})
 
+    def get_stuck(self, asked):
+        self.json({"rows": ROWS[:5], "took": len(type(self).asked), "next_cursor": "5"})
+
+    def get_ends(self, asked):
+        if int(asked["page"]) > 2:
+            self.answer(404, b"no such page")
+        else:
+            self.json(ROWS[int(asked["page"]) * 10 :][:10])
+
     def get_elsewhere(self, _asked):
         self.json({"rows": ROWS[:5], "next": "http://example.invalid/rows"})
 
@@ -247,7 +256,18 @@ def test_a_column_that_changes_its_type_between_pages_is_still_read(api, tmp_pat
         ("/nothing", {"pages": by_page()}, "gave no rows"),
         ("/two", {}, "expected a list of objects, the answer holds: a, b. Say where"),
         ("/two", {"records": "c"}, "expected a list of objects at 'c'"),
-        ("/round", {"pages": by_cursor("next")}, "is the same as an earlier one; the API goes round"),
+        ("/round", {"pages": by_cursor("next")}, "is the same as an earlier one, or leads to it; the API goes round"),
+        ("/stuck", {"pages": by_page()}, 'goes round. If it expects another parameter than "page", give by_page'),
+        (
+            "/stuck",
+            {"pages": by_cursor("next_cursor")},
+            r'goes round. If it expects the token in another parameter than "cursor", give by_cursor\("next_cursor", parameter=',
+        ),
+        (
+            "/ends",
+            {"pages": by_page()},
+            r"answered 404 .*no more pages, follow its own link, such as by_cursor\(\"next\"\)",
+        ),
         ("/elsewhere", {"pages": by_cursor("next")}, "on another host, example.invalid, and is not asked for"),
         ("/csv", {"unique": "key"}, "unique='key' is not a column"),
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import hashlib
+import io
 import json
 import re
 import time
@@ -62,15 +63,17 @@ def download(source: Http, place: str, start: str | None = None) -> Iterator[tup
     )
     seen: set[Any] = set()
     total = 0
+    digests: set[str] = set()
+    asked = {json.dumps(kept["next"])}
     for number, kind in enumerate(kept["done"]):
-        made = _unseen(_rows(source, _page(folder, number, kind), number), source, seen)
+        rows = _rows(source, _page(folder, number, kind), number)
+        digests.add(_digest(rows))
+        made = _unseen(rows, source, seen)
         total += made.height
         yield f"page {number + 1:06}", made
     if kept["done"]:
         print(f"{len(kept['done'])} pages were fetched before")  # noqa: T201 - the step's log
     limit = _Pace(source.rate)
-    pages = [_page(folder, number, kind) for number, kind in enumerate(kept["done"])]
-    digests = {hashlib.sha256(page.read_bytes()).hexdigest() for page in pages}
     with _client(source) as client:
         while kept["next"] is not None:
             number = len(kept["done"])
@@ -78,11 +81,14 @@ def download(source: Http, place: str, start: str | None = None) -> Iterator[tup
             page = _page(folder, number, kind)
             page.write_bytes(body)
             rows = _rows(source, page, number)
-            digest = hashlib.sha256(body).hexdigest()
+            digest = _digest(rows)
             following = _following(source, kept["next"], body, kind, link, rows.height)
-            if following is not None and digest in digests and rows.height:
-                raise DataError(f"{_who(source)}: page {number + 1} is the same as an earlier one; the API goes round")
+            if following is not None and ((digest in digests and rows.height) or json.dumps(following) in asked):
+                raise DataError(
+                    f"{_who(source)}: page {number + 1} is the same as an earlier one, or leads to it; the API goes round{_hint(source)}"
+                )
             digests.add(digest)
+            asked.add(json.dumps(following))
             kept = {"done": [*kept["done"], kind], "next": following}
             written = folder / "state.tmp"
             written.write_text(json.dumps(kept))
@@ -94,6 +100,22 @@ def download(source: Http, place: str, start: str | None = None) -> Iterator[tup
     if not total and start is None:
         raise DataError(f"{_who(source)}: gave no rows")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _digest(rows: pl.DataFrame) -> str:
+    """Of the rows alone: answers may tell the time, or number themselves."""
+    buffer = io.BytesIO()
+    rows.write_ipc(buffer)
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def _hint(source: Http) -> str:
+    pages = source.pages
+    if pages.kind == "cursor":
+        return f'. If it expects the token in another parameter than "{pages.parameter}", give by_cursor("{pages.name}", parameter=...)'
+    if pages.kind in ("page", "offset"):
+        return f'. If it expects another parameter than "{pages.name}", give by_{pages.kind}(...) its name'
+    return ""
 
 
 def _page(folder: Path, number: int, kind: str) -> Path:
@@ -213,6 +235,15 @@ def _fetch(client: Any, source: Http, asked: dict[str, Any], pace: _Pace) -> tup
     except httpx.HTTPStatusError as error:
         said = error.response.status_code
         advice = "; check the secret in the environment" if said in (401, 403) else ""
+        if (
+            said == 404
+            and source.pages.kind == "page"
+            and asked["params"][source.pages.name] != str(source.pages.start)
+        ):
+            advice = (
+                '; if that is its way to say that there are no more pages, follow its own link, such as by_cursor("next"), '
+                "or give by_page(size=...), so that a page with fewer rows is the last"
+            )
         if 300 <= said < 400:
             advice = f"; it has moved to {error.response.headers.get('location')}"
         raise DataError(hidden(f"{who}: answered {said} {error.response.reason_phrase}{advice}", *secrets)) from None

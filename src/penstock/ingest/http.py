@@ -62,14 +62,20 @@ def by_cursor(field: str, parameter: str | None = None) -> Pages:
     field : str
         Such as ``"next"`` or ``"meta.next_cursor"``; empty or missing on the last page.
     parameter : str, optional
-        Where a token goes; the last part of `field` when left out.
+        Where a token goes; when left out, the last part of `field`, as a request would call it.
 
     Examples
     --------
-    >>> by_cursor("meta.next_cursor").parameter
-    'next_cursor'
+    >>> by_cursor("meta.next_cursor").parameter, by_cursor("nextPageToken").parameter, by_cursor("after").parameter
+    ('cursor', 'pageToken', 'after')
     """
-    return Pages("cursor", field, parameter=parameter or field.rpartition(".")[2])
+    last = field.rpartition(".")[2]
+    asked = re.sub(r"^next_?(cursor|page_?token|page|offset)$", lambda name: _lower(name[1]), last, flags=re.IGNORECASE)
+    return Pages("cursor", field, parameter=parameter or asked)
+
+
+def _lower(name: str) -> str:
+    return name[:1].lower() + name[1:]
 
 
 def by_link() -> Pages:
