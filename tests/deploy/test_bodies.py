@@ -1,5 +1,6 @@
 """Anything may come as a body: each way in either reads it or says what is wrong, and nothing else."""
 
+import json
 import msgspec
 import pytest
 from hypothesis import given
@@ -77,3 +78,10 @@ def test_tensors_may_follow_as_bytes():
 def test_columns_of_different_lengths_are_told():
     with pytest.raises(PenstockError, match="must have one length, and have: a 1, b 2"):
         rows_of({"a": [1], "b": [1, 2]})
+
+
+def test_a_row_by_itself_may_hold_cells_that_hold_others():
+    row = {"customer": {"tier": "pro", "seats": None}, "tags": ["a"], "channel": "mail", "explain": True}
+    asked = read_body(b"application/json", b"", json.dumps(row).encode())
+    assert (asked.rows, asked.explain) == ([{name: row[name] for name in ("customer", "tags", "channel")}], True)
+    assert read_body(b"application/json", b"", b'{"data": [{"a": 1}], "total": 1}').rows == [{"a": 1}]

@@ -141,7 +141,7 @@ def read_body(kind: bytes, accept: bytes, body: bytes) -> Asked:
 
 
 def _bare(body: bytes) -> Asked | None:
-    """Return rows that came without saying so: one of plain values, or many in any form that files may have."""
+    """Return rows that came without saying so: one, or many in any form that files may have."""
     found = msgspec.json.decode(body)
     explain = False
     if isinstance(found, dict):
@@ -153,6 +153,8 @@ def _bare(body: bytes) -> Asked | None:
     rows = rows_in(found)
     if isinstance(rows, dict):
         rows = rows_of(rows)
+    if rows is None and isinstance(found, dict) and any(not isinstance(cell, dict | list) for cell in found.values()):
+        rows = [found]  # some of whose cells hold others, as those of JSON files may
     return None if rows is None else Asked(rows, None, explain)
 
 
