@@ -1,6 +1,7 @@
 """Anything may come as a body: each way in either reads it or says what is wrong, and nothing else."""
 
 import json
+
 import msgspec
 import pytest
 from hypothesis import given
