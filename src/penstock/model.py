@@ -121,15 +121,6 @@ class Model:
         """Return a row as a request may carry it, of typical values."""
         return typical_row(self.inputs, self.manifest.changes, self.manifest.profile)
 
-    def ranges(self) -> dict[str, tuple[float, float]]:
-        """Return of each number, by its prepared name, between which values nearly all training rows lay."""
-        found = {}
-        for column in self.manifest.profile.columns:
-            points = column.quantiles
-            if column.kind == "number" and points:
-                found[column.name] = points[len(points) // 100], points[-1 - len(points) // 100]
-        return found
-
     @cached_property
     def predictor(self) -> Predictor:
         """The fitted learner."""

@@ -69,7 +69,7 @@ def pages(service: Service, facts: Facts, compared: Compared) -> Any:
         if "text/html" not in request.headers.get("accept", ""):
             return JSONResponse({"model": named(), "paths": PATHS})
         model: Any = service.model
-        ranges, typical = model.ranges(), model.typical_row()
+        ranges, typical = model.manifest.profile.ranges(), model.typical_row()
         columns = [
             {"name": column.name, "type": column.type, "reads": column.reads, "values": column.values,
              "range": ranges.get(column.name), "value": typical.get(column.name)}

@@ -49,6 +49,15 @@ class Profile(msgspec.Struct, frozen=True):
 
     columns: list[ColumnProfile]
 
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return of each number between which values nearly all rows lay."""
+        found = {}
+        for column in self.columns:
+            points = column.quantiles
+            if column.kind == "number" and points:
+                found[column.name] = points[len(points) // 100], points[-1 - len(points) // 100]
+        return found
+
 
 def profile_of(table: pl.DataFrame, columns: Sequence[str]) -> Profile:
     """Summarise columns of a table; O(n log n) a column.
