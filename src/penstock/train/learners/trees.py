@@ -26,8 +26,9 @@ from penstock.types.turns import one_thread, predicting
 
 _FLOAT64, _ROW_MAJOR, _NORMAL = 1, 1, 0
 _ONE_THREAD = b"num_threads=1"
-_BATCH = 500
-"""From so many rows on, all cores answer, unless something is fitted in this process (:mod:`penstock.types.turns`)."""
+_VISITS = 50_000
+"""From so many visits of a row to a tree on (2 ms or so), all cores answer, unless something is fitted in this process
+(:mod:`penstock.types.turns`)."""
 ROUNDS = 2000
 """Most trees; early stopping in cross-validation chooses fewer."""
 PATIENCE = 50
@@ -168,6 +169,7 @@ class TreesPredictor:
                 ctypes.c_char_p(text), ctypes.byref(rounds), ctypes.byref(self._handle)
             )
         )
+        self._trees = rounds.value * self.classes
         self._row = (ctypes.c_double * max(self.columns, 1))()
         self._out = (ctypes.c_double * self.classes)()
         self._pack = struct.Struct(f"{self.columns}d").pack_into
@@ -195,7 +197,7 @@ class TreesPredictor:
         out = np.zeros(len(rows) * self.classes)
         length = ctypes.c_int64()
         if len(rows):
-            with nullcontext(1) if WORKING else predicting(many=len(rows) >= _BATCH) as threads:
+            with nullcontext(1) if WORKING else predicting(many=len(rows) * self._trees >= _VISITS) as threads:
                 _checked(
                     _library().LGBM_BoosterPredictForMat(
                         self._handle, rows.ctypes.data_as(ctypes.c_void_p), _FLOAT64, len(rows), self.columns, _ROW_MAJOR,
