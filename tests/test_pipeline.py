@@ -1,6 +1,8 @@
 """The line through all seven stages, on a messy table."""
 
 import json
+import linecache
+import re
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +236,39 @@ def test_a_notebook_shows_a_pipeline_stage_by_stage(tmp_path):
     shown = make_pipeline(tmp_path)._repr_html_()
     assert "predicts left, binary" in shown
     assert all(f"<td>{stage}</td>" in shown for stage in ("ingest", "split", "train"))
+
+
+def in_a_cell(code, **names):
+    """Run code as a notebook's kernel does: under the name of a file that is not there, and with its lines known."""
+    name = f"/tmp/ipykernel_1/{abs(hash(code))}.py"
+    linecache.cache[name] = len(code), None, code.splitlines(keepends=True), name
+    space = {"__name__": "__main__", "ps": ps, **names}
+    exec(compile(code, name, "exec"), space)
+    return space
+
+
+def test_a_pipeline_of_a_notebook_lies_in_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PENSTOCK_STORE", raising=False)
+    customers(300).write_csv(tmp_path / "customers.csv")
+    made = """
+pipeline = ps.Pipeline("cells", ingest=ps.ingest.files("customers.csv"), target=ps.binary("left", positive="gone"),
+    train=ps.train.search(trials=1, learners=["linear"], refit=False))
+print(pipeline.plan())
+run = pipeline.run()
+"""
+    run = in_a_cell(made)["run"]
+    assert (tmp_path / ".penstock" / "catalog.db").exists()
+    assert (tmp_path / "cells.schema.toml").exists()
+    assert ps.load("cells").digest == run.model.digest
+    assert re.fullmatch(rf"<PipelineRun cells {run.run}: succeeded; roc_auc .* \(baseline .*\); model v1>", repr(run))
+
+
+def test_what_a_service_could_not_find_again_is_refused_where_it_is_declared():
+    code = """
+def same(table):
+    return table
+ps.Pipeline("cells", ingest=ps.ingest.files("a.csv"), prepare=[ps.prepare.map(same)], target=ps.binary("left"))
+"""
+    with pytest.raises(InputError, match="map\\('same'\\).*%%writefile steps.py"):
+        in_a_cell(code)

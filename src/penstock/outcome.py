@@ -69,6 +69,14 @@ class PipelineRun:
         assert self.result is not None
         return self.result[name]
 
+    def __repr__(self) -> str:
+        found = [self.status, *(f"step {item.name}: {item.error}" for item in self.steps if item.status == "failed")]
+        if self.metric is not None:
+            value, simple = self.metrics[self.metric].value, self.baseline.get(self.metric)
+            found.append(f"{self.metric} {figure(value)} (baseline {figure(simple)})")
+            found.append(f"model v{self.model.version}" if self.model else "no model kept")
+        return f"<PipelineRun {self.pipeline} {self.run}: {'; '.join(found)}>"
+
     def _repr_html_(self) -> str:
         title = f"{self.pipeline} {self.run}: {self.status}"
         if self.metric is None:

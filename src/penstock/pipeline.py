@@ -19,7 +19,8 @@ from penstock.ingest.databases import Database
 from penstock.ingest.http import Http
 from penstock.ingest.options import Files
 from penstock.monitor.options import Drift
-from penstock.prepare.operations import Operation
+from penstock.prepare.changes import MapReference
+from penstock.prepare.operations import Map, Operation
 from penstock.prepare.repairs import Clip, Fill, Repair
 from penstock.train.options import Estimator, Search, Train
 from penstock.types.metrics import metric_named
@@ -147,6 +148,10 @@ class Pipeline:
                     f"pipeline {self.name}: fill and clip learn from the training rows, which are rows of {self.base_table}; "
                     f"{name} has none"
                 )
+        for name in self.tables:
+            for item in self.operations(name):
+                if isinstance(item, Map):
+                    MapReference.of(item.function)
         self._check_metrics()
         if not self.file:
             object.__setattr__(self, "file", _calling_file())
@@ -234,7 +239,7 @@ class Pipeline:
 
         from penstock.compiling import schema_ref
 
-        if self.file and self.folder.is_dir() and not self.schema_file.exists():
+        if self.folder.is_dir() and not self.schema_file.exists():
             text = json.loads(schema_ref(self, store, snapshots).value or b'""')
             with contextlib.suppress(OSError):  # a folder that cannot be written is no reason to lose a run
                 self.schema_file.write_text(text, encoding="utf-8")
@@ -300,14 +305,13 @@ def _told(stage: str, value: Any) -> str:
 
 
 def _calling_file() -> str:
-    """The file whose code made the pipeline: relative paths and the default store lie beside it."""
+    """The file whose code made the pipeline: relative paths and the default store lie beside it; of a notebook's cell, none."""
     own = str(Path(__file__).parent)
     frame = sys._getframe(1)
-    while frame is not None:
+    while frame.f_back is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(own) and not name.startswith("<"):
-            return str(Path(name).resolve())
-        if frame.f_back is None:
+        if not name.startswith(own) and name != "<string>":  # what makes a dataclass
             break
         frame = frame.f_back
-    return ""
+    file = Path(frame.f_code.co_filename)
+    return str(file.resolve()) if file.is_file() and not str(file).startswith(own) else ""

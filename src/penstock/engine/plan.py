@@ -65,6 +65,10 @@ class Plan:
         """The steps that would run."""
         return tuple(item for item in self.steps if item.status == "stale")
 
+    def __repr__(self) -> str:
+        lines = [f"plan of {self.pipeline}: {len(self.stale)} of {len(self.steps)} steps would run"]
+        return "\n".join(lines + [f"  {item.name}: {'; '.join(item.causes)}" for item in self.stale])
+
     def _repr_html_(self) -> str:
         rows = [[item.stage or "", item.name, item.status, "; ".join(item.causes)] for item in self.steps]
         line = f"{len(self.stale)} of {len(self.steps)} steps would run"

@@ -85,10 +85,11 @@ class MapReference(msgspec.Struct, frozen=True, tag="map"):
             file = inspect.getsourcefile(function)
         except TypeError:
             file = None
-        if file is None or not name.isidentifier():
+        if file is None or not name.isidentifier() or not Path(file).is_file():
             raise InputError(
                 f"ps.prepare.map({name or function!r}): the function must be defined by name in a file, so that the "
-                "service finds it too; a lambda or a nested function cannot be"
+                "service finds it too; a lambda, a nested function and one of a notebook's cell cannot be. In a notebook, write "
+                "it to a file with %%writefile steps.py, and import it"
             )
         return cls(str(Path(file).resolve()), name, hashlib.sha256(inspect.getsource(function).encode()).hexdigest())
 
