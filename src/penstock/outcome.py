@@ -15,7 +15,7 @@ from penstock.engine.run import run_graph, set_summary
 from penstock.evaluate.gates import Verdict
 from penstock.evaluate.measure import Evaluation, Interval
 from penstock.store.schema import JUDGED
-from penstock.store.store import Store, open_store
+from penstock.store.store import Store, opened
 from penstock.types.convert import convert
 from penstock.types.showing import shown_page, shown_table
 from penstock.types.writing import figure
@@ -208,11 +208,11 @@ def load(
     from penstock.model import Model
     from penstock.store.formats import decode
 
-    opened = store if isinstance(store, Store) else open_store(store)
-    found = Registry(opened, name).version(version)
-    bundle = decode("bundle", read_bytes(opened, found.digest))
+    where = opened(store)
+    found = Registry(where, name).version(version)
+    bundle = decode("bundle", read_bytes(where, found.digest))
     plain = not found.evaluation.get("rows", {}).get("equal", True)
     model = Model(bundle, name, found.version, found.digest, made=found.created, plain=plain)
     if events:
-        EventFeed(event_log(opened, name)).catch_up(model)
+        EventFeed(event_log(where, name)).catch_up(model)
     return model

@@ -264,6 +264,7 @@ class Pipeline:
             ``PENSTOCK_STORE``, else ``.penstock/`` beside the pipeline file, when left out.
         """
         from penstock.engine.plan import make_plan
+        from penstock.store.store import opened
 
         return make_plan(self.graph(), opened(store, self.folder))
 
@@ -283,15 +284,9 @@ class Pipeline:
             Also when the gate said no or a step failed; ask its ``status`` and ``gate``.
         """
         from penstock.outcome import run_pipeline
+        from penstock.store.store import opened
 
         return run_pipeline(self, opened(store, self.folder), **options)
-
-
-def opened(store: Store | str | Path | None, folder: Path) -> Store:
-    """Return a store, opening it when a place or nothing is given."""
-    from penstock.store.store import Store, open_store
-
-    return store if isinstance(store, Store) else open_store(store, folder)
 
 
 def _told(stage: str, value: Any) -> str:

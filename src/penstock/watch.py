@@ -28,7 +28,7 @@ from penstock.outcome import load
 from penstock.performance import Group, calibration_of, groups_of, performance_of
 from penstock.sliced import Within, moved_within
 from penstock.store.schema import alerts
-from penstock.store.store import Store, open_store
+from penstock.store.store import Store, opened
 from penstock.traffic import losses_of, losses_since
 from penstock.unlabelled import (
     answers_since,
@@ -82,12 +82,12 @@ def health(
     Traceback (most recent call last):
     penstock.errors.InputError: there is no model churn; pipelines with models: none. Make one with: penstock run
     """
-    opened = store if isinstance(store, Store) else open_store(store)
+    where = opened(store)
     if data is None:
-        return monitor(name, opened, how)
-    model = load(name, store=opened)
+        return monitor(name, where, how)
+    model = load(name, store=where)
     past = {table: read_rows(source, model.form(table)) for table, source in events.items()}
-    return monitor(name, opened, how, from_batch(model, read_rows(data, model.form()), past))
+    return monitor(name, where, how, from_batch(model, read_rows(data, model.form()), past))
 
 
 def monitor(name: str, store: Store, how: Drift | None = None, batch: Observed | None = None) -> Monitoring:

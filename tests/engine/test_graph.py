@@ -88,3 +88,19 @@ def test_a_chain_of_ten_thousand_steps_is_put_in_order():
 
     steps = [Step(f"s{i}", len, {"x": f"s{i - 1}"} if i else {}) for i in range(10_000)]
     assert list(Graph.build("long", reversed(steps)).steps)[-1] == "s9999"
+
+
+def test_the_calling_module_is_run_from_python_as_from_the_command_line(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PENSTOCK_STORE", raising=False)
+    made = module(
+        "import penstock as ps\n@ps.step\ndef one() -> int:\n    return 1\n"
+        "@ps.step\ndef two(one: int) -> int:\n    return one + 1\n"
+        "def go():\n    graph = ps.Graph.of()\n    return graph.plan(), graph.run()\n"
+    )
+    plan, run = made.go()
+    assert repr(plan) == f"plan of {plan.pipeline}: 2 of 2 steps would run\n  one: never ran\n  two: never ran"
+    assert repr(run) == f"<RunResult {plan.pipeline} {run.run}: succeeded; 2 of 2 steps ran>"
+    assert run["two"] == 2
+    assert (tmp_path / ".penstock").is_dir()
+    assert made.go()[0].stale == ()

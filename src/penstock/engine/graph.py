@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from penstock.engine.step import LazyPartitions, Partitions, Source, Step, StepFunction, as_step
 from penstock.errors import GraphError, InputError
 from penstock.store.formats import table_library
+
+if TYPE_CHECKING:
+    from penstock.engine.plan import Plan
+    from penstock.engine.results import RunResult
+    from penstock.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,8 @@ class Graph:
     sources: Mapping[str, Source]
 
     @classmethod
-    def of(cls, module: types.ModuleType, name: str | None = None) -> Graph:
-        """Collect the steps and sources of a module.
+    def of(cls, module: types.ModuleType | None = None, name: str | None = None) -> Graph:
+        """Collect the steps and sources of a module; of the calling one, or the notebook's cells, when left out.
 
         Raises
         ------
@@ -51,6 +58,7 @@ class Graph:
         >>> list(Graph.of(module).steps)
         ['one', 'two']
         """
+        module = sys.modules[sys._getframe(1).f_globals["__name__"]] if module is None else module
         made: list[tuple[str, StepFunction[Any]]] = []
         sources: list[Source] = []
         seen: set[int] = set()
@@ -65,8 +73,49 @@ class Graph:
                 sources.append(value if value.name else _named(value, variable))
         known = {step_name for step_name, _ in made} | {item.name for item in sources}
         return cls.build(
-            name or module.__name__.rpartition(".")[2], [as_step(item, known) for _, item in made], sources
+            name or module.__name__.rpartition(".")[2].strip("_"), [as_step(item, known) for _, item in made], sources
         )
+
+    def plan(self, store: Store | str | Path | None = None) -> Plan:
+        """Say of every step whether its result is known, and if not, why.
+
+        Parameters
+        ----------
+        store : Store or path, optional
+            ``PENSTOCK_STORE``, else ``.penstock/`` in the working folder, when left out.
+        """
+        from penstock.engine.plan import make_plan
+        from penstock.store.store import opened
+
+        return make_plan(self, opened(store))
+
+    def run(self, store: Store | str | Path | None = None, **options: Any) -> RunResult:
+        """Run what is stale; of what comes back, ``["step"]`` is the result of a step.
+
+        Parameters
+        ----------
+        store : Store or path, optional
+            As for :meth:`plan`.
+        **options
+            Of :func:`penstock.engine.run.run_graph`: ``executor``, ``workers``, ``force``, ``observe``.
+
+        Returns
+        -------
+        RunResult
+            Also when a step failed; ask its ``status``, or ``raise_for_status()``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> module = types.ModuleType("numbers_")
+        >>> exec("import penstock as ps\\n@ps.step\\ndef one() -> int:\\n    return 1", module.__dict__)
+        >>> Graph.of(module).run(tempfile.mkdtemp())["one"]
+        1
+        """
+        from penstock.engine.run import run_graph
+        from penstock.store.store import opened
+
+        return run_graph(self, opened(store), **options)
 
     @classmethod
     def build(cls, name: str, steps: Iterable[Step], sources: Iterable[Source] = ()) -> Graph:

@@ -96,6 +96,11 @@ class RunResult:
             raise InputError(f"run {self.run} has no result of {name!r}; it has {', '.join(self.refs) or 'none'}")
         return load(self.store, self.refs[name], self.types.get(name))
 
+    def __repr__(self) -> str:
+        failed = [f"step {item.name}: {item.error}" for item in self.steps if item.error]
+        ran = sum(item.status == "ran" for item in self.steps)
+        return f"<RunResult {self.pipeline} {self.run}: {'; '.join([self.status, f'{ran} of {len(self.steps)} steps ran', *failed])}>"
+
     def _repr_html_(self) -> str:
         lines = [f"{item.name}: {item.error}" for item in self.steps if item.error]
         return shown_table(f"{self.pipeline} {self.run}: {self.status}", lines, STEP_HEADERS, step_rows(self.steps))

@@ -64,6 +64,11 @@ class Store:
         self.catalog.close()
 
 
+def opened(store: Store | str | Path | None, beside: str | Path | None = None) -> Store:
+    """Return a store as it is, or open the place that is named, as :func:`open_store` does."""
+    return store if isinstance(store, Store) else open_store(store, beside)
+
+
 def open_store(location: str | Path | None = None, beside: str | Path | None = None) -> Store:
     """Open a store, making it when it is not there.
 
