@@ -335,7 +335,7 @@ def test_types_that_only_a_database_has_become_numbers_and_text(servers):
     held = servers("postgresql")
     held.execute("DROP TABLE IF EXISTS odd")
     held.execute(
-        "CREATE TABLE odd AS SELECT 1.50::numeric(9,2) AS n, 'nan'::numeric AS x, '1 day'::interval AS i, "
+        "CREATE TABLE odd AS SELECT 1.50::numeric(9,2) AS n, 'nan'::numeric AS x, '-1 year -1 month 1 day 00:00:00.5'::interval AS i, "
         "'{\"a\": 1}'::jsonb AS j, '12345678-1234-1234-1234-123456789abc'::uuid AS u, "
         "'2024-01-01 10:00+02'::timestamptz AS t, 12345678901234567890::numeric AS big, NULL::int AS nothing, "
         "9007199254740993::numeric(20,0) AS key"
@@ -347,6 +347,29 @@ def test_types_that_only_a_database_has_become_numbers_and_text(servers):
     assert row["big"] == 1.2345678901234567e19
     assert row["nothing"] is None
     assert row["key"] == 2**53 + 1  # another one as a float
+    assert row["i"] == (-365.25 - 30 + 1) * 86_400 + 0.5  # as PostgreSQL's own epoch of it
+
+
+def test_what_the_driver_has_no_type_for_comes_as_it_is_written_and_infinite_dates_as_missing(servers):
+    held = servers("postgresql")
+    held.execute('DROP TABLE IF EXISTS "Odd Ones"')
+    held.execute("DROP TYPE IF EXISTS duo")
+    held.execute("CREATE TYPE duo AS (a int, b text)")
+    held.execute(
+        """CREATE TABLE "Odd Ones" AS SELECT (-5.25)::money AS price, '10.0.0.1'::inet AS ip, '10.1.0.0/16'::cidr AS net,
+        '08:00:2b:01:02:03'::macaddr AS mac, point(1, 2) AS place, B'101'::bit(3) AS bits, ARRAY['a', 'b'] AS tags,
+        ARRAY[]::int[] AS none, ROW(1, 'x')::duo AS pair, 'infinity'::timestamptz AS until, '-infinity'::date AS since,
+        '2024-05-31'::date AS day, '\\xdeadbeef'::bytea AS raw, '{"a": [1]}'::json AS j, NULL::inet AS gone"""
+    )
+    source = database(held.url, table="Odd Ones")
+    (row,) = pl.concat(list(read_part(source, "all"))).to_dicts()
+    assert row == {
+        "price": -5.25, "ip": "10.0.0.1", "net": "10.1.0.0/16", "mac": "08:00:2b:01:02:03", "place": "(1,2)", "bits": "101",
+        "tags": '["a", "b"]', "none": "[]", "pair": "(1,x)", "until": None, "since": None, "day": dt.date(2024, 5, 31),
+        "raw": "ޭ\\xbe\\xef", "j": '{"a": [1]}', "gone": None,
+    }  # fmt: skip
+    twice = database(held.url, query='SELECT price, price AS "a""b" FROM "Odd Ones" ORDER BY price')
+    assert pl.concat(list(read_part(twice, "all"))).row(0) == (-5.25, -5.25)
 
 
 def test_exact_whole_numbers_keep_their_digits(servers):

@@ -12,7 +12,8 @@ import polars as pl
 def plain(batch: Any) -> pl.DataFrame:
     """Turn an Arrow record batch or table into a frame.
 
-    Exact numbers become whole ones where they are, else floats; UUIDs, JSON, intervals and other types of a database become their text.
+    Exact numbers become whole ones where they are, else floats; intervals become seconds; UUIDs, JSON and other types of a
+    database become their text.
     """
     import pyarrow as pa
 
@@ -31,8 +32,8 @@ def plain(batch: Any) -> pl.DataFrame:
         elif pa.types.is_decimal(kind):
             column = _whole(column) if kind.scale == 0 else column.cast(pa.float64())
         elif pa.types.is_interval(kind):
-            texts = [None if item is None else str(item) for item in column.to_pylist()]
-            column = pa.chunked_array([pa.array(texts, pa.string())])
+            lengths = [None if item is None else _seconds(item) for item in column.to_pylist()]
+            column = pa.chunked_array([pa.array(lengths, pa.float64())])
         columns.append(column)
     names = table.schema.names
     made: Any = pl.from_arrow(pa.Table.from_arrays(columns, schema=pa.schema(
@@ -40,6 +41,13 @@ def plain(batch: Any) -> pl.DataFrame:
     )))  # fmt: skip
     assert isinstance(made, pl.DataFrame)
     return made
+
+
+def _seconds(interval: Any) -> float:
+    """As PostgreSQL's ``extract(epoch from ...)``: of a year 365.25 days, of each further month thirty."""
+    years = int(interval.months / 12)
+    days = years * 365.25 + (interval.months - 12 * years) * 30 + interval.days
+    return float(days * 86_400 + interval.nanoseconds / 1e9)
 
 
 def _whole(column: Any) -> Any:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from penstock.errors import DataError, InputError
+from penstock.types.nested import flat
 from penstock.types.secrets import filled, hidden
 
 BACKENDS = ("postgresql", "mysql", "mariadb", "sqlite", "duckdb")
@@ -206,7 +207,7 @@ def _batches(source: Database, asked: str) -> Iterator[pl.DataFrame]:
     read = {"postgresql": _adbc, "sqlite": _adbc, "duckdb": _duckdb}.get(_backend(source), _connectorx)
     try:
         for batch in read(url, asked, source):
-            yield plain(batch)
+            yield flat(plain(batch))
     except ModuleNotFoundError as error:
         raise InputError(
             f"{who}: needs the package {error.name}, which is not installed. Install it with: pip install 'penstock[databases]'"
@@ -230,8 +231,33 @@ def _adbc(url: str, asked: str, source: Database) -> Iterator[Any]:
 
         place = f"file:{_path(url, source)}?mode=ro"
     with connect(place) as connection, connection.cursor() as cursor:
+        if _backend(source) == "postgresql":
+            cursor.execute(f"SELECT * FROM ({asked}) AS {_ROWS} LIMIT 0")  # noqa: S608 - of the author's own names
+            asked = _readable(asked, cursor.fetch_record_batch().schema)
         cursor.execute(asked)
         yield from cursor.fetch_record_batch()
+
+
+def _readable(asked: str, schema: Any) -> str:
+    """Ask PostgreSQL for columns as they are written where the driver has no type for them, and for ``infinity`` as missing."""
+    columns = [_column(field) for field in schema]
+    if columns == [_quoted(name, "postgresql") for name in schema.names] or len(set(schema.names)) < len(schema.names):
+        return asked
+    return f"SELECT {', '.join(columns)} FROM ({asked}) AS {_ROWS}"  # noqa: S608
+
+
+def _column(field: Any) -> str:
+    import pyarrow as pa
+
+    name, kind = _quoted(field.name, "postgresql"), (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
+    if kind in ("timestamp", "timestamptz", "date"):  # else they would wrap to years that never were
+        return f"CASE WHEN isfinite({name}) THEN {name} END AS {name}"
+    if kind == "money":  # a number without a place for cents
+        return f"{name}::numeric AS {name}"
+    known = kind in ("bytea", "numeric", "uuid", "json", "jsonb")
+    if pa.types.is_struct(field.type) or (isinstance(field.type, pa.BaseExtensionType) and not known):
+        return f"CASE WHEN {name} IS NOT NULL THEN concat({name}) END AS {name}"  # as it is shown; a cast writes 10.0.0.1/32
+    return name
 
 
 def _duckdb(url: str, asked: str, source: Database) -> Iterator[Any]:

@@ -243,7 +243,10 @@ def time_column(table: pl.DataFrame, target: str) -> str | None:
 def _by_time(table: pl.DataFrame, column: str, test: float | str) -> tuple[Flags, str]:
     moments = table[column]
     if moments.null_count():
-        raise DataError(f'split by time: column "{column}" has {moments.null_count()} empty cells; drop those rows')
+        raise DataError(
+            f'split by time: column "{column}" has {moments.null_count()} empty cells; leave those rows out with '
+            f'ps.prepare.filter(pl.col("{column}").is_not_null())'
+        )
     if not (moments.dtype.is_temporal() or moments.dtype.is_numeric()):
         raise DataError(
             f'split by time: column "{column}" holds {moments.dtype}, not times; say their form with '
