@@ -1,6 +1,9 @@
 """Nested fields are columns of their own, in a table and in a row alike."""
 
+import datetime as dt
+
 import polars as pl
+import pyarrow as pa
 from tests.servers import serving
 
 import penstock as ps
@@ -51,3 +54,20 @@ def test_a_service_takes_nested_rows_as_its_files_had_them(tmp_path):
         wrong = client.post("/predict", json={"rows": [{"user": {"age": 3}, "size": 1}]})
         assert 'field "user.city": is missing' in wrong.json()["error"]["message"]
     store.close()
+
+
+def test_times_of_years_that_no_date_knows_are_missing_and_others_stay():
+    edges = [dt.date.min, dt.date.max]
+    known = pl.DataFrame({"day": edges, "at": [dt.datetime.min, dt.datetime.max]})
+    assert flat(known).equals(known)
+    days = pl.Series([2**31 - 1, -(2**31), 5], dtype=pl.Int32).cast(pl.Date)
+    for unit in ("ms", "us"):
+        times = pl.Series([2**63 - 1, -(2**63) + 9, 5]).cast(pl.Datetime(unit, "UTC"))
+        table = flat(pl.DataFrame({"day": days, "at": times, "n": [1, 2, 3]}))
+        assert table["day"].to_list() == [None, None, dt.date(1970, 1, 6)]
+        assert (table["at"].is_null().to_list(), table["at"].dtype) == ([True, True, False], times.dtype)
+
+
+def test_a_map_becomes_its_json():
+    made = pa.table({"m": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64()))})
+    assert flat(pl.from_arrow(made))["m"].to_list() == ['{"k": 1}', None]

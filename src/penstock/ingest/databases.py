@@ -218,6 +218,8 @@ def _batches(source: Database, asked: str) -> Iterator[pl.DataFrame]:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         text = hidden(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__, source.url)
+        if "'0000-00-00" in text:
+            text += "; ask for dates without a day as missing, with query= and NULLIF(the_column, '0000-00-00')"
         raise DataError(f"{who}: {hidden(text.replace(url, source.url), source.url)}") from None
 
 
@@ -239,7 +241,7 @@ def _adbc(url: str, asked: str, source: Database) -> Iterator[Any]:
 
 
 def _readable(asked: str, schema: Any) -> str:
-    """Ask PostgreSQL for columns as they are written where the driver has no type for them, and for ``infinity`` as missing."""
+    """Ask PostgreSQL for columns as they are written where the driver has no type for them."""
     columns = [_column(field) for field in schema]
     if columns == [_quoted(name, "postgresql") for name in schema.names] or len(set(schema.names)) < len(schema.names):
         return asked
@@ -250,8 +252,6 @@ def _column(field: Any) -> str:
     import pyarrow as pa
 
     name, kind = _quoted(field.name, "postgresql"), (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
-    if kind in ("timestamp", "timestamptz", "date"):  # else they would wrap to years that never were
-        return f"CASE WHEN isfinite({name}) THEN {name} END AS {name}"
     if kind == "money":  # a number without a place for cents
         return f"{name}::numeric AS {name}"
     known = kind in ("bytea", "numeric", "uuid", "json", "jsonb")
