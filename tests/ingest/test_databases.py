@@ -372,6 +372,21 @@ def test_what_the_driver_has_no_type_for_comes_as_it_is_written_and_infinite_dat
     assert pl.concat(list(read_part(twice, "all"))).row(0) == (-5.25, -5.25)
 
 
+def test_cells_of_several_types_in_a_column_of_sqlite_are_read_whatever_the_first_rows_hold(tmp_path):
+    link = sqlite3.connect(tmp_path / "loose.db")
+    link.execute('CREATE TABLE t (at INTEGER, number, late, `mixed "x"`, first, whole INTEGER, gone)')
+    many = [(at, at, None, at, "a", at, None) for at in range(3000)]
+    link.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?)", [*many, (3000, 0.5, 2.5, "n/a", 7, 2**62, None)])
+    link.commit()
+    source = database(f"sqlite:///{tmp_path}/loose.db", query="SELECT * FROM t ORDER BY at")
+    frame = pl.concat(list(read_part(source, "all")))
+    assert frame.height == 3001
+    assert frame.row(5) == (5, 5.0, None, "5", "a", 5, None)
+    assert frame.row(-1) == (3000, 0.5, 2.5, "n/a", "7", 2**62, None)
+    link.execute("CREATE TABLE empty (a)")
+    assert list(read_part(database(f"sqlite:///{tmp_path}/loose.db", table="empty"), "all")) == []
+
+
 def test_exact_whole_numbers_keep_their_digits(servers):
     held = servers("duckdb")
     held.execute("DROP TABLE IF EXISTS odd")

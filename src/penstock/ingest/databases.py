@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from penstock.errors import DataError, InputError
+from penstock.ingest.readable import postgresql_batches, quoted, sqlite_batches
 from penstock.types.nested import flat
 from penstock.types.secrets import filled, hidden
 
@@ -136,8 +137,8 @@ def parts_of(source: Database) -> list[tuple[str, dict[str, Any]]]:
         return [("all", {"at": time.time_ns()})]
     backend = _backend(source)
     _check_cursor(source, backend)
-    cursor, bucket = _quoted(source.cursor, backend), _bucket(source, backend)
-    sums = "".join(f", SUM({_quoted(name, backend)}) AS sum_{at}" for at, name in enumerate(source.checks))
+    cursor, bucket = quoted(source.cursor, backend), _bucket(source, backend)
+    sums = "".join(f", SUM({quoted(name, backend)}) AS sum_{at}" for at, name in enumerate(source.checks))
     asked = (
         f"SELECT {bucket} AS bucket, COUNT(*) AS n, MIN({cursor}) AS low, MAX({cursor}) AS high{sums} "  # noqa: S608
         f"FROM {_from(source, backend)} GROUP BY 1 ORDER BY 1"
@@ -156,7 +157,7 @@ def parts_of(source: Database) -> list[tuple[str, dict[str, Any]]]:
 
 def _check_cursor(source: Database, backend: str) -> None:
     """Demand that a calendar cuts times, and a number numbers: SQLite would make a partition of each number."""
-    cursor = _quoted(source.cursor or "", backend)
+    cursor = quoted(source.cursor or "", backend)
     asked = f"SELECT {cursor} FROM {_from(source, backend)} WHERE {cursor} IS NOT NULL LIMIT 1"  # noqa: S608
     numbers = any(batch.height and batch.dtypes[0].is_numeric() for batch in _batches(source, asked))
     if numbers and not isinstance(source.partition, int):
@@ -177,7 +178,7 @@ def read_part(source: Database, name: str) -> Iterator[pl.DataFrame]:
         bucket = _bucket(source, backend)
         wanted = "IS NULL" if name == "none" else f"= {name if isinstance(source.partition, int) else _text(name)}"
         asked += f" WHERE {bucket} {wanted}"
-    by = [_quoted(source.cursor, backend)] if source.cursor else []
+    by = [quoted(source.cursor, backend)] if source.cursor else []
     orders = [[*by, values] for values in _BY_VALUES.get(backend, ())] or [by]
     ways = [asked + (f" ORDER BY {', '.join(columns)}" if columns else "") for columns in orders]
     begun = False
@@ -227,37 +228,13 @@ def _adbc(url: str, asked: str, source: Database) -> Iterator[Any]:
     if _backend(source) == "postgresql":
         from adbc_driver_postgresql.dbapi import connect
 
-        place = url
+        batches, place = postgresql_batches, url
     else:
         from adbc_driver_sqlite.dbapi import connect
 
-        place = f"file:{_path(url, source)}?mode=ro"
+        batches, place = sqlite_batches, f"file:{_path(url, source)}?mode=ro"
     with connect(place) as connection, connection.cursor() as cursor:
-        if _backend(source) == "postgresql":
-            cursor.execute(f"SELECT * FROM ({asked}) AS {_ROWS} LIMIT 0")  # noqa: S608 - of the author's own names
-            asked = _readable(asked, cursor.fetch_record_batch().schema)
-        cursor.execute(asked)
-        yield from cursor.fetch_record_batch()
-
-
-def _readable(asked: str, schema: Any) -> str:
-    """Ask PostgreSQL for columns as they are written where the driver has no type for them."""
-    columns = [_column(field) for field in schema]
-    if columns == [_quoted(name, "postgresql") for name in schema.names] or len(set(schema.names)) < len(schema.names):
-        return asked
-    return f"SELECT {', '.join(columns)} FROM ({asked}) AS {_ROWS}"  # noqa: S608
-
-
-def _column(field: Any) -> str:
-    import pyarrow as pa
-
-    name, kind = _quoted(field.name, "postgresql"), (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
-    if kind == "money":  # a number without a place for cents
-        return f"{name}::numeric AS {name}"
-    known = kind in ("bytea", "numeric", "uuid", "json", "jsonb")
-    if pa.types.is_struct(field.type) or (isinstance(field.type, pa.BaseExtensionType) and not known):
-        return f"CASE WHEN {name} IS NOT NULL THEN concat({name}) END AS {name}"  # as it is shown; a cast writes 10.0.0.1/32
-    return name
+        yield from batches(cursor, asked)
 
 
 def _duckdb(url: str, asked: str, source: Database) -> Iterator[Any]:
@@ -290,24 +267,19 @@ def _who(source: Database) -> str:
     return f"ps.ingest.database({source.url!r}): {source.table or 'the query'}"
 
 
-def _quoted(name: str, backend: str) -> str:
-    sign = "`" if backend in ("mysql", "sqlite") else '"'  # SQLite reads an unknown name in double quotes as text
-    return sign + name.replace(sign, sign * 2) + sign
-
-
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
 def _from(source: Database, backend: str) -> str:
     if source.table is not None:
-        return ".".join(_quoted(part, backend) for part in source.table.split(".")) + f" AS {_ROWS}"
+        return ".".join(quoted(part, backend) for part in source.table.split(".")) + f" AS {_ROWS}"
     return f"({(source.query or '').strip().rstrip(';')}\n) AS {_ROWS}"
 
 
 def _bucket(source: Database, backend: str) -> str:
     assert source.cursor is not None
-    cursor = _quoted(source.cursor, backend)
+    cursor = quoted(source.cursor, backend)
     if isinstance(source.partition, int):
         return f"FLOOR({cursor} / {source.partition})" if backend != "sqlite" else f"{cursor} / {source.partition}"
     size = {"day": 10, "month": 7, "year": 4}[source.partition]
