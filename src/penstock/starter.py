@@ -64,7 +64,7 @@ def write_starter(
     name : str, optional
         Of the pipeline.
     table : str, optional
-        Of the database.
+        Of the database, or the sheet of an Excel file.
     columns : sequence of str
         Names of the columns of text without a header.
 
@@ -78,12 +78,13 @@ def write_starter(
     DataError, InputError
         When the data cannot be read, or there is no such column.
     """
-    if table or data.split("://")[0] in BACKENDS:
+    sheet = table if Path(data).suffix.lower().startswith(".xls") else None
+    if (table and not sheet) or data.split("://")[0] in BACKENDS:
         if columns:
             raise InputError(f"{data}: a database names its columns itself; --columns is for text without a header")
         found = _in_database(data, table, output)
     else:
-        found = _in_files(data, output, tuple(columns))
+        found = _in_files(data, output, tuple(columns), sheet)
     raw = found.raw
     need(f"--target {target}", [target], raw.columns)
     # Of all columns but the target, preparation finds that out by itself.
@@ -119,13 +120,14 @@ def write_starter(
     }
 
 
-def _in_files(data: str, output: Path, columns: tuple[str, ...]) -> _Found:
+def _in_files(data: str, output: Path, columns: tuple[str, ...], sheet: str | None) -> _Found:
     from penstock.engine.files import find_files
 
     files = find_files([data], Path.cwd())
-    raw, encoding = _read(files, columns)
+    raw, encoding = _read(files, columns, sheet)
     place = os.path.relpath(files[0] if len(files) == 1 else Path.cwd() / data, output.resolve().parent)
     said = [json_text(place), *([f"encoding={json_text(encoding)}"] if encoding else [])]
+    said += [f"sheet={json_text(sheet)}"] if sheet else []
     said += [f"columns=[{', '.join(map(json_text, columns))}]"] if columns else []
     return _Found(raw, f"files({', '.join(said)})", files[0].name.split(".")[0], encoding)
 
@@ -165,11 +167,11 @@ def guess_task(column: pl.Series) -> str:
     return "multiclass"
 
 
-def _read(files: Sequence[Path], columns: tuple[str, ...]) -> tuple[pl.DataFrame, str | None]:
+def _read(files: Sequence[Path], columns: tuple[str, ...], sheet: str | None) -> tuple[pl.DataFrame, str | None]:
     """Read files as one table; and in which encoding, where that is not UTF-8."""
 
     def read(encoding: str) -> pl.DataFrame:
-        form = TextForm(encoding=encoding, columns=columns)
+        form = TextForm(encoding=encoding, columns=columns, sheet=sheet)
         return concatenate({path.name: read_table(path, form) for path in files})
 
     return in_found(read)

@@ -10,6 +10,7 @@ import re
 import polars as pl
 import pyarrow as pa
 import pytest
+import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -148,6 +149,53 @@ def test_every_kind_of_file_gives_the_same_table(tmp_path):
         archive.writestr("b/two.csv", table[1:].write_csv())
     for name in ("a.arrow", "a.avro", "a.xlsx", "a.parquet", "a.zip"):
         assert read_table(tmp_path / name).rows() == table.rows(), name
+
+
+def workbook(path, **sheets):
+    """Write sheets of rows; one that begins with _ is hidden."""
+    book = xlsxwriter.Workbook(path)
+    for name, rows in sheets.items():
+        sheet = book.add_worksheet(name.lstrip("_"))
+        if name.startswith("_"):
+            sheet.hide()
+        for at, row in enumerate(rows):
+            sheet.write_row(at, 0, row)
+    book.close()
+
+
+TABLE = [["shop", "sold", "note"], ["a", 1, None], ["b", 2.5, "x"]]
+
+
+def test_of_a_workbook_the_only_sheet_with_a_table_is_read_from_its_header_on(tmp_path):
+    titled = [["Sales of May"], ["of the till"], [], *TABLE]
+    workbook(tmp_path / "a.xlsx", Cover=[["Report"], [5]], _old=TABLE, Données=titled, blank=[])
+    frame = read_table(tmp_path / "a.xlsx")
+    assert frame.rows() == [("a", 1.0, None), ("b", 2.5, "x")]
+    assert frame.columns == TABLE[0]
+    assert read_table(tmp_path / "a.xlsx", TextForm(sheet="old")).rows() == frame.rows()
+    assert read_table(tmp_path / "a.xlsx", TextForm(sheet="of training")).rows() == frame.rows()
+
+
+def test_a_sheet_is_named_where_several_may_be_meant(tmp_path):
+    workbook(tmp_path / "a.xlsx", one=TABLE, two=[["x", "y"], [1, 2]])
+    assert read_table(tmp_path / "a.xlsx", TextForm(sheet="two")).rows() == [(1, 2)]
+    with pytest.raises(DataError, match=r'several sheets with tables: one, two\. Name one: .*sheet="one"'):
+        read_table(tmp_path / "a.xlsx")
+    with pytest.raises(DataError, match="there is no sheet 'three'; has several"):
+        read_table(tmp_path / "a.xlsx", TextForm(sheet="three"))
+    workbook(tmp_path / "b.xlsx", blank=[])
+    with pytest.raises(DataError, match="has no sheet with a table: blank"):
+        read_table(tmp_path / "b.xlsx")
+
+
+def test_no_cell_of_a_sheet_is_lost_however_late_it_shows_another_type(tmp_path):
+    rows = [[at, at * 0.5, None] for at in range(3000)]
+    rows[2500][1:] = ["about 7", "late"]
+    workbook(tmp_path / "a.xlsx", only=[["whole", "mixed", "gap"], *rows])
+    frame = read_table(tmp_path / "a.xlsx")
+    assert frame.schema == {"whole": pl.Int64, "mixed": pl.String, "gap": pl.String}
+    assert frame.row(2500) == (2500, "about 7", "late")
+    assert frame.null_count().row(0) == (0, 0, 2999)
 
 
 def test_folders_of_hive_are_columns_and_count_as_content(tmp_path):

@@ -19,7 +19,7 @@ from penstock.types.writing import figure
     "-o", "--output", default="pipeline.py", show_default=True, metavar="FILE", help="Pipeline file to write."
 )
 @click.option("--name", help="Of the pipeline. [default: from the data's name]")
-@click.option("--table", metavar="NAME", help="Of a database; DATA is its URL then.")
+@click.option("--table", metavar="NAME", help="Of a database, whose URL is DATA then; or the sheet of an Excel file.")
 @click.option("--columns", metavar="NAMES", help="Of text without a header, such as age,city,bought.")
 @click.option("--overwrite", is_flag=True, help="Replace the file when it is there.")
 @json_option

@@ -16,7 +16,7 @@ from penstock.types.columns import column_of, columns_of
 
 @dataclass(frozen=True)
 class TextForm:
-    """How a text file is written.
+    """How a file is written, where its kind leaves that open.
 
     Attributes
     ----------
@@ -28,12 +28,15 @@ class TextForm:
         Names of the columns of a file that has no header.
     optional : str
         One of them that may be missing: the target, of rows that are to be answered.
+    sheet : str, optional
+        Of a workbook: which; the only one with a table when left out.
     """
 
     separator: str | None = None
     encoding: str = "utf-8"
     columns: tuple[str, ...] = ()
     optional: str = ""
+    sheet: str | None = None
 
 
 PLAIN = TextForm()
@@ -67,6 +70,7 @@ def files(
     separator: str | None = None,
     encoding: str = "utf-8",
     columns: Sequence[str] = (),
+    sheet: str | None = None,
 ) -> Files:
     """Take rows from files; several files are partitions of one table, each read once.
 
@@ -84,6 +88,8 @@ def files(
         Of CSV and JSON files.
     columns : sequence of str
         Names of the columns, where a CSV file has no header line.
+    sheet : str, optional
+        Of an Excel file: which sheet; the only visible one with a table when left out.
 
     Raises
     ------
@@ -117,4 +123,6 @@ def files(
     names = columns_of("ps.ingest.files(columns=...)", columns)
     if doubled := [name for name in names if names.count(name) > 1]:
         raise InputError(f"ps.ingest.files(columns=...): {doubled[0]!r} is named twice")
-    return Files(tuple(os.fsdecode(item) for item in named), str(folder), time, TextForm(separator, encoding, names))
+    return Files(
+        tuple(os.fsdecode(item) for item in named), str(folder), time, TextForm(separator, encoding, names, sheet=sheet)
+    )

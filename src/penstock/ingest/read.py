@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from penstock.errors import DataError, InputError
+from penstock.ingest.excel import read_sheet
 from penstock.ingest.json_rows import json_parts
 from penstock.ingest.options import PLAIN, TextForm
 from penstock.ingest.text import csv_parts
@@ -150,7 +151,7 @@ def _frames(place: str, path: Path, kind: str, packed: str | None, form: TextFor
     elif packed is None and kind in ("parquet", "arrow") and _size(place) >= _WHOLE:
         yield from _batches(place, kind, path)
     else:
-        yield _read_binary(_opened(place, packed, path).read(-1), kind, path)
+        yield _read_binary(_opened(place, packed, path).read(-1), kind, path, form.sheet)
 
 
 class _Stream:
@@ -284,15 +285,19 @@ _BINARY = {
 }
 
 
-def _read_binary(data: bytes, kind: str, path: Path) -> pl.DataFrame:
+def _read_binary(data: bytes, kind: str, path: Path, sheet: str | None = None) -> pl.DataFrame:
     function, what = _BINARY[kind]
     try:
+        if kind == "excel":
+            return read_sheet(data, sheet, path)
         made: pl.DataFrame = getattr(pl, function)(io.BytesIO(data))
         return made
     except ModuleNotFoundError as error:
         raise InputError(
             f"{path.name}: needs the package {error.name or 'fastexcel'}, which is not installed. Install it with: pip install 'penstock[excel]'"
         ) from None
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(f"{path.name}: cannot be read as {what}: {(str(error).splitlines() or [''])[0]}") from None
 
