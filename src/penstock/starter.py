@@ -50,6 +50,7 @@ def write_starter(
     name: str | None = None,
     table: str | None = None,
     columns: Sequence[str] = (),
+    skip: int = 0,
 ) -> dict[str, Any]:
     """Write a short, commented pipeline file that runs as it is.
 
@@ -67,6 +68,8 @@ def write_starter(
         Of the database, or the sheet of an Excel file.
     columns : sequence of str
         Names of the columns of text without a header.
+    skip : int
+        Lines above the header of text.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def write_starter(
             raise InputError(f"{data}: a database names its columns itself; --columns is for text without a header")
         found = _in_database(data, table, output)
     else:
-        found = _in_files(data, output, tuple(columns), sheet)
+        found = _in_files(data, output, TextForm(columns=tuple(columns), sheet=sheet, skip=skip))
     raw = found.raw
     need(f"--target {target}", [target], raw.columns)
     # Of all columns but the target, preparation finds that out by itself.
@@ -120,15 +123,16 @@ def write_starter(
     }
 
 
-def _in_files(data: str, output: Path, columns: tuple[str, ...], sheet: str | None) -> _Found:
+def _in_files(data: str, output: Path, form: TextForm) -> _Found:
     from penstock.engine.files import find_files
 
     files = find_files([data], Path.cwd())
-    raw, encoding = _read(files, columns, sheet)
+    raw, encoding = _read(files, form)
     place = os.path.relpath(files[0] if len(files) == 1 else Path.cwd() / data, output.resolve().parent)
     said = [json_text(place), *([f"encoding={json_text(encoding)}"] if encoding else [])]
-    said += [f"sheet={json_text(sheet)}"] if sheet else []
-    said += [f"columns=[{', '.join(map(json_text, columns))}]"] if columns else []
+    said += [f"skip={form.skip}"] if form.skip else []
+    said += [f"sheet={json_text(form.sheet)}"] if form.sheet else []
+    said += [f"columns=[{', '.join(map(json_text, form.columns))}]"] if form.columns else []
     return _Found(raw, f"files({', '.join(said)})", files[0].name.split(".")[0], encoding)
 
 
@@ -167,12 +171,12 @@ def guess_task(column: pl.Series) -> str:
     return "multiclass"
 
 
-def _read(files: Sequence[Path], columns: tuple[str, ...], sheet: str | None) -> tuple[pl.DataFrame, str | None]:
+def _read(files: Sequence[Path], form: TextForm) -> tuple[pl.DataFrame, str | None]:
     """Read files as one table; and in which encoding, where that is not UTF-8."""
 
     def read(encoding: str) -> pl.DataFrame:
-        form = TextForm(encoding=encoding, columns=columns, sheet=sheet)
-        return concatenate({path.name: read_table(path, form) for path in files})
+        written = replace(form, encoding=encoding)
+        return concatenate({path.name: read_table(path, written) for path in files})
 
     return in_found(read)
 

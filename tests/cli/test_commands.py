@@ -16,6 +16,7 @@ from unittest import mock
 import numpy as np
 import polars as pl
 import pytest
+import xlsxwriter
 from click.testing import CliRunner
 from tests.conftest import customers
 
@@ -275,6 +276,21 @@ def test_init_names_the_columns_of_a_file_without_a_header(tmp_path):
     assert (made["rows"], made["columns"]) == (90, ["visits", "spent", "bought"])
     assert 'columns=["visits", "spent", "bought"]' in (tmp_path / "p.py").read_text()
     call("plan", "p.py", folder=tmp_path)
+
+
+def test_init_writes_down_how_many_lines_stand_above_the_header_and_which_sheet_is_meant(tmp_path):
+    table = customers(100)
+    (tmp_path / "data.csv").write_text(f"Export of May\n\n{table.write_csv()}")
+    call("init", "data.csv", "--target", "left", "--skip", 2, "-o", "p.py", folder=tmp_path)
+    assert 'ps.ingest.files("data.csv", skip=2)' in (tmp_path / "p.py").read_text()
+    with xlsxwriter.Workbook(tmp_path / "data.xlsx") as book:
+        table.write_excel(book, "this one")
+        table.write_excel(book, "that one")
+    words = ["init", "data.xlsx", "--target", "left", "-o", "q.py"]
+    assert "several sheets with tables: this one, that one" in call(*words, folder=tmp_path, code=2).stderr
+    call(*words, "--table", "that one", folder=tmp_path)
+    assert 'ps.ingest.files("data.xlsx", sheet="that one")' in (tmp_path / "q.py").read_text()
+    call("plan", "q.py", folder=tmp_path)
 
 
 def test_init_says_what_is_the_same_of_many_columns_in_one_line(tmp_path):

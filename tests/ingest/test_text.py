@@ -135,6 +135,29 @@ def test_the_first_line_in_which_excel_names_the_separator_is_no_header(tmp_path
             read_table(tmp_path / "b.csv", TextForm(columns=("a", "b")))
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_above_the_header_are_left_out_when_their_number_is_said(tmp_path, end):
+    title = ["Account;123", "of May", "", "day;paid"]
+    lines = [*title, "1;2", "3;4"]
+    (tmp_path / "a.csv").write_bytes(end.join(lines).encode())
+    (tmp_path / "b.txt").write_text("# station 5\n# by hand\nday  paid\n  1     2\n  3     4\n")
+    for name, skip in (("a.csv", 3), ("a.csv", 2), ("b.txt", 2)):
+        assert read_table(tmp_path / name, TextForm(skip=skip)).to_dict(as_series=False) == {
+            "day": [1, 3],
+            "paid": [2, 4],
+        }
+    (tmp_path / "c.csv").write_bytes(end.join([*lines, "5;6;7"]).encode())
+    with pytest.raises(DataError, match="line 7: has 3 fields, the header has 2"):
+        read_table(tmp_path / "c.csv", TextForm(skip=3))
+    (tmp_path / "d.csv").write_text("Sales; of; May\nday;paid\n" + "1;2\n" * 30 + "1\n")
+    with pytest.raises(DataError, match=r"line 2: .*, or say how many lines stand above the header: .*skip="):
+        read_table(tmp_path / "d.csv")
+    with pytest.raises(DataError, match=r"line 33: .*holds a separator\.$"):
+        read_table(tmp_path / "d.csv", TextForm(skip=1))
+    with pytest.raises(DataError, match="the file is empty"):
+        read_table(tmp_path / "d.csv", TextForm(skip=100))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -21,6 +21,7 @@ from penstock.types.writing import figure
 @click.option("--name", help="Of the pipeline. [default: from the data's name]")
 @click.option("--table", metavar="NAME", help="Of a database, whose URL is DATA then; or the sheet of an Excel file.")
 @click.option("--columns", metavar="NAMES", help="Of text without a header, such as age,city,bought.")
+@click.option("--skip", type=click.IntRange(0), default=0, metavar="LINES", help="Of text, above its header.")
 @click.option("--overwrite", is_flag=True, help="Replace the file when it is there.")
 @json_option
 def init(
@@ -30,6 +31,7 @@ def init(
     name: str | None,
     table: str | None,
     columns: str | None,
+    skip: int,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -45,7 +47,7 @@ def init(
     if path.exists() and not overwrite:
         raise InputError(f"{output}: is there already; choose another name with -o, or replace it with --overwrite")
     named = [item.strip() for item in columns.split(",")] if columns else []
-    made = write_starter(data, target, path, name, table, named)
+    made = write_starter(data, target, path, name, table, named, skip)
     if as_json:
         echo_json(made)
         return

@@ -30,6 +30,8 @@ class TextForm:
         One of them that may be missing: the target, of rows that are to be answered.
     sheet : str, optional
         Of a workbook: which; the only one with a table when left out.
+    skip : int
+        Lines above the header of text: titles, remarks.
     """
 
     separator: str | None = None
@@ -37,6 +39,7 @@ class TextForm:
     columns: tuple[str, ...] = ()
     optional: str = ""
     sheet: str | None = None
+    skip: int = 0
 
 
 PLAIN = TextForm()
@@ -71,6 +74,7 @@ def files(
     encoding: str = "utf-8",
     columns: Sequence[str] = (),
     sheet: str | None = None,
+    skip: int = 0,
 ) -> Files:
     """Take rows from files; several files are partitions of one table, each read once.
 
@@ -90,11 +94,15 @@ def files(
         Names of the columns, where a CSV file has no header line.
     sheet : str, optional
         Of an Excel file: which sheet; the only visible one with a table when left out.
+    skip : int
+        Lines of a CSV file above its header that are none of the table, such as a title.
 
     Raises
     ------
     DataError
         When no file is named or the encoding is not known.
+    InputError
+        When `skip` is no number of lines.
 
     Examples
     --------

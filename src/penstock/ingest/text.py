@@ -120,7 +120,9 @@ def _csv_once(
     for data in blocks(open_stream(), size):
         block = data
         if not names:
-            block = data.lstrip(b"\r\n")
+            for _ in range(form.skip):
+                block = block.partition(b"\n")[2]
+            block = block.lstrip(b"\r\n")
             done += len(data) - len(block)
             first, _, rest = block.partition(b"\n")
             if said := re.fullmatch(rb'"?sep=(.)"?\r?', first):  # Excel's own first line
@@ -286,6 +288,10 @@ def _may_be_short(frame: pl.DataFrame, data: bytes, separator: str) -> bool:
     return bool((fields != frame.width - 1).any())
 
 
+_TOP = 20
+"""A table whose first lines are of unlike length may begin below them."""
+
+
 def _check_lines(data: bytes, separator: str, width: int, path: Path, before: Callable[[], int]) -> None:
     """Find the first line with more or fewer fields than the header."""
     csv.field_size_limit(1 << 30)
@@ -293,9 +299,11 @@ def _check_lines(data: bytes, separator: str, width: int, path: Path, before: Ca
     try:
         for fields in reader:
             if fields and len(fields) != width:
+                line = before() + reader.line_num
+                above = ", or say how many lines stand above the header: ps.ingest.files(..., skip=3)"
                 raise DataError(
-                    f"{path.name}, line {before() + reader.line_num}: has {len(fields)} fields, the header has {width}. "
-                    "Correct the line, or quote the field that holds a separator."
+                    f"{path.name}, line {line}: has {len(fields)} fields, the header has {width}. "
+                    f"Correct the line, or quote the field that holds a separator{above if line <= _TOP else ''}."
                 )
     except csv.Error as error:
         raise DataError(f"{path.name}, line {before() + reader.line_num}: {error}") from None
