@@ -28,10 +28,10 @@ def sales(first, last, shops=("a", "b")):
     )
 
 
-def trained(folder, *features, **more):
+def trained(folder, *features, weather=range(0, DAYS + 4, 4), **more):
     sales(0, DAYS).write_csv(folder / "sales.csv")
-    weather = pl.DataFrame({"day": [DAY + dt.timedelta(days=at) for at in range(0, DAYS + 4, 4)]})
-    weather.with_columns(warm=pl.int_range(pl.len()) % 5).write_csv(folder / "weather.csv")
+    days = pl.DataFrame({"day": [DAY + dt.timedelta(days=at) for at in weather]})
+    days.with_columns(warm=pl.int_range(pl.len()) % 5).write_csv(folder / "weather.csv")
     pipeline = ps.Pipeline(
         "sales",
         ingest={
@@ -77,7 +77,7 @@ def test_a_row_as_far_from_the_newest_known_one_as_in_training_is_answered_silen
 def test_a_row_further_ahead_is_told_with_the_table_and_the_features(model):
     (text,) = told(model, sales(DAYS, DAYS + 2))
     assert text.startswith(
-        'table "sales": its newest row that is known is of 2024-04-29, and a row of 2024-05-01 is asked about. In training '
+        'table "sales": a row of 2024-05-01 is asked about, and the newest one known before it is of 2024-04-29. In training '
         "rows came at least every 1d, so sold_lag_1, sold_lag_7 say less than they did there."
     )
     assert "--events sales=FILES" in text
@@ -86,7 +86,9 @@ def test_a_row_further_ahead_is_told_with_the_table_and_the_features(model):
 def test_a_table_that_rarely_changes_is_told_of_later(model):
     weather = [told(model, sales(DAYS + ahead, DAYS + ahead + 1))[1:] for ahead in (4, 5)]
     assert weather[0] == []
-    assert weather[1][0].startswith('table "weather": its newest row that is known is of 2024-04-30')
+    assert weather[1][0].startswith(
+        'table "weather": a row of 2024-05-05 is asked about, and the newest one known before it is of 2024-04-30'
+    )
     assert "weather_warm say" in weather[1][0]
 
 
@@ -122,11 +124,18 @@ def test_features_that_are_declared_for_a_delay_may_look_so_far_ahead(tmp_path):
     assert len(told(model, sales(DAYS, DAYS + 8))) == 1
 
 
-def test_a_table_of_one_moment_says_nothing_of_how_often_rows_come():
-    from penstock.features.ahead import TIME, longest_silence
+def test_a_gap_in_what_is_known_is_told_too(model, folder):
+    month = sales(DAYS + 20, DAYS + 40)
+    texts = ps.health("sales", month, store=folder / "s").ahead
+    assert "a row of 2024-05-20 is asked about, and the newest one known before it is of 2024-04-29" in texts[0]
+    before = sales(DAYS, DAYS + 20)
+    texts = ps.health("sales", month, events={"sales": before}, store=folder / "s").ahead
+    assert [text[:15] for text in texts] == ['table "weather"']
 
-    assert longest_silence(pl.DataFrame({TIME: [3, 3, None]})) is None
-    assert longest_silence(pl.DataFrame({TIME: []}, schema={TIME: pl.Datetime("us")})) is None
+
+def test_a_table_of_one_moment_says_nothing_of_how_often_rows_come(tmp_path):
+    model, _ = trained(tmp_path, ps.features.asof("weather", columns=["warm"]), weather=[0])
+    assert told(model, sales(DAYS + 100, DAYS + 101)) == []
 
 
 def test_features_that_see_truths_sooner_than_the_gap_of_the_split_says_are_told(tmp_path):

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from penstock.errors import DataError, InputError, StaleWarning
-from penstock.features.ahead import TIME, longest_silence, told_ahead
+from penstock.features.ahead import TIME, known_times, told_ahead
 from penstock.features.definitions import Written
+from penstock.features.events import Ints
 from penstock.features.stored import (
     Addition,
     Live,
@@ -152,15 +154,16 @@ class Knowledge:
         ]
 
     def ahead(self, rows: pl.DataFrame) -> list[str]:
-        """Say in words of which tables prepared rows are further ahead than any was in training."""
-        newest: dict[str, Any] = {}
-        looking: list[tuple[StoredWindow | StoredAsof, int | None]] = []
-        for number, made in enumerate(self._features):
-            if isinstance(made, StoredWindow | StoredAsof):
-                times = [self._newest[number], *(since[TIME].max() for since in self._since.get(number, ()))]
-                newest[made.table] = max((at for at in times if at is not None), default=None)
-                looking.append((made, self._silences[number]))
-        return list(told_ahead(looking, newest, rows))
+        """Say in words for which tables prepared rows are further from what is known than any was in training."""
+        looking: list[tuple[StoredWindow | StoredAsof, int]] = []
+        known: dict[str, Ints] = {}
+        for number, (made, past) in enumerate(zip(self._features, self.past, strict=True)):
+            if isinstance(made, StoredWindow | StoredAsof) and past is not None and len(self._times[number]) > 1:
+                looking.append((made, int(np.diff(self._times[number]).max())))
+                if made.table not in known:
+                    since = self._since.get(number, ())
+                    known[made.table] = known_times([past, *since]) if since else self._times[number]
+        return list(told_ahead(looking, known, rows))
 
     def warn_ahead(self, rows: pl.DataFrame) -> None:
         """Warn of what :meth:`ahead` says."""
@@ -168,15 +171,12 @@ class Knowledge:
             warnings.warn(StaleWarning(text), stacklevel=3)
 
     @cached_property
-    def _silences(self) -> list[int | None]:
+    def _times(self) -> list[Ints]:
+        """By feature, when the rows that it knew of when the model was made were."""
         return [
-            longest_silence(past) if past is not None and isinstance(made, StoredWindow | StoredAsof) else None
-            for made, past in zip(self._features, self.past, strict=True)
+            np.empty(0, np.int64) if past is None or TIME not in past.columns else known_times([past])
+            for past in self.past
         ]
-
-    @cached_property
-    def _newest(self) -> list[Any]:
-        return [None if past is None or TIME not in past.columns else past[TIME].max() for past in self.past]
 
     def relations(self) -> list[Addition | None]:
         """Return what adds each feature's columns to a table, from what was known when the model was made and the events told since.

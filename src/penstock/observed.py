@@ -166,10 +166,10 @@ def from_batch(model: Model, raw: pl.DataFrame, events: Mapping[str, pl.DataFram
     needed = {
         item.name: [column.name for column in item.inputs if column.required] for item in model.knows.event_tables
     }
-    if base not in events and base in needed and set(needed[base]) <= set(raw.columns):
-        events = {**events, base: raw}
     for name, rows in events.items():
         model.knows.take_rows(name, rows)
+    if base in needed and set(needed[base]) <= set(raw.columns):
+        model.knows.take_rows(base, raw)
     table = model.prepare(raw.gather_every(max(1, math.ceil(raw.height / most))))
     times = None
     if time is not None and time in table.columns and table[time].dtype.is_temporal():

@@ -1,73 +1,68 @@
-"""Rows further ahead of what is known of a table than any was in training: what features say of the past is out of date."""
+"""Rows further from what is known of a table than any was in training: what features say of the past is out of date."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from penstock.features.events import moments
+from penstock.features.events import Ints, moments
 from penstock.features.stored import StoredAsof, StoredWindow
 from penstock.types.durations import length_of
 
 TIME = "penstock time"
 
 
-def longest_silence(past: pl.DataFrame) -> int | None:
-    """Return the longest time between successive rows of a compact table, in microseconds or its own whole numbers.
+def known_times(tables: Sequence[pl.DataFrame]) -> Ints:
+    """Return when rows of compact tables were, each time once, in order.
 
     Examples
     --------
-    >>> longest_silence(pl.DataFrame({TIME: [8, 1, 3, 3]}))
-    5
+    >>> known_times([pl.DataFrame({TIME: [8, 1]}), pl.DataFrame({TIME: [3, 3, None]})])
+    array([1, 3, 8])
     """
-    times = np.unique(moments(past[TIME].drop_nulls()))
-    return int(np.diff(times).max()) if len(times) > 1 else None
+    return np.unique(np.concatenate([moments(table[TIME].drop_nulls()) for table in tables]))
 
 
 def told_ahead(
-    features: Sequence[tuple[StoredWindow | StoredAsof, int | None]], newest: Mapping[str, Any], rows: pl.DataFrame
+    features: Sequence[tuple[StoredWindow | StoredAsof, int]], known: Mapping[str, Ints], rows: pl.DataFrame
 ) -> Iterator[str]:
-    """Say in words of which tables the newest known row is further from some of these rows than it was in training.
-
-    There, it was never further than the longest time between successive rows of that table.
+    """Say in words for which tables some of these rows are further from the newest row known before them than any was in training.
 
     Parameters
     ----------
     features : sequence of (feature, int)
-        With the longest silence of the table, as :func:`longest_silence` says.
-    newest : mapping
-        By table, the time of the newest row that is known.
+        With the longest time between successive rows of their tables in training: no row was further away there.
+    known : mapping
+        By table, its times as :func:`known_times` says.
     rows : DataFrame
         Prepared rows to answer.
     """
     late: dict[str, list[str]] = {}
-    shown: dict[str, tuple[Any, str]] = {}
+    shown: dict[str, tuple[str, str, str]] = {}
     for made, silence in features:
-        known = newest.get(made.table)
-        if silence is None or known is None:
-            continue
         times = rows[made.row_time].drop_nulls()
-        delay = made.spans[0].delay if isinstance(made, StoredWindow) else 0
-        ahead = times.filter(
-            pl.Series(moments(times) - delay > moments(pl.Series([known], dtype=times.dtype)) + silence)
-        )
-        if ahead.len():
+        window = isinstance(made, StoredWindow)
+        asked = moments(times) - (made.spans[0].delay if isinstance(made, StoredWindow) else 0)
+        before = np.searchsorted(known[made.table], asked, side="left" if window else "right") - 1
+        age = np.where(before >= 0, asked - known[made.table][before.clip(0)], 0)
+        if len(age) and age.max() > silence:
             late.setdefault(made.table, []).extend(made.names)
+            last = int(age.argmax())
+            newest = pl.Series([known[made.table][before[last]]]).cast(times.dtype)
             usual = length_of(silence / 1e6) if times.dtype.is_temporal() else str(silence)
-            shown[made.table] = ahead.max(), usual
+            shown[made.table] = _written(times[last : last + 1]), _written(newest), usual
     for table, names in late.items():
-        last, usual = shown[table]
+        row, newest_known, usual = shown[table]
         which = ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")
         yield (
-            f'table "{table}": its newest row that is known is of {_written(newest[table])}, and a row of {_written(last)} is '
-            f"asked about. In training rows came at least every {usual}, so {which} say less than they did there. Tell what has "
-            f"come since (--events {table}=FILES, or POST /events), or let features do without it (delay=)"
+            f'table "{table}": a row of {row} is asked about, and the newest one known before it is of {newest_known}. In '
+            f"training rows came at least every {usual}, so {which} say less than they did there. Tell what came between "
+            f"(--events {table}=FILES, or POST /events), or let features do without it (delay=)"
         )
 
 
-def _written(moment: Any) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}".removesuffix(" 00:00") if isinstance(moment, dt.datetime) else str(moment)
+def _written(moment: pl.Series) -> str:
+    text = moment.dt.strftime("%Y-%m-%d %H:%M") if moment.dtype.is_temporal() else moment.cast(pl.String)
+    return str(text[0]).removesuffix(" 00:00")
