@@ -91,11 +91,12 @@ def timeline(
     """
     known = [value for value in values if value is not None] + ([limit[0]] if limit else [])
     wide, high = 960, 150
+    drawn_to = wide - (_WORDS if limit else 0)  # the limit's words stand beside the drawing, not on it
     low, most = min([0.0, *known]), max([*known, 1e-9])
     if known and min(known) > 0.4:
         low = min(known) - 0.05 * (most - min(known) + 0.01)
     span = (most - low) or 1.0
-    step = wide / max(len(values), 1)
+    step = drawn_to / max(len(values), 1)
     place = [
         (at * step + step / 2, None if value is None else high - (high - 12) * (value - low) / span)
         for at, value in enumerate(values)
@@ -104,8 +105,8 @@ def timeline(
     if limit is not None:
         y = high - (high - 12) * (limit[0] - low) / span
         parts.append(
-            f'<line class="limit" x1="0" x2="{wide}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text x="{wide}" y="{y - 4:.1f}" text-anchor="end">{html.escape(limit[1])}</text>'
+            f'<line class="limit" x1="0" x2="{drawn_to}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text x="{drawn_to + 6}" y="{y + 4:.1f}">{html.escape(limit[1])}</text>'
         )
     for at, text in marks:
         x = at * step + step / 2
@@ -122,10 +123,14 @@ def timeline(
             )
     if names:
         parts.append(
-            f'<text x="0" y="{high + 14}">{html.escape(names[0])}</text><text x="{wide}" y="{high + 14}" text-anchor="end">{html.escape(names[-1])}</text>'
+            f'<text x="0" y="{high + 14}">{html.escape(names[0])}</text><text x="{drawn_to}" y="{high + 14}" text-anchor="end">{html.escape(names[-1])}</text>'
         )
     parts.append(f'<text x="0" y="10">{most:.3g}</text>')
     return _svg(told, "".join(parts), high + 20, wide)
+
+
+_WORDS = 120
+"""So wide are the words of a limit."""
 
 
 def sparkline(values: Sequence[float | None]) -> str:
