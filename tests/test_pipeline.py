@@ -204,7 +204,7 @@ def test_a_stored_model_holds_no_pickle(done):
         ({"features": None}, r"features= takes a list"),
         ({"features": [ps.features.forward_fill("x")]}, r"unpack it with \*"),
         ({"seed": -1}, r"seed= is from 0"),
-        ({"ingest": pl.DataFrame({"x": [1]})}, r"rows themselves: write them to a file"),
+        ({"ingest": pl.DataFrame({"x": [1]})}, r"rows themselves: give ps.ingest.table"),
     ],
 )
 def test_a_stage_given_something_else_is_refused(tmp_path, changes, says):

@@ -17,6 +17,7 @@ from penstock.engine.step import LazyPartitions, Partitions, Ref, Source, Step
 from penstock.features.columns import Categories, Select, Text
 from penstock.features.relations import Join
 from penstock.ingest.databases import Database
+from penstock.ingest.given import Given
 from penstock.ingest.http import Http
 from penstock.ingest.options import Files
 from penstock.prepare.repairs import Clip, Fill
@@ -72,6 +73,8 @@ def compile_graph(pipeline: Pipeline) -> Graph:
             add("ingest", "tables.read", {"file": outside}, {"form": ingest.form}, f"read{suffix}", each="file")
         elif isinstance(ingest, Database) and ingest.cursor is not None:
             add("ingest", "tables.read_part", {"part": outside}, {"database": ingest}, f"read{suffix}", each="part")
+        elif isinstance(ingest, Given):
+            add("ingest", "tables.read_given", {"rows": outside}, {}, f"read{suffix}")
         elif isinstance(ingest, Database):
             add("ingest", "tables.read_whole", {"asked": outside}, {"database": ingest}, f"read{suffix}")
         else:
@@ -269,6 +272,8 @@ def _outside(ingest: Ingest, suffix: str, place: str, pipeline: str) -> list[Sou
         return [Source(f"files{suffix}", resolve, returns=Partitions[Path], location=place, stage="ingest")]
     if isinstance(ingest, Database):
         return [Source(f"source{suffix}", functools.partial(_database, ingest), location=place, stage="ingest")]
+    if isinstance(ingest, Given):
+        return [Source(f"source{suffix}", functools.partial(_given, ingest), location=place, stage="ingest")]
     known = functools.partial(_known_pages, ingest, pipeline, f"read{suffix}")
     return [
         Source(f"source{suffix}", functools.partial(_http, ingest), location=place, stage="ingest"),
@@ -282,6 +287,12 @@ def _database(ingest: Database, _store: Store, _known: Mapping[str, Ref]) -> Ref
 
     refs = [(name, _json_ref(part)) for name, part in parts_of(ingest)]
     return refs[0][1] if ingest.cursor is None else partitions_ref(refs)
+
+
+def _given(ingest: Given, store: Store, _known: Mapping[str, Ref]) -> Ref:
+    from penstock.engine.execute import save
+
+    return save(store, ingest.rows)
 
 
 def _http(ingest: Http, store: Store, _known: Mapping[str, Ref]) -> Ref:

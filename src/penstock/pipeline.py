@@ -16,6 +16,7 @@ from penstock.errors import InputError
 from penstock.evaluate.gates import Gate
 from penstock.features.definitions import Feature
 from penstock.ingest.databases import Database
+from penstock.ingest.given import Given
 from penstock.ingest.http import Http
 from penstock.ingest.options import Files
 from penstock.monitor.options import Drift
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from penstock.store.store import Store
 
 
-Ingest = Files | Database | Http
+Ingest = Files | Database | Http | Given
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Pipeline:
         self._check_tables()
         wanted: list[tuple[str, Any, tuple[type, ...], str]] = [
             *(
-                ("ingest", item, get_args(Ingest), "ps.ingest.files(...), database(...) or http(...)")
+                ("ingest", item, get_args(Ingest), "ps.ingest.files(...), database(...), http(...) or table(...)")
                 for item in self.tables.values()
             ),
             (
@@ -292,7 +293,7 @@ class Pipeline:
 def _told(stage: str, value: Any) -> str:
     """Write what was given where it cannot be taken."""
     if stage == "ingest" and hasattr(value, "columns"):
-        return 'rows themselves: write them to a file, such as "rows.parquet", and give ps.ingest.files("rows.parquet")'
+        return "rows themselves: give ps.ingest.table(rows)"
     if isinstance(value, list):
         return "a list within: unpack it with *, such as [*ps.features.forward_fill(...)]"
     text = repr(value)

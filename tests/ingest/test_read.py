@@ -230,7 +230,7 @@ def test_a_binary_file_that_is_damaged_is_told(tmp_path, name, data, says):
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (pl.DataFrame({"a": [1]}), 'not rows themselves: write them to a file, such as "rows.parquet"'),
+        (pl.DataFrame({"a": [1]}), "rows themselves go to ps.ingest.table"),
         (["a.csv", 3], "not int: name a file"),
     ],
 )

@@ -20,6 +20,7 @@ from penstock.features.stored import Stored
 from penstock.ingest.databases import Database
 from penstock.ingest.databases import read_part as read_database
 from penstock.ingest.download import download
+from penstock.ingest.given import given_parts
 from penstock.ingest.growth import STATE, read_new
 from penstock.ingest.http import Http
 from penstock.ingest.options import TextForm
@@ -97,6 +98,11 @@ def read_whole(asked: dict[str, Any], database: Database) -> Iterator[tuple[str,
             yield f"{number:05}", narrowed(frame)
     if not rows:
         raise DataError(f"{database.table or 'the query'}: has no rows")
+
+
+def read_given(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Take rows that the author has in hand, part by part."""
+    yield from given_parts(rows)
 
 
 def read_pages(asked: dict[str, Any], known: Parts, http: Http) -> Iterator[tuple[str, Any]]:

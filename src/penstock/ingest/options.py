@@ -116,12 +116,14 @@ def files(
         raise DataError("ps.ingest.files() names no file; give it a path or a pattern, such as 'data/*.csv'")
     for item in named:
         if not isinstance(item, str | os.PathLike):
-            what = (
-                "rows themselves: write them to a file"
-                if hasattr(item, "columns")
-                else f"{type(item).__name__}: name a file"
+            if hasattr(item, "columns"):
+                raise InputError(
+                    "ps.ingest.files(...) takes paths and patterns; rows themselves go to ps.ingest.table(rows)"
+                )
+            what = type(item).__name__
+            raise InputError(
+                f'ps.ingest.files(...) takes paths and patterns, not {what}: name a file, such as "rows.parquet"'
             )
-            raise InputError(f'ps.ingest.files(...) takes paths and patterns, not {what}, such as "rows.parquet"')
     caller = Path(sys._getframe(1).f_code.co_filename)
     folder = caller.resolve().parent if caller.exists() else Path.cwd()
     try:
