@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from penstock.errors import DataError, InputError, StaleWarning
-from penstock.features.ahead import TIME, known_times, told_ahead
+from penstock.features.ahead import known_times, told_ahead
 from penstock.features.definitions import Written
 from penstock.features.events import Ints
 from penstock.features.stored import (
@@ -155,14 +155,16 @@ class Knowledge:
 
     def ahead(self, rows: pl.DataFrame) -> list[str]:
         """Say in words for which tables prepared rows are further from what is known than any was in training."""
+        known = {table: times for table, (times, _) in self._known.items()}
         looking: list[tuple[StoredWindow | StoredAsof, int]] = []
-        known: dict[str, Ints] = {}
-        for number, (made, past) in enumerate(zip(self._features, self.past, strict=True)):
-            if isinstance(made, StoredWindow | StoredAsof) and past is not None and len(self._times[number]) > 1:
-                looking.append((made, int(np.diff(self._times[number]).max())))
-                if made.table not in known:
-                    since = self._since.get(number, ())
-                    known[made.table] = known_times([past, *since]) if since else self._times[number]
+        told: dict[str, Sequence[pl.DataFrame]] = {}
+        for number, made in enumerate(self._features):
+            if isinstance(made, StoredWindow | StoredAsof) and made.table in known:
+                looking.append((made, self._known[made.table][1]))
+                told[made.table] = self._since.get(number, ())
+        for table, since in told.items():
+            if since:
+                known[table] = np.union1d(known[table], known_times(since))
         return list(told_ahead(looking, known, rows))
 
     def warn_ahead(self, rows: pl.DataFrame) -> None:
@@ -171,12 +173,15 @@ class Knowledge:
             warnings.warn(StaleWarning(text), stacklevel=3)
 
     @cached_property
-    def _times(self) -> list[Ints]:
-        """By feature, when the rows that it knew of when the model was made were."""
-        return [
-            np.empty(0, np.int64) if past is None or TIME not in past.columns else known_times([past])
-            for past in self.past
-        ]
+    def _known(self) -> dict[str, tuple[Ints, int]]:
+        """By table, when its rows were that were known when the model was made, and the longest time between two of them."""
+        found: dict[str, tuple[Ints, int]] = {}
+        for made, past in zip(self._features, self.past, strict=True):
+            if isinstance(made, StoredWindow | StoredAsof) and past is not None and made.table not in found:
+                times = known_times([past])
+                if len(times) > 1:
+                    found[made.table] = times, int(np.diff(times).max())
+        return found
 
     def relations(self) -> list[Addition | None]:
         """Return what adds each feature's columns to a table, from what was known when the model was made and the events told since.

@@ -58,7 +58,7 @@ def told_ahead(
         which = ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")
         yield (
             f'table "{table}": a row of {row} is asked about, and the newest one known before it is of {newest_known}. In '
-            f"training rows came at least every {usual}, so {which} say less than they did there. Tell what came between "
+            f"training rows came at least every {usual}, so {which} may say less than they did there. Tell what came between "
             f"(--events {table}=FILES, or POST /events), or let features do without it (delay=)"
         )
 
