@@ -23,9 +23,9 @@ from penstock.monitor.options import Drift
 from penstock.monitor.profile import ColumnProfile, Profile, column_profile
 from penstock.monitor.report import drift_report
 from penstock.types.cores import cores
+from penstock.types.foreign import frame_from
 from penstock.types.nested import fields, flat
 from penstock.types.showing import shown_page
-from penstock.types.table import frame_from
 
 _BLOCK_BYTES = 256 * 1024 * 1024
 _TOLD_APART = 5_000

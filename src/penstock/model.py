@@ -30,10 +30,11 @@ from penstock.rows import compile_rows
 from penstock.store.formats import Bundle
 from penstock.train.learners import Predictor, read_predictor
 from penstock.types.convert import convert
+from penstock.types.foreign import frame_from
 from penstock.types.labels import label_name
 from penstock.types.reading import shown
 from penstock.types.showing import shown_table
-from penstock.types.table import Table, frame_from
+from penstock.types.table import Table
 
 Array = npt.NDArray[Any]
 

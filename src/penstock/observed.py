@@ -18,8 +18,8 @@ from penstock.ingest.read import concatenate, in_either, read_table
 from penstock.model import Model
 from penstock.monitor.log import Record
 from penstock.monitor.window import MOST
+from penstock.types.foreign import frame_from
 from penstock.types.labels import label_name
-from penstock.types.table import frame_from
 
 Array = npt.NDArray[Any]
 LEAST_LABELS = 30

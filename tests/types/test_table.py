@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from penstock.errors import DataError
 from penstock.types import table as module
-from penstock.types.table import InMemory, Table, frame_from
+from penstock.types.foreign import frame_from
+from penstock.types.table import InMemory, Table
 
 FRAMES = st.lists(st.lists(st.integers(0, 9), max_size=5), min_size=1, max_size=4)
 

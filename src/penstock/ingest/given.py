@@ -10,9 +10,9 @@ import polars as pl
 
 from penstock.errors import DataError
 from penstock.types.columns import column_of
+from penstock.types.foreign import frame_from
 from penstock.types.integers import narrowed
 from penstock.types.nested import flat
-from penstock.types.table import frame_from
 
 _PART_BYTES = 64_000_000
 

@@ -13,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from penstock.errors import DataError
-
 ROW = "penstock row"
 """Name of the column that says which row of the snapshot a prepared row was."""
 LOOKED = 20_000_000
@@ -208,31 +206,6 @@ def spread(height: int, count: int) -> list[int]:
     ([0, 50, 100], [0, 1], [])
     """
     return sorted({(height - 1) * step // max(count - 1, 1) for step in range(count)}) if height else []
-
-
-def frame_from(rows: Any) -> pl.DataFrame:
-    """Return rows as a frame of Polars: its own, pandas', a table of Arrow, or what else Polars takes.
-
-    Raises
-    ------
-    DataError
-        When it takes them not.
-
-    Examples
-    --------
-    >>> frame_from({"x": [1, 2]}).height
-    2
-    """
-    if isinstance(rows, pl.DataFrame):
-        return rows
-    unnamed = isinstance(rows, np.ndarray) and rows.dtype.names is None
-    try:
-        if rows is None or unnamed or isinstance(rows, str | bytes):
-            raise TypeError
-        return rows.collect() if isinstance(rows, pl.LazyFrame) else pl.DataFrame(rows)
-    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        hint = "; name them: pandas.DataFrame(rows, columns=[...])" if unnamed else ""
-        raise DataError(f"expected a table with named columns, found {type(rows).__name__}{hint}") from error
 
 
 def twice(frame: pl.DataFrame) -> pl.DataFrame:
