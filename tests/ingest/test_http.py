@@ -102,6 +102,10 @@ class Api(BaseHTTPRequestHandler):
     def get_stuck(self, asked):
         self.json({"rows": ROWS[:5], "took": len(type(self).asked), "next_cursor": "5"})
 
+    def get_waits(self, asked):
+        start = int(asked.get("cursor", 0))
+        self.json({"rows": ROWS[start : start + 30], "next_cursor": min(start + 30, len(ROWS))})
+
     def get_ends(self, asked):
         if int(asked["page"]) > 2:
             self.answer(404, b"no such page")
@@ -239,6 +243,11 @@ def test_a_row_that_comes_twice_counts_once(api, tmp_path):
     found = fetched(http(f"{api.url}/shifting", pages=by_page(), unique="id"), tmp_path)
     assert found["id"].to_list() == list(range(40))
     assert fetched(http(f"{api.url}/shifting", pages=by_page()), tmp_path).height > 40
+
+
+def test_an_api_that_gives_its_last_token_again_with_no_rows_has_ended(api, tmp_path):
+    found = fetched(http(f"{api.url}/waits", pages=by_cursor("next_cursor")), tmp_path)
+    assert found["id"].to_list() == [row["id"] for row in ROWS]
 
 
 def test_a_column_that_changes_its_type_between_pages_is_still_read(api, tmp_path):
