@@ -55,7 +55,9 @@ def told(model, rows):
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         model.predict(rows.drop("sold"))
-    return [str(item.message) for item in found if issubclass(item.category, DataWarning)]
+    warned = [item for item in found if issubclass(item.category, DataWarning)]
+    assert {item.filename for item in warned} <= {__file__}  # where it was asked
+    return [str(item.message) for item in warned]
 
 
 @pytest.fixture(scope="module")

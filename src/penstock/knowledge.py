@@ -170,7 +170,7 @@ class Knowledge:
     def warn_ahead(self, rows: pl.DataFrame) -> None:
         """Warn of what :meth:`ahead` says."""
         for text in self.ahead(rows):
-            warnings.warn(StaleWarning(text), stacklevel=3)
+            warnings.warn(StaleWarning(text), stacklevel=4)  # where the author asked
 
     @cached_property
     def _known(self) -> dict[str, tuple[Ints, int]]:
