@@ -155,12 +155,12 @@ def guess_task(column: pl.Series) -> str:
 
     Examples
     --------
-    >>> guess_task(pl.Series(["Yes", "No"])), guess_task(pl.Series([1.5, 2.5, 3.5]))
+    >>> guess_task(pl.Series("count", ["Yes", "No"])), guess_task(pl.Series([1.5, 2.5, 3.5]))
     ('binary', 'regression')
     >>> guess_task(pl.Series([3, 4, 5] * 9)), guess_task(pl.Series([3, 4, 5] * 9 + [17]))
     ('multiclass', 'regression')
     """
-    counts = text_of(column).drop_nulls().value_counts()["count"]
+    counts = text_of(column).drop_nulls().value_counts(name="penstock count")["penstock count"]
     if len(counts) <= 2:
         return "binary"
     if column.dtype.is_float():

@@ -14,15 +14,16 @@ SAID = np.array([1] * 40 + [0] * 10 + [1] * 10 + [0] * 40 + [1] * 20 + [0] * 30 
 TABLE = pl.DataFrame({"group": GROUP})
 
 
-def test_groups_are_counted_and_the_largest_difference_is_told():
-    (found,) = fairness_of("binary", TABLE, {"group": 0.3}, TRUTH == 1, SAID == 1)
+@pytest.mark.parametrize("name", ["group", "count"])
+def test_groups_are_counted_and_the_largest_difference_is_told(name):
+    (found,) = fairness_of("binary", TABLE.rename({"group": name}), {name: 0.3}, TRUTH == 1, SAID == 1)
     assert [(g.value, g.rows, g.selected, g.true_positive, g.false_positive) for g in found.groups] == [
         ("a", 100, 0.5, 0.8, 0.2),
         ("b", 100, 0.25, 0.4, 0.1),
     ]
     assert (found.parity, found.odds) == (0.25, 0.4)
     assert fairness_checks([found]) == [
-        (False, "groups of group differ by 0.4 in true or false positives, more than the 0.3 allowed")
+        (False, f"groups of {name} differ by 0.4 in true or false positives, more than the 0.3 allowed")
     ]
 
 

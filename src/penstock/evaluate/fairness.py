@@ -102,7 +102,11 @@ def fairness_of(
     found = []
     for column, limit in limits.items():
         values = table[column].cast(pl.String)
-        large = values.drop_nulls().value_counts().filter(pl.col("count") >= _LEAST_ROWS)[column]
+        large = (
+            values.drop_nulls()
+            .value_counts(name="penstock count")
+            .filter(pl.col("penstock count") >= _LEAST_ROWS)[column]
+        )
         rows = values.is_in(large.implode()).fill_null(value=False).to_numpy()
         if len(large) < 2:
             raise DataError(
