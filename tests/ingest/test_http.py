@@ -102,6 +102,10 @@ class Api(BaseHTTPRequestHandler):
     def get_stuck(self, asked):
         self.json({"rows": ROWS[:5], "took": len(type(self).asked), "next_cursor": "5"})
 
+    def get_moving(self, _asked):
+        count = len(type(self).asked)
+        self.json({"rows": [{"id": count}], "next": "again" if count < 50 else None})
+
     def get_waits(self, asked):
         start = int(asked.get("cursor", 0))
         self.json({"rows": ROWS[start : start + 30], "next_cursor": min(start + 30, len(ROWS))})
@@ -266,6 +270,7 @@ def test_a_column_that_changes_its_type_between_pages_is_still_read(api, tmp_pat
         ("/two", {}, "expected a list of objects, the answer holds: a, b. Say where"),
         ("/two", {"records": "c"}, "expected a list of objects at 'c'"),
         ("/round", {"pages": by_cursor("next")}, "is the same as an earlier one, or leads to it; the API goes round"),
+        ("/moving", {"pages": by_cursor("next")}, "or leads to it; the API goes round"),
         ("/stuck", {"pages": by_page()}, 'goes round. If it expects another parameter than "page", give by_page'),
         (
             "/stuck",
