@@ -43,9 +43,10 @@ def told_ahead(
     shown: dict[str, tuple[str, str, str]] = {}
     for made, silence in features:
         times = rows[made.row_time].drop_nulls()
-        window = isinstance(made, StoredWindow)
-        asked = moments(times) - (made.spans[0].delay if isinstance(made, StoredWindow) else 0)
-        before = np.searchsorted(known[made.table], asked, side="left" if window else "right") - 1
+        # A window looks strictly before the row, and before what comes late; as-of also at its very time.
+        delay, side = (made.spans[0].delay, "left") if isinstance(made, StoredWindow) else (0, "right")
+        asked = moments(times) - delay
+        before = np.searchsorted(known[made.table], asked, side=side) - 1  # type: ignore[call-overload]
         age = np.where(before >= 0, asked - known[made.table][before.clip(0)], 0)
         if len(age) and age.max() > silence:
             late.setdefault(made.table, []).extend(made.names)

@@ -18,14 +18,13 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from penstock.errors import DataError, InputError
-from penstock.ingest.readable import postgresql_batches, quoted, sqlite_batches
+from penstock.ingest.readable import ROWS, postgresql_batches, quoted, sqlite_batches
 from penstock.types.nested import flat
 from penstock.types.secrets import filled, hidden
 
 BACKENDS = ("postgresql", "mysql", "mariadb", "sqlite", "duckdb")
-_ROWS = "penstock_rows"
 _BY_VALUES = {
-    "postgresql": (_ROWS, f'{_ROWS}::text COLLATE "C"'),  # JSON cannot be compared but as text
+    "postgresql": (ROWS, f'{ROWS}::text COLLATE "C"'),  # JSON cannot be compared but as text
     "duckdb": ("COLUMNS(*)",),
 }
 """Databases that read with several threads, and how they sort rows by all values; others find rows in one order."""
@@ -273,8 +272,8 @@ def _text(value: str) -> str:
 
 def _from(source: Database, backend: str) -> str:
     if source.table is not None:
-        return ".".join(quoted(part, backend) for part in source.table.split(".")) + f" AS {_ROWS}"
-    return f"({(source.query or '').strip().rstrip(';')}\n) AS {_ROWS}"
+        return ".".join(quoted(part, backend) for part in source.table.split(".")) + f" AS {ROWS}"
+    return f"({(source.query or '').strip().rstrip(';')}\n) AS {ROWS}"
 
 
 def _bucket(source: Database, backend: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-_ROWS = "penstock_rows"
+ROWS = "penstock_rows"
+"""What a query that others are made of is called."""
 _WITH_OWN_TYPE = ("bytea", "numeric", "uuid", "json", "jsonb")
 _TYPEOF = {"int64": "integer", "double": "real", "string": "text", "binary": "blob"}
 _HINTS = {"integer": "0", "real": "0.0", "text": "''", "blob": "x''", None: "NULL"}
@@ -33,13 +34,13 @@ def postgresql_batches(cursor: Any, asked: str) -> Iterator[Any]:
     asked : str
         A query.
     """
-    cursor.execute(f"SELECT * FROM ({asked}) AS {_ROWS} LIMIT 0")  # noqa: S608 - of the author's own names
+    cursor.execute(f"SELECT * FROM ({asked}) AS {ROWS} LIMIT 0")  # noqa: S608 - of the author's own names
     schema = cursor.fetch_record_batch().schema
     written = [_written(field) for field in schema]
     if any(written) and len(set(schema.names)) == len(schema.names):
         names = [quoted(name, "postgresql") for name in schema.names]
         columns = [f"{made or name} AS {name}" for name, made in zip(names, written, strict=True)]
-        asked = f"SELECT {', '.join(columns)} FROM ({asked}) AS {_ROWS}"  # noqa: S608
+        asked = f"SELECT {', '.join(columns)} FROM ({asked}) AS {ROWS}"  # noqa: S608
     cursor.execute(asked)
     yield from cursor.fetch_record_batch()
 
@@ -78,7 +79,7 @@ def _of_one_type(cursor: Any, asked: str) -> str | None:
     names = [quoted(name, "sqlite") for name in schema.names]
     if len(set(names)) < len(names):
         return None
-    rows = f"FROM ({asked}) AS {_ROWS}"
+    rows = f"FROM ({asked}) AS {ROWS}"
     expected = [_TYPEOF.get(str(field.type), "null") for field in schema]
     others = [f"typeof({name}) NOT IN ('null', '{kind}')" for name, kind in zip(names, expected, strict=True)]
     if not _row(cursor, f"SELECT EXISTS (SELECT 1 {rows} WHERE {' OR '.join(others)})")[0]:
