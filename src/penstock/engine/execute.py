@@ -30,9 +30,10 @@ from penstock.engine.recall import recalling
 from penstock.engine.step import LazyPartitions, Partitions, Ref
 from penstock.errors import PenstockError, StoreError
 from penstock.store.blobs import digest_of
-from penstock.store.formats import decode, encode, parquet_shape, read_columns
+from penstock.store.formats import decode, encode
 from penstock.store.schema import artifacts
 from penstock.store.store import INLINE_BYTES, Store
+from penstock.store.tables import parquet_shape, read_columns
 
 _PARSED_AT_ONCE, _PARSINGS = "AST constructor recursion depth mismatch", 5
 """Python 3.11 fails so, by chance, where two threads parse at once, as reading an array does (python/cpython#106905): the step is not at

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.engine.step import LazyPartitions, Partitions, Source, Step, StepFunction, as_step
 from penstock.errors import GraphError, InputError
-from penstock.store.formats import table_library
+from penstock.store.tables import table_library
 
 if TYPE_CHECKING:
     from penstock.engine.plan import Plan

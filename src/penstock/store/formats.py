@@ -5,19 +5,18 @@ Nothing here is a pickle: every format can be read without running code that lie
 
 from __future__ import annotations
 
-import dataclasses
 import io
-import typing
+import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from penstock.errors import StoreError
-from penstock.types.convert import convert
+from penstock.store.nested import fold, is_nested, unfold
+from penstock.store.plain import decode_plain, encode_plain, is_plain
+from penstock.store.tables import read_series, read_table, write_arrow, write_pandas, write_polars, write_series
 
 
 @dataclass(frozen=True)
@@ -65,143 +64,15 @@ class Encoded:
     data: bytes
 
 
+_MODELS = re.compile(
+    r"lightgbm\.(basic\.Booster|sklearn\.LGBM\w+)|xgboost\.(core\.Booster|sklearn\.XGB\w+)"
+    r"|catboost\.core\.CatBoost\w*"
+)
+"""Of the libraries of boosted trees what skops reads from their own formats."""
+
+
 def _module(value: object) -> str:
     return type(value).__module__.partition(".")[0]
-
-
-def _is_json(value: object) -> bool:
-    if value is None or isinstance(value, str | int | float | bool):
-        return True
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return all(_is_json(getattr(value, f.name)) for f in dataclasses.fields(value))
-    if isinstance(value, msgspec.Struct):
-        return True
-    if isinstance(value, list | tuple):
-        return all(_is_json(item) for item in value)
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
-    return type(value).__module__ in {"datetime", "decimal", "uuid"}
-
-
-def _plain(value: Any) -> Any:
-    """Mark the floats that JSON has no word for, so that NaN and infinities come back as they were."""
-    if isinstance(value, float):
-        if value != value:
-            return {"$float": "nan"}
-        if value in (float("inf"), float("-inf")):
-            return {"$float": repr(value)}
-        return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
-
-
-def _unplain(value: Any) -> Any:
-    if isinstance(value, dict):
-        if len(value) == 1 and "$float" in value:
-            return float(value["$float"])
-        return {key: _unplain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_unplain(item) for item in value]
-    return value
-
-
-_json = msgspec.json.Encoder(order="deterministic")
-
-
-def _encode_json(value: Any) -> bytes:
-    if type(value) in (str, int, bool):
-        return _json.encode(value)
-    try:
-        return _json.encode(_plain(value))
-    except OverflowError:  # integers beyond 64 bits, which msgspec does not write
-        import json
-
-        return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _decode_json(data: bytes, annotation: Any) -> Any:
-    value = msgspec.json.decode(data) if b"$float" not in data else _unplain(msgspec.json.decode(data))
-    if annotation in (None, Any, int, str, float, bool, dict, list):
-        return value
-    origin = typing.get_origin(annotation) or annotation
-    if isinstance(origin, type):
-        return convert(value, annotation)
-    return value
-
-
-def _encode_parquet(frame: Any) -> bytes:
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd", compression_level=1, statistics=True)
-    return buffer.getvalue()
-
-
-def _decode_table(data: bytes, annotation: Any, written: str) -> Any:
-    """Read a table as what it is asked for by its annotation, else as what it was written from."""
-    return _READERS[table_library(annotation) or written](data)
-
-
-def table_library(annotation: Any) -> str | None:
-    """Return whose table an annotation speaks of, ``polars``, ``pyarrow`` or ``pandas``; none is imported for that.
-
-    Examples
-    --------
-    >>> import polars
-    >>> table_library(polars.DataFrame), table_library(int)
-    ('polars', None)
-    """
-    library = getattr(annotation, "__module__", "").partition(".")[0]
-    return library if library in _READERS and getattr(annotation, "__name__", "") in ("DataFrame", "Table") else None
-
-
-def _read_polars(data: bytes) -> Any:
-    import polars as pl
-
-    return pl.read_parquet(data)
-
-
-def _read_arrow(data: bytes) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    return pq.read_table(pa.BufferReader(data))
-
-
-def _read_pandas(data: bytes) -> Any:
-    import pandas as pd
-
-    return pd.read_parquet(io.BytesIO(data), engine="pyarrow")
-
-
-_READERS: dict[str, Callable[[bytes], Any]] = {"polars": _read_polars, "pyarrow": _read_arrow, "pandas": _read_pandas}
-
-
-def read_columns(data: bytes, columns: Sequence[str]) -> Any:
-    """Read some columns of a stored table."""
-    import polars as pl
-
-    return pl.read_parquet(data, columns=list(columns))
-
-
-def parquet_shape(data: bytes) -> tuple[Any, int]:
-    """Return schema and rows of a stored table, without reading its cells."""
-    import polars as pl
-
-    made = pl.scan_parquet(io.BytesIO(data))
-    return made.collect_schema(), int(made.select(pl.len()).collect().item())
-
-
-def _encode_arrow(table: Any) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, compression="zstd")
-    return bytes(buffer.getvalue())
 
 
 def _encode_numpy(array: Any) -> bytes:
@@ -215,17 +86,26 @@ def _encode_numpy(array: Any) -> bytes:
 def _decode_numpy(data: bytes, _annotation: Any) -> Any:
     import numpy as np
 
-    return np.load(io.BytesIO(data), allow_pickle=False)
+    array = np.load(io.BytesIO(data), allow_pickle=False)
+    return array if array.ndim else array[()]  # a number is one of NumPy's, not an array of none
+
+
+def _is_numpy(value: Any) -> bool:
+    """Whether a value is an array or a number of NumPy; one of objects has cells of its own, a masked one a mask."""
+    return (
+        _module(value) == "numpy"
+        and hasattr(value, "dtype")
+        and hasattr(value, "shape")
+        and not value.dtype.hasobject
+        and not hasattr(value, "mask")
+    )
 
 
 def _is_arrays(value: object) -> bool:
     return (
         isinstance(value, dict)
         and bool(value)
-        and all(
-            isinstance(key, str) and _module(item) == "numpy" and hasattr(item, "shape") and not item.dtype.hasobject
-            for key, item in value.items()
-        )
+        and all(isinstance(key, str) and _is_numpy(item) and item.ndim for key, item in value.items())
     )
 
 
@@ -240,19 +120,38 @@ def _decode_arrays(data: bytes, annotation: Any) -> Any:
     return {name: _decode_numpy(bundle.files[f"{i}.npy"], None) for i, name in enumerate(bundle.manifest["names"])}
 
 
+def _is_sparse(value: object) -> bool:
+    return type(value).__module__.startswith("scipy.sparse") and hasattr(value, "tocsr")
+
+
+def _encode_sparse(matrix: Any) -> bytes:
+    import scipy.sparse
+
+    buffer = io.BytesIO()
+    kept = matrix.format in ("csr", "csc", "coo", "bsr", "dia")  # of the others SciPy writes none
+    scipy.sparse.save_npz(buffer, matrix if kept else matrix.tocsr())
+    return buffer.getvalue()
+
+
+def _decode_sparse(data: bytes, _annotation: Any) -> Any:
+    import scipy.sparse
+
+    return scipy.sparse.load_npz(io.BytesIO(data))
+
+
 def _encode_figure(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _encode_bundle(bundle: Bundle) -> bytes:
+def _encode_bundle(bundle: Bundle, packed: bool = True) -> bytes:
     buffer = io.BytesIO()
-    members = {"manifest.json": _encode_json(bundle.manifest), **bundle.files}
+    members = {"manifest.json": encode_plain(bundle.manifest), **bundle.files}
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name in sorted(members):
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # no clock: the same bytes each time
-            info.compress_type = zipfile.ZIP_DEFLATED
+            info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
             archive.writestr(info, members[name])
     return buffer.getvalue()
 
@@ -260,23 +159,23 @@ def _encode_bundle(bundle: Bundle) -> bytes:
 def _decode_bundle(data: bytes, _annotation: Any) -> Bundle:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    return Bundle(_decode_json(files.pop("manifest.json"), None), files)
+    return Bundle(decode_plain(files.pop("manifest.json")), files)
 
 
-def _encode_pandas(frame: Any) -> bytes:
-    buffer = io.BytesIO()
-    try:
-        frame.to_parquet(buffer, engine="pyarrow", compression="zstd")
-    except Exception as error:  # Arrow's and pandas' own, of cells of several types and names that are no text
-        raise StoreError(f"a pandas.DataFrame cannot be stored: {str(error).splitlines()[0]}") from None
-    return buffer.getvalue()
+def _encode_nested(value: Any) -> bytes:
+    return _encode_bundle(Bundle(*fold(value, encode)), packed=False)  # leaves are packed as their formats do
+
+
+def _decode_nested(data: bytes, annotation: Any) -> Any:
+    bundle = _decode_bundle(data, None)
+    return unfold(bundle.manifest, bundle.files, decode, annotation)
 
 
 def _encode_estimator(estimator: Any) -> bytes:
     from penstock.store.estimators import untrusted, write_estimator
 
     data = write_estimator(estimator)
-    if unknown := untrusted(data):
+    if unknown := untrusted(data, _trusted):
         raise StoreError(f"an estimator with types that are not loaded unasked cannot be stored: {', '.join(unknown)}")
     return data
 
@@ -284,15 +183,26 @@ def _encode_estimator(estimator: Any) -> bytes:
 def _decode_estimator(data: bytes, _annotation: Any) -> Any:
     from penstock.store.estimators import read_estimator
 
-    return read_estimator(data)
+    return read_estimator(data, _trusted)
+
+
+def _trusted(name: str) -> bool:
+    return name == "collections.OrderedDict" or bool(_MODELS.fullmatch(name))
 
 
 def _identity(data: bytes) -> bytes:
     return bytes(data)
 
 
-def _is_polars(value: object) -> bool:
-    return _module(value) == "polars" and type(value).__name__ == "DataFrame"
+def _kind(module: str, name: str) -> Callable[[Any], bool]:
+    return lambda value: _module(value) == module and type(value).__name__ == name
+
+
+def _is_estimator(value: object) -> bool:
+    kind = type(value)
+    return (_module(value) == "sklearn" and hasattr(value, "get_params") and not isinstance(value, type)) or bool(
+        _MODELS.fullmatch(f"{kind.__module__}.{kind.__qualname__}")
+    )
 
 
 TABLES = ("parquet", "arrow", "pandas")
@@ -300,36 +210,19 @@ TABLES = ("parquet", "arrow", "pandas")
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
-        Format("parquet", _is_polars, _encode_parquet, partial(_decode_table, written="polars")),
+        Format("parquet", _kind("polars", "DataFrame"), write_polars, partial(read_table, written="polars")),
+        Format("arrow", _kind("pyarrow", "Table"), write_arrow, partial(read_table, written="pyarrow")),
+        Format("pandas", _kind("pandas", "DataFrame"), write_pandas, partial(read_table, written="pandas")),
         Format(
-            "arrow",
-            lambda value: _module(value) == "pyarrow" and type(value).__name__ == "Table",
-            _encode_arrow,
-            partial(_decode_table, written="pyarrow"),
+            "polars-series",
+            _kind("polars", "Series"),
+            lambda series: write_polars(series.to_frame()),
+            lambda data, _annotation: read_table(data, None, "polars").to_series(),
         ),
-        Format(
-            "pandas",
-            lambda value: _module(value) == "pandas" and type(value).__name__ == "DataFrame",
-            _encode_pandas,
-            partial(_decode_table, written="pandas"),
-        ),
-        Format(
-            "estimator",
-            lambda value: _module(value) == "sklearn" and hasattr(value, "get_params") and not isinstance(value, type),
-            _encode_estimator,
-            _decode_estimator,
-        ),
-        Format(
-            "numpy",
-            lambda value: (
-                _module(value) == "numpy"
-                and hasattr(value, "dtype")
-                and hasattr(value, "shape")
-                and not value.dtype.hasobject
-            ),
-            _encode_numpy,
-            _decode_numpy,
-        ),
+        Format("pandas-series", _kind("pandas", "Series"), write_series, read_series),
+        Format("estimator", _is_estimator, _encode_estimator, _decode_estimator),
+        Format("numpy", _is_numpy, _encode_numpy, _decode_numpy),
+        Format("sparse", _is_sparse, _encode_sparse, _decode_sparse),
         Format(
             "bytes",
             lambda value: isinstance(value, bytes | bytearray | memoryview),
@@ -344,8 +237,22 @@ FORMATS: dict[str, Format] = {
             _encode_figure,
             lambda data, _annotation: data,
         ),
-        Format("json", _is_json, _encode_json, _decode_json),
+        Format("json", is_plain, encode_plain, decode_plain),
+        Format("nested", is_nested, _encode_nested, _decode_nested),
     )
+}
+
+
+_HINT = (
+    "no format accepts it. Return a frame or series of Polars or pandas, an Arrow table, an array of NumPy, a sparse "
+    "matrix, an estimator of scikit-learn, LightGBM, XGBoost or CatBoost, a figure, bytes, numbers, text, dates, "
+    "dataclasses, or lists, tuples, dicts and sets of these"
+)
+_HINTS = {
+    "LazyFrame": "it is a question, not yet a table. Return its .collect()",
+    "PosixPath": "it is a place, whose content may change unseen. Return what the file holds, as text or .read_bytes()",
+    "WindowsPath": "it is a place, whose content may change unseen. Return what the file holds, as text or .read_bytes()",
+    "MaskedArray": "its mask would be lost. Return .filled(...) of it, or a dict of its .data and .mask",
 }
 
 
@@ -383,10 +290,10 @@ def encode(value: Any) -> Encoded:
         if format.accepts(value):
             return Encoded(format.name, format.encode(value))
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    hint = _HINTS.get(type(value).__name__)
     raise StoreError(
-        f"a value of type {kind} cannot be stored: no format accepts it. Return a frame of Polars or pandas, an "
-        "Arrow table, a NumPy array, an estimator of scikit-learn, bytes, a figure, or JSON-able data or dataclasses; or teach the store with "
-        "penstock.store.formats.add_format(...)."
+        f"a value of type {kind} cannot be stored: {hint or _HINT}; or teach the store with "
+        "penstock.store.formats.add_format(...)"
     )
 
 
