@@ -12,21 +12,39 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 BLUE, GREY, RED = "#1f5f8b", "#9aa5b1", "#b4472e"
+_PAD = 4
+"""Pixels about what is drawn."""
 
 
 def _figure(width: float = 4.4, height: float = 3.6) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, colors="#52606d")
     return figure, axes
 
 
+def _fit(figure: Any, axes: Any) -> None:
+    """Give the axes all the room that their labels leave: as a constrained layout, which measures them three times."""
+    outer, inner, whole = axes.get_tightbbox(), axes.get_window_extent(), figure.bbox
+    left, bottom = inner.x0 - outer.x0 + _PAD, inner.y0 - outer.y0 + _PAD
+    right, top = outer.x1 - inner.x1 + _PAD, outer.y1 - inner.y1 + _PAD
+    axes.set_position(
+        (
+            left / whole.width,
+            bottom / whole.height,
+            1 - (left + right) / whole.width,
+            1 - (bottom + top) / whole.height,
+        )
+    )
+
+
 def _svg(figure: Any) -> str:
     import matplotlib as mpl
 
+    _fit(figure, figure.axes[0])
     buffer = io.StringIO()
     unstamped = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with mpl.rc_context({"svg.hashsalt": "penstock", "svg.fonttype": "none"}), warnings.catch_warnings():

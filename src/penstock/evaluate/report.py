@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ def write_report(data: ReportData) -> bytes:
     return page.encode()
 
 
+@cache
 def templates() -> jinja2.Environment:
     """Return the templates of this folder, and the ways in which they write numbers."""
     import jinja2
