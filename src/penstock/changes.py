@@ -113,12 +113,13 @@ def _metrics(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         return []
     lines = ["| metric | before | after | 95 % interval | change |", "|---|---:|---:|---:|---:|"]
     for name, now in after["metrics"].items():
-        shown = f"**{_plain(name)}**" if name == after["metric"] else _plain(name)
+        shown = f"**{_plain(name)}**" if name == after.get("metric") else _plain(name)
         was = before[name]["value"] if name in before else None
         old, change = ("–", "–") if was is None else (figure(was), f"{figure(now['value'] - was, signed=True)}")
-        lines.append(
-            f"| {shown} | {old} | {figure(now['value'])} | {figure(now['low'])} to {figure(now['high'])} | {change} |"
-        )
+        between = f"{figure(now['low'])} to {figure(now['high'])}" if "low" in now else "–"
+        lines.append(f"| {shown} | {old} | {figure(now['value'])} | {between} | {change} |")
+    if "gate" not in after:
+        return [*lines, ""]
     gate = after["gate"]
     return [*lines, "", f"Gate {'passed' if gate['passed'] else 'said no'}: {_plain('; '.join(gate['reasons']))}", ""]
 

@@ -124,9 +124,8 @@ def _parameters(run: PastRun) -> Iterator[tuple[str, str]]:
 
 def _metrics(run: PastRun) -> Iterator[tuple[str, float]]:
     for name, value in run.summary.get("metrics", {}).items():
-        yield from (
-            (f"{name}{end}", float(value[key])) for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))
-        )
+        ends = (("", "value"), ("_low", "low"), ("_high", "high"))
+        yield from ((f"{name}{end}", float(value[key])) for end, key in ends if key in value)
     for name, value in run.summary.get("baseline", {}).items():
         yield f"baseline_{name}", float(value)
     for item in run.steps:

@@ -354,6 +354,27 @@ def test_a_module_of_steps_runs_without_a_model(tmp_path):
     }
 
 
+def test_parameters_of_steps_are_set_and_their_numbers_compared(tmp_path):
+    (tmp_path / "g.py").write_text(
+        "import penstock as ps\n@ps.step\ndef rows(size: int = 3, name: str = '7') -> list:\n    return [name] * size\n"
+        "@ps.step\ndef scored(rows: list) -> dict:\n    print('made')\n    return {'n': len(rows), 'auc': 1 / len(rows)}\n"
+    )
+    assert "scored.n 3\nscored.auc 0.3333\n" in call("run", "g.py", folder=tmp_path).stdout
+    run = call_json("run", "g.py", "--set", "rows.size=4", "--set", "name=8", folder=tmp_path)
+    assert run["metrics"] == {"scored.n": {"value": 4}, "scored.auc": {"value": 0.25}}
+    found = call("diff", "latest~1", folder=tmp_path).stdout
+    assert "rows: size 3 -> 4" in found
+    assert "rows: name 7 -> 8" in found
+    assert "scored.auc 0.3333 -> 0.25 (-0.08333)" in found
+    assert "| scored.n | 3 | 4 | – | +1 |" in call("diff", "latest~1", "--format", "markdown", folder=tmp_path).stdout
+    assert call("show", "latest", "--log", folder=tmp_path).stdout.endswith(
+        "-- scored\nmade\nscored.n 4\nscored.auc 0.25\n"
+    )
+    assert "scored.n 4" in call("runs", folder=tmp_path).stdout
+    assert "--set rows=3" in call("run", "g.py", "--set", "rows=3", folder=tmp_path, code=2).stderr
+    assert "write step.parameter=value" in call("run", "g.py", "--set", "rows.size", folder=tmp_path, code=2).stderr
+
+
 def test_python_gives_the_same_as_the_commands(place):
     code = (
         "import penstock as ps, json; from pipeline import pipeline\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from penstock.engine.graph import Graph
-from penstock.errors import GraphError
+from penstock.engine.history import past_run
+from penstock.errors import GraphError, InputError
 
 
 def graph_of(module, body: str) -> Graph:
@@ -104,3 +105,46 @@ def test_the_calling_module_is_run_from_python_as_from_the_command_line(module, 
     assert run["two"] == 2
     assert (tmp_path / ".penstock").is_dir()
     assert made.go()[0].stale == ()
+
+
+FLOW = (
+    "@ps.step\ndef rows(size: int = 3, name: str = 'a', seed: int = 0) -> list:\n    return [seed] * size\n"
+    "@ps.step\ndef total(rows: list, scale: float = 1, seed: int = 0, sizes: tuple = (1, 2), limit=None) -> float:\n"
+    "    return sum(rows) * scale\n"
+)
+
+
+def test_parameters_are_changed_of_one_step_or_of_all_that_have_them(module):
+    graph = graph_of(module, FLOW)
+    changed = graph.with_parameters({"rows.size": 4, "seed": 7, "total.scale": 0.5, "sizes": [3], "limit": "x"})
+    assert changed.steps["rows"].parameters == {"size": 4, "name": "a", "seed": 7}
+    assert changed.steps["total"].parameters == {"scale": 0.5, "seed": 7, "sizes": (3,), "limit": "x"}
+    assert graph.steps["rows"].parameters["size"] == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"rows.sise": 1}, "no step has a parameter 'rows.sise'. Did you mean \"rows.size\""),
+        ({"nothing": 1}, "There are: rows.size, rows.name, rows.seed, total.scale"),
+        ({"rows.size": "x"}, "step rows takes size=3; 'x' is of another kind"),
+        ({"rows.size": True}, "of another kind"),
+        ({"name": 1}, "of another kind"),
+    ],
+)
+def test_a_parameter_that_is_none_or_of_another_kind_is_refused(module, values, told):
+    with pytest.raises(InputError) as error:
+        graph_of(module, FLOW).with_parameters(values)
+    assert told in str(error.value)
+
+
+def test_the_numbers_that_steps_return_are_the_metrics_of_the_run(module, tmp_path):
+    run = graph_of(
+        module,
+        "import dataclasses\n@dataclasses.dataclass\nclass Best:\n    name: str\n    auc: float\n"
+        "@ps.step\ndef one() -> int:\n    return 1\n"
+        "@ps.step\ndef scores() -> dict:\n    return {'a': {'auc': 0.5, 'ok': True}, 'b': float('nan'), 'c': [1, 2]}\n"
+        "@ps.step\ndef best(scores: dict) -> Best:\n    return Best('a', 0.5)\n",
+    ).run(tmp_path)
+    assert run.metrics == {"one": 1, "scores.a.auc": 0.5, "best.auc": 0.5}
+    assert past_run(run.store, run.run).summary["metrics"]["best.auc"] == {"value": 0.5}

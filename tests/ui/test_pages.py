@@ -338,6 +338,14 @@ def test_artifacts_of_every_kind_are_shown_or_named(module, tmp_path):
         @ps.step
         def words() -> dict:
             return {"größe": [1, 2]}
+
+        @ps.step
+        def scored(words: dict) -> dict:
+            return {"auc": 0.75}
+
+        @ps.step
+        def pair(words: dict):
+            return words, {1, 2}
         """
     )
     store = open_store(tmp_path / "s")
@@ -346,8 +354,14 @@ def test_artifacts_of_every_kind_are_shown_or_named(module, tmp_path):
     with pages(tmp_path / "s") as client:
         texts = {
             name: client.get(f"/runs/{done.run}/steps/{urllib.parse.quote(name, safe='')}").text
-            for name in ("parts", "shouted", "empty", "drawn", "words", "shouted[a/1]")
+            for name in ("parts", "shouted", "empty", "drawn", "words", "pair", "shouted[a/1]")
         }
+        again = run_graph(Graph.of(made, "kinds"), store)
+        page = client.get(f"/runs/{done.run}").text
+        both = client.get(f"/compare?one={done.run}&other={again.run}").text
+    assert '<td>scored.auc</td><td class="n">0.75</td>' in page
+    assert both.count("0.75") == 2
+    assert "({&#39;größe&#39;: [1, 2]}, {1, 2})" in texts["pair"]
     assert "3 rows in 2 parts" in texts["parts"]
     assert "&lt;ä&gt;" in texts["parts"]
     assert "2 parts" in texts["shouted"]

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -16,8 +16,12 @@ import click
 from penstock.errors import InputError, PenstockError
 from penstock.store.location import find_location
 from penstock.store.store import Store, open_store
+from penstock.types.writing import figure
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_NUMBERS = 20
+"""So many are printed after a run."""
 
 
 def store_option(function: F) -> F:
@@ -185,3 +189,11 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for number, row in enumerate(texts):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         click.echo(click.style(line, bold=True) if number == 0 else line)
+
+
+def tell_numbers(metrics: Mapping[str, float]) -> None:
+    """Print what the steps of a graph returned as numbers."""
+    for name, value in list(metrics.items())[:_NUMBERS]:
+        click.echo(f"{name} {figure(value)}")
+    if len(metrics) > _NUMBERS:
+        click.echo(f"and {len(metrics) - _NUMBERS} more numbers; --json gives all")

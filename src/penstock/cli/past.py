@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from penstock.cli.common import echo_json, existing_store, json_option, store_option, table
+from penstock.cli.common import echo_json, existing_store, json_option, store_option, table, tell_numbers
 from penstock.errors import InputError
 from penstock.types.writing import figure, moment, seconds, size
 
@@ -35,7 +35,7 @@ def runs(pipeline: str | None, limit: int, tag: str | None, store: str | None, a
         return
     rows = []
     for item in found:
-        metric = item.summary.get("metric")
+        metric = item.summary.get("metric") or next(iter(item.summary.get("metrics", ())), None)
         value = f"{metric} {figure(item.summary['metrics'][metric]['value'])}" if metric else ""
         model = item.summary.get("model")
         took = seconds(item.finished - item.started) if item.finished else "–"
@@ -108,7 +108,9 @@ def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
             click.secho(f"-- {item['name']}", bold=True)
             click.echo(item["log"].rstrip())
     metric = found.summary.get("metric")
-    if metric:
+    if not metric:  # a graph of steps of one's own
+        tell_numbers({name: item["value"] for name, item in found.summary.get("metrics", {}).items()})
+    else:
         value = found.summary["metrics"][metric]
         click.echo(
             f"{metric} {figure(value['value'])} ({figure(value['low'])} to {figure(value['high'])}); report {found.summary['report']}"

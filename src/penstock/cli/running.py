@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from penstock.cli.common import echo_json, folder_of, json_option, load_pipeline, store_option
+from penstock.cli.common import echo_json, folder_of, json_option, load_pipeline, store_option, tell_numbers
 from penstock.cli.settings import set_option, with_settings
 from penstock.engine.telling import listening
 from penstock.errors import InputError, PenstockError
@@ -152,6 +152,7 @@ def run(
         summary(done, Registry(opened, done.pipeline).may_deploy())
     elif done.status == "succeeded":
         ran = sum(item.status == "ran" for item in done.steps)
+        tell_numbers(done.metrics)
         click.echo(f"{graph.name}: {ran} steps ran, {len(done.steps) - ran} cached; run {done.run}")
     sys.exit(exit_code(done))
 
@@ -193,7 +194,7 @@ def graph_json(done: Any) -> dict[str, Any]:
 
     return {
         "run": done.run, "pipeline": done.pipeline, "status": done.status, "steps": [steps_json(item) for item in done.steps],
-        "metrics": {}, "baseline": {}, "gate": {"passed": True, "reasons": []}, "model": None, "report": None,
+        "metrics": {name: {"value": value} for name, value in done.metrics.items()}, "baseline": {}, "gate": {"passed": True, "reasons": []}, "model": None, "report": None,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""``--set STAGE.FIELD=VALUE``: a pipeline with some of its options changed for one run."""
+"""``--set NAME.FIELD=VALUE``: a pipeline's options, or the parameters of a graph's steps, changed for one run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from penstock.types.columns import nearest
 _STAGES = ("train", "evaluate", "split", "deploy", "monitor")
 
 set_option = click.option(
-    "--set", "settings", metavar="STAGE.FIELD=VALUE", multiple=True,
-    help="Change an option for this run, such as train.budget=10m, split.test=0.3 or seed=7.",
+    "--set", "settings", metavar="NAME.FIELD=VALUE", multiple=True,
+    help="Change an option for this run, such as train.budget=10m, split.test=0.3 or seed=7; of steps of your own, a parameter.",
 )  # fmt: skip
 
 
@@ -26,19 +26,22 @@ def with_settings(made: Any, settings: Sequence[str]) -> Any:
     Parameters
     ----------
     made : Pipeline or Graph
-        A graph that is no pipeline has nothing to set.
+        What is changed.
     settings : sequence of str
-        Each ``stage.field=value``, or ``seed=value``; values are read as JSON where they are, as text else.
+        Each ``stage.field=value``, or ``seed=value``; of a graph ``step.parameter=value``, or ``parameter=value`` for
+        every step that has it. Values are read as JSON where they are, as text else.
 
     Raises
     ------
     InputError
         For a stage or field that is not there, or a value that its stage refuses.
     """
+    if not hasattr(made, "graph"):
+        return _with_parameters(made, settings)
     for setting in settings:
         place, equals, text = setting.partition("=")
         stage, dot, name = place.strip().partition(".")
-        if not equals or not hasattr(made, "graph") or (stage != "seed" and (stage not in _STAGES or not dot)):
+        if not equals or (stage != "seed" and (stage not in _STAGES or not dot)):
             raise InputError(
                 f"--set {setting}: write stage.field=value, such as train.budget=10m; stages are {', '.join(_STAGES)}, and seed"
             )
@@ -50,6 +53,23 @@ def with_settings(made: Any, settings: Sequence[str]) -> Any:
             continue
         made = dataclasses.replace(made, **{stage: _changed(getattr(made, stage), name, value, setting)})
     return made
+
+
+def _with_parameters(graph: Any, settings: Sequence[str]) -> Any:
+    for setting in settings:
+        place, equals, text = (part.strip() for part in setting.partition("="))
+        if not equals:
+            raise InputError(f"--set {setting}: write step.parameter=value")
+        defaults = [
+            value for step in graph.steps.values() for name, value in step.parameters.items()
+            if place in (name, f"{step.name}.{name}")
+        ]  # fmt: skip
+        value = text if any(isinstance(item, str) for item in defaults) else _value(text)
+        try:
+            graph = graph.with_parameters({place: value})
+        except InputError as error:
+            raise InputError(f"--set {setting}: {error}") from None
+    return graph
 
 
 def _value(text: str) -> Any:

@@ -6,7 +6,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.engine.step import LazyPartitions, Partitions, Source, Step, StepFunction, as_step
 from penstock.errors import GraphError, InputError
 from penstock.store.tables import table_library
+from penstock.types.columns import nearest
 
 if TYPE_CHECKING:
     from penstock.engine.plan import Plan
@@ -186,6 +187,43 @@ class Graph:
             {name: source for name, source in self.sources.items() if name in needed},
         )
 
+    def with_parameters(self, values: Mapping[str, Any]) -> Graph:
+        """Return the graph with other values of its steps' parameters.
+
+        Parameters
+        ----------
+        values : mapping of str to object
+            ``"step.parameter"`` to its value, or ``"parameter"`` to that of every step that has one of the name.
+
+        Raises
+        ------
+        InputError
+            When no step has such a parameter, or its default is of another kind.
+
+        Examples
+        --------
+        >>> module = types.ModuleType("numbers_")
+        >>> exec("import penstock as ps\\n@ps.step\\ndef one(size: int = 1) -> int:\\n    return size", module.__dict__)
+        >>> Graph.of(module).with_parameters({"one.size": 7}).steps["one"].parameters
+        {'size': 7}
+        """
+        steps = dict(self.steps)
+        for place, value in values.items():
+            owner, _, name = place.rpartition(".")
+            having = [step for step in steps.values() if name in step.parameters and owner in ("", step.name)]
+            if not having:
+                known = [f"{step.name}.{item}" for step in steps.values() for item in step.parameters]
+                hint = nearest(place, known) or f" There are: {', '.join(known) or 'none'}."
+                raise InputError(f"no step has a parameter {place!r}.{hint}")
+            for step in having:
+                given = tuple(value) if isinstance(value, list) and isinstance(step.parameters[name], tuple) else value
+                if not _alike(given, step.parameters[name]):
+                    raise InputError(
+                        f"{step.location}: step {step.name} takes {name}={step.parameters[name]!r}; {value!r} is of another kind"
+                    )
+                steps[step.name] = replace(step, parameters={**step.parameters, name: given})
+        return replace(self, steps=steps)
+
     def node(self, name: str) -> Step | Source:
         """Return a step or source by name."""
         return self.steps[name] if name in self.steps else self.sources[name]
@@ -199,14 +237,21 @@ class Graph:
         return declared
 
 
+def _alike(value: Any, default: Any) -> bool:
+    """Whether a value may take a default's place: a number that of a number; what was nothing may be anything."""
+    if default is None or value is None:
+        return True
+    if isinstance(value, bool) or isinstance(default, bool):
+        return type(value) is type(default)
+    return isinstance(value, type(default)) or all(isinstance(item, int | float) for item in (value, default))
+
+
 def needs_of(node: Step | Source) -> tuple[str, ...]:
     """Return the names of the nodes that a node depends on."""
     return tuple(node.inputs.values()) if isinstance(node, Step) else node.needs
 
 
 def _named(item: Source, name: str) -> Source:
-    from dataclasses import replace
-
     return replace(item, name=name)
 
 

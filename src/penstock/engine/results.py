@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from penstock.engine.execute import load
 from penstock.engine.step import Ref
 from penstock.errors import CancelledError, InputError, StepError
+from penstock.store.plain import decode_plain
 from penstock.store.store import Store
 from penstock.types.showing import shown_table
 
@@ -105,6 +107,16 @@ class RunResult:
         lines = [f"{item.name}: {item.error}" for item in self.steps if item.error]
         return shown_table(f"{self.pipeline} {self.run}: {self.status}", lines, STEP_HEADERS, step_rows(self.steps))
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The numbers that steps of no stage returned, by ``step``, or ``step.key`` of a dict or dataclass of them."""
+        found: dict[str, float] = {}
+        stages = {item.name: item.stage for item in self.steps}
+        for name, ref in self.refs.items():
+            if ref.format == "json" and ref.value is not None and stages.get(name) is None:
+                found.update(_numbers(name, decode_plain(ref.value)))
+        return found
+
     def step(self, name: str) -> StepResult:
         """Return what became of one step."""
         return next(item for item in self.steps if item.name == name)
@@ -123,3 +135,11 @@ class RunResult:
             if item.status == "failed":
                 problem = InputError if item.exit_code == 2 else StepError
                 raise problem(f"step {item.name}: {item.error}" + (f"\n{item.trace.rstrip()}" if item.trace else ""))
+
+
+def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _numbers(f"{name}.{key}", item)
+    elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        yield name, value

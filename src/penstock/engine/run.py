@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +17,9 @@ from penstock.engine.schedule import Observer, Scheduler
 from penstock.errors import InputError
 from penstock.store.schema import runs
 from penstock.store.store import Store
+
+_REMEMBERED = 1_000
+"""So many numbers that steps returned are kept with a run."""
 
 
 def run_graph(
@@ -72,7 +76,7 @@ def run_graph(
                 scheduler.end(status)
         finally:
             pool.close(cancel=status != "succeeded")
-    return RunResult(
+    result = RunResult(
         scheduler.run,
         graph.name,
         status,
@@ -81,6 +85,9 @@ def run_graph(
         store,
         {name: graph.result_type(name) for name in graph.steps},
     )
+    if metrics := dict(itertools.islice(result.metrics.items(), _REMEMBERED)):
+        set_summary(store, result.run, {"metrics": {name: {"value": value} for name, value in metrics.items()}})
+    return result
 
 
 def _check_resources(graph: Graph, pool: Executor) -> None:

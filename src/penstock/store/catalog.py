@@ -202,7 +202,7 @@ def _in_words(error: DBAPIError) -> str:
             "database or disk is full": "the disk is full. Nothing was lost; free some space, then run again.",
             "file is not a database": "it is not a catalog, or is damaged. Move it away to start a new one.",
             "database is locked": f"another process has held it for {BUSY_SECONDS:.0f} s. Try again when that has ended.",
-            "disk I/O error": "the disk cannot be written (full, or failing). Nothing was lost.",
+            "disk I/O error": f"the disk cannot be written (full, or failing: {original.sqlite_errorname}). Nothing was lost.",
         }
         for start, words in advice.items():
             if text.startswith(start):
