@@ -20,6 +20,7 @@ import xlsxwriter
 from click.testing import CliRunner
 from tests.conftest import customers
 
+import penstock as ps
 import penstock.cli
 from penstock.cli import COMMANDS, cli, obey
 from penstock.cli.common import load_pipeline
@@ -373,6 +374,27 @@ def test_parameters_of_steps_are_set_and_their_numbers_compared(tmp_path):
     assert "scored.n 4" in call("runs", folder=tmp_path).stdout
     assert "--set rows=3" in call("run", "g.py", "--set", "rows=3", folder=tmp_path, code=2).stderr
     assert "write step.parameter=value" in call("run", "g.py", "--set", "rows.size", folder=tmp_path, code=2).stderr
+
+
+def test_what_a_step_made_is_shown_and_written_to_a_file(place):
+    shown = call("show", "latest", "prepared", folder=place).stdout
+    assert "500 rows" in shown.splitlines()[0]
+    assert "city" in shown
+    for name in ("prepared.parquet", "prepared.csv", "prepared.jsonl"):
+        call("show", "latest", "prepared", "-o", name, folder=place)
+    table = pl.read_parquet(place / "prepared.parquet")
+    assert table.equals(ps.artifact("prepared", store=place / ".penstock"))
+    assert pl.read_csv(place / "prepared.csv").height == pl.read_ndjson(place / "prepared.jsonl").height == 500
+    call("show", "latest", "report", "-o", "report.html", folder=place)
+    assert (place / "report.html").read_bytes() == ps.artifact("report", store=place / ".penstock")
+    assert call_json("show", "latest", "prepared", folder=place)["format"] in ("parquet", "partitions")
+    for words, told in (
+        (("preparedd",), 'Did you mean "prepared"'),
+        (("prepared", "-o", "x.doc"), "name it .parquet, .csv or .jsonl"),
+        (("report", "-o", "no/where.html"), "No such file or directory"),
+        (("-o", "x.csv"), "name the step"),
+    ):
+        assert told in call("show", "latest", *words, folder=place, code=2).stderr
 
 
 def test_python_gives_the_same_as_the_commands(place):

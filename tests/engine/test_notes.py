@@ -37,6 +37,17 @@ def test_a_tag_names_the_latest_run_that_has_it(store):
         past_run(store, "bas")
 
 
+def test_a_pipelines_name_is_its_latest_run(store):
+    first, second = run(store), run(store)
+    other = run_graph(Graph.build("other", []), store).run
+    assert past_run(store, "latest").run == other
+    assert past_run(store, "noted").run == second
+    assert past_run(store, "noted~1").run == first
+    for name in ("noted~2", "note", "noted~x", "7", "latest~x"):
+        with pytest.raises(InputError, match=f"there is no run '{name}'"):
+            past_run(store, name)
+
+
 @pytest.mark.parametrize("tag", ["", "latest", "2026", "two words", "x" * 51, "-x", "_x", "a/b"])
 def test_what_could_be_taken_for_something_else_is_no_tag(store, tag):
     here = run(store)

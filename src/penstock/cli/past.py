@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 import msgspec
 
 from penstock.cli.common import echo_json, existing_store, json_option, store_option, table, tell_numbers
 from penstock.errors import InputError
 from penstock.types.writing import figure, moment, seconds, size
+
+if TYPE_CHECKING:
+    from penstock.engine.history import PastRun
+    from penstock.store.store import Store
 
 
 @click.command()
@@ -60,22 +67,30 @@ def runs(pipeline: str | None, limit: int, tag: str | None, store: str | None, a
 
 @click.command()
 @click.argument("run", metavar="RUN")
+@click.argument("step", metavar="[STEP]", required=False)
 @click.option("--log", is_flag=True, help="Also what the steps printed.")
+@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write what STEP made to a file.")
 @store_option
 @json_option
-def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
-    """Show one run: who, when, which code, each step with its time, memory and sizes.
+def show(run: str, step: str | None, log: bool, output: Path | None, store: str | None, as_json: bool) -> None:
+    """Show one run: who, when, which code, each step with its time, memory and sizes; or what one of its steps made.
 
-    RUN is an id, its beginning, a tag, "latest" or "latest~1".
+    RUN is an id, its beginning, a tag, "latest" or "latest~1", or a pipeline's name or "churn~1".
 
     \b
     Example:  penstock show latest
+              penstock show latest prepared -o prepared.parquet
     """
     from penstock.engine.history import past_run
     from penstock.engine.notes import notes_of
 
     opened = existing_store(store)
     found = past_run(opened, run)
+    if step is not None:
+        _made(opened, found, step, output, as_json)
+        return
+    if output is not None:
+        raise InputError("-o writes what a step made; name the step after the run")
     said = notes_of(opened, [found.run])
     tags = [item.tag for item in said if item.tag]
     if as_json:
@@ -115,6 +130,48 @@ def show(run: str, log: bool, store: str | None, as_json: bool) -> None:
         click.echo(
             f"{metric} {figure(value['value'])} ({figure(value['low'])} to {figure(value['high'])}); report {found.summary['report']}"
         )
+
+
+def _made(store: Store, run: PastRun, step: str, output: Path | None, as_json: bool) -> None:
+    """Show what a step made, or write it: a table as its file's name says, anything else as it is kept."""
+    from penstock.batch import written_whole
+    from penstock.engine.execute import load, read_bytes
+    from penstock.engine.history import is_table, named_artifact
+    from penstock.engine.step import LazyPartitions
+    from penstock.ui.previews import preview
+
+    ref = named_artifact(store, run, step)
+    if output is None and as_json:
+        echo_json({"run": run.run, "step": step, "digest": ref.digest, "format": ref.format, "bytes": ref.size})
+        return
+    if output is None:
+        found = preview(store, ref)
+        click.echo(found.told)
+        if found.columns:
+            table([name for name, _ in found.columns], found.rows)
+        elif found.text:
+            click.echo(found.text)
+        return
+    if is_table(ref):
+        import polars as pl
+
+        parts = load(store, ref, LazyPartitions[pl.DataFrame])
+        with written_whole(output) as file:
+            for name in parts:
+                file.write(parts[name])
+    elif ref.format == "partitions":
+        raise InputError(
+            f"step {step} made {len(ref.partitions):,} parts that are no tables; name one, such as {step}[{ref.partitions[0][0]}]"
+        )
+    else:
+        try:
+            output.write_bytes(ref.value if ref.value is not None else read_bytes(store, ref.digest))
+        except OSError as error:
+            raise InputError(f"{output}: cannot be written: {error.strerror or error}") from None
+    if as_json:
+        echo_json({"run": run.run, "step": step, "digest": ref.digest, "written": str(output)})
+    else:
+        click.echo(f"wrote {output}")
 
 
 @click.command()

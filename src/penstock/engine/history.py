@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +17,8 @@ from penstock.engine.step import LazyPartitions, Ref, Step
 from penstock.errors import InputError
 from penstock.store.formats import TABLES
 from penstock.store.schema import artifacts, notes, runs, sources, steps
-from penstock.store.store import Store
+from penstock.store.store import Store, opened
+from penstock.types.columns import nearest
 from penstock.types.writing import figure
 
 
@@ -69,22 +71,24 @@ def past_runs(
 def past_run(store: Store, run: str) -> PastRun:
     """Return a run with its steps, by its id, the beginning of its id, a tag, ``latest`` or ``latest~1``.
 
-    Of several runs that have a tag, the latest.
+    The name of a pipeline stands for its latest run, ``churn~1`` for the one before. Of several runs that have a tag, the
+    latest.
 
     Raises
     ------
     InputError
         When there is none, or several begin so.
     """
-    if run == "latest" or run.startswith("latest~"):
-        back = int(run[7:]) if run[7:].isdigit() else 0
+    name, sign, ago = run.rpartition("~")
+    name, back = (name, int(ago)) if sign and ago.isdigit() else (run, 0)
+    if name == "latest":
         found = past_runs(store, limit=back + 1)[back:]
     else:
         question = sa.select(runs).where(runs.c.id.startswith(run, autoescape=True)).limit(2)
         with store.catalog.read() as connection:
             found = [_run(row) for row in connection.execute(question)]
         if not found:
-            found = past_runs(store, limit=1, where=[tagged(run)])
+            found = past_runs(store, limit=1, where=[tagged(run)]) or past_runs(store, name, limit=back + 1)[back:]
     if not found:
         known = ", ".join(item.run for item in past_runs(store, limit=3)) or "none yet"
         raise InputError(f"there is no run {run!r} in {store.location}; the latest are: {known}")
@@ -112,6 +116,65 @@ def artifact_of(store: Store, run: PastRun, step: str) -> Ref | None:
     """Return the artifact that a step had in a run, when it is still known."""
     key = next((item["key"] for item in run.steps if item["name"] == step), None)
     return find_artifacts(store, [key]).get(key) if key else None
+
+
+def artifact(step: str, run: str = "latest", store: Store | str | Path | None = None) -> Any:
+    """Return what a step wrote in an earlier run: a table in parts as one frame, records as dicts.
+
+    Parameters
+    ----------
+    step : str
+        Its name.
+    run : str
+        An id, its beginning, a tag, ``latest`` or ``latest~1``, the name of a pipeline or ``churn~1``.
+    store : Store or path, optional
+        ``PENSTOCK_STORE``, else ``.penstock/`` in the working folder, when left out.
+
+    Raises
+    ------
+    InputError
+        When there is no such run or step, or the step wrote nothing that is still known.
+
+    Examples
+    --------
+    >>> import tempfile, types, penstock as ps
+    >>> module = types.ModuleType("numbers_")
+    >>> exec("import penstock as ps\\n@ps.step\\ndef one() -> tuple:\\n    return 1, 'a'", module.__dict__)
+    >>> place = tempfile.mkdtemp()
+    >>> _ = ps.Graph.of(module).run(place)
+    >>> artifact("one", store=place)
+    (1, 'a')
+    """
+    from penstock.engine.execute import load
+
+    place = opened(store)
+    ref = named_artifact(place, past_run(place, run), step)
+    if ref.format == "partitions" and is_table(ref):
+        import polars as pl
+
+        return load(place, ref, pl.DataFrame)
+    return load(place, ref)
+
+
+def named_artifact(store: Store, run: PastRun, step: str) -> Ref:
+    """Return the artifact that a step had in a run; of a pipeline's own tables without what it notes beside them.
+
+    Raises
+    ------
+    InputError
+        When the run has no such step, or its artifact is no longer known.
+    """
+    names = [item["name"] for item in run.steps]
+    if step not in names:
+        whole = [name for name in names if "[" not in name]
+        hint = nearest(step, names) or f" There are: {', '.join(whole)}."
+        raise InputError(f"run {run.run} has no step {step!r}.{hint}")
+    ref = artifact_of(store, run, step)
+    if ref is None:
+        raise InputError(f"run {run.run}: step {step} wrote nothing that is still known; run its pipeline again")
+    tables = tuple((name, part) for name, part in ref.partitions if part.format in TABLES)
+    of_pipeline = next(item["stage"] for item in run.steps if item["name"] == step) is not None
+    return replace(ref, partitions=tables) if of_pipeline and tables else ref
 
 
 def diff_runs(store: Store, one: str, other: str) -> RunDiff:
@@ -195,7 +258,7 @@ def _data(store: Store, old: PastRun, new: PastRun, found: list[str]) -> None:
         was, now = artifact_of(store, old, item["name"]), artifact_of(store, new, item["name"])
         if item["stage"] not in (None, "ingest") or was is None or now is None or was.digest == now.digest:
             continue
-        if not (_is_table(was) and _is_table(now)):
+        if not (is_table(was) and is_table(now)):
             continue
         try:
             (one, rows), (two, rows_now) = (_shape(load(store, ref, LazyPartitions)) for ref in (was, now))
@@ -212,7 +275,8 @@ def _data(store: Store, old: PastRun, new: PastRun, found: list[str]) -> None:
         )
 
 
-def _is_table(ref: Ref) -> bool:
+def is_table(ref: Ref) -> bool:
+    """Whether an artifact is a table, or parts that all are."""
     return ref.format in TABLES or (
         ref.format == "partitions" and all(part.format in TABLES for _, part in ref.partitions)
     )

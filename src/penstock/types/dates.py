@@ -24,7 +24,7 @@ _ZONED = tuple(
 _OTHERS = (
     "%Y%m%dT%H%M%S", "%Y%m%d %H:%M:%S", "%a %B %d %H:%M:%S %#z %Y", "%a %B %d %H:%M:%S %Y",
     "%a, %d %B %Y %H:%M:%S GMT", "%a, %d %B %Y %H:%M:%S %#z",
-    "%Y-%m", "%Y/%m", "%m/%Y", "%B %Y", "%B-%y", "%B-%Y", "%Y-%B",
+    "%Y-%m", "%Y/%m", "%m/%Y", "%B %Y", "%B-%y", "%B-%Y", "%Y-%B", "%Y %B",
     "%Y-Q%q", "%YQ%q", "%Y Q%q", "%Yq%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y",
 )  # fmt: skip
 DATE_FORMATS = (*(day + clock for day in _DAYS for clock in _CLOCKS), *_ISO, *_ZONED, *_OTHERS)
