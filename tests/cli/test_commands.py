@@ -371,6 +371,8 @@ def test_parameters_of_steps_are_set_and_their_numbers_compared(tmp_path):
     assert call("show", "latest", "--log", folder=tmp_path).stdout.endswith(
         "-- scored\nmade\nscored.n 4\nscored.auc 0.25\n"
     )
+    assert "\nset rows.size=4, name=8\n" in call("show", "latest", folder=tmp_path).stdout
+    assert "every artifact is the same" in call("reproduce", "latest", folder=tmp_path).stdout
     assert "scored.n 4" in call("runs", folder=tmp_path).stdout
     assert "--set rows=3" in call("run", "g.py", "--set", "rows=3", folder=tmp_path, code=2).stderr
     assert "write step.parameter=value" in call("run", "g.py", "--set", "rows.size", folder=tmp_path, code=2).stderr

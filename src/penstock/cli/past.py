@@ -83,6 +83,7 @@ def show(run: str, step: str | None, log: bool, output: Path | None, store: str 
     """
     from penstock.engine.history import past_run
     from penstock.engine.notes import notes_of
+    from penstock.store.schema import SETTINGS
 
     opened = existing_store(store)
     found = past_run(opened, run)
@@ -103,6 +104,8 @@ def show(run: str, step: str | None, log: bool, output: Path | None, store: str 
     click.echo(
         f"file {found.file or '–'}; git {(found.git_commit or 'none')[:12]}{changed}; {len(found.packages)} packages recorded"
     )
+    if SETTINGS in found.parameters:
+        click.echo(f"set {', '.join(found.parameters[SETTINGS])}")
     if tags:
         click.echo(f"tags {', '.join(tags)}")
     for remark in said:

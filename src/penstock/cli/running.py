@@ -136,6 +136,7 @@ def run(
         raise InputError(f"--force {unknown[0]}: no step has that name; there are {', '.join(graph.steps)}")
     options: dict[str, Any] = {
         "executor": executor,
+        "settings": settings,
         "workers": workers,
         "force": lambda name: any(fnmatch.fnmatch(name, item) for item in force),
     }
@@ -319,12 +320,14 @@ def reproduce(run: str, store: str | None, as_json: bool) -> None:
     from penstock.cli.common import existing_store
     from penstock.engine.history import past_run
     from penstock.reproduce import reproduce_run
+    from penstock.store.schema import SETTINGS
 
     opened = existing_store(store)
     past = past_run(opened, run)
     if past.file is None:
         raise InputError(f"run {past.run} does not say which file its pipeline lies in, so it cannot be computed again")
-    compared = reproduce_run(load_pipeline(past.file), opened, past)
+    made = with_settings(load_pipeline(past.file), past.parameters.get(SETTINGS, ()))
+    compared = reproduce_run(made, opened, past)
     same = all(item["same"] for item in compared)
     if as_json:
         echo_json({"run": past.run, "same": same, "steps": compared})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +30,7 @@ def run_graph(
     workers: int | None = None,
     seed: int = 0,
     file: str | None = None,
+    settings: Sequence[str] = (),
     force: Callable[[str], bool] = lambda _name: False,
     observe: Observer = lambda _event, _step, _result: None,
 ) -> RunResult:
@@ -49,6 +50,8 @@ def run_graph(
         Recorded with the run.
     file : str, optional
         The pipeline file, recorded with the run.
+    settings : sequence of str
+        What was changed in it for this run, as ``--set`` has it, recorded with the run.
     force : callable
         Step name to whether it is to run whatever is known.
     observe : callable
@@ -65,7 +68,7 @@ def run_graph(
         try:
             _check_resources(graph, pool)
             scheduler = Scheduler(graph, store, pool, force, observe)
-            scheduler.begin(seed, file)
+            scheduler.begin(seed, file, settings)
             try:
                 scheduler.loop()
                 failed = any(item.status in {"failed", "skipped"} for item in scheduler.results.values())

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +32,7 @@ from penstock.engine.plan import (
 from penstock.engine.results import RunStatus, StepResult, StepStatus
 from penstock.engine.step import Ref, Step
 from penstock.store.catalog import hostname, whoami
-from penstock.store.schema import runs, steps
+from penstock.store.schema import SETTINGS, runs, steps
 from penstock.store.store import Store
 
 _POLL = 0.05
@@ -91,7 +91,7 @@ class Scheduler:
         """With what each step last ran, asked of the catalog at once when the first is stale."""
         return previous_parts(self.store, self.graph.name, list(self.graph.steps))
 
-    def begin(self, seed: int, file: str | None) -> None:
+    def begin(self, seed: int, file: str | None, settings: Sequence[str] = ()) -> None:
         """Fingerprint every step, find what is ready, and write the run into the catalog."""
         self.marks = fingerprints_of(self.graph)
         self.cache.warm()
@@ -118,6 +118,7 @@ class Scheduler:
                     for name, value in self.marks[step.name].parts.items()
                     if name.startswith("parameter:")
                 }
+                | ({SETTINGS: list(settings)} if settings else {})
             ),
             "seed": seed,
             "file": file,

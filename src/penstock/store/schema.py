@@ -122,6 +122,8 @@ claims = Table(
     Column("expires", Float, nullable=False),
 )
 
+SETTINGS = "--set"
+"""Among a run's parameters, what was changed in its file for this run."""
 JUDGED = "judged"
 """In a version's `evaluation`: digest of the model that the gate judged, where another one, fitted again, answers."""
 
