@@ -36,10 +36,10 @@ SCHEMA = {
 }  # fmt: skip
 
 
-@given(ROWS, ROWS, st.sampled_from([None, "when"]))
+@given(ROWS, ROWS, st.sampled_from([None, "when"]), st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_a_row_alone_equals_its_line_in_the_table(learnt, asked, clock):
-    encoding = fit_encoding(pl.DataFrame(learnt, schema=SCHEMA), list(SCHEMA), clock=clock)
+def test_a_row_alone_equals_its_line_in_the_table(learnt, asked, clock, trend):
+    encoding = fit_encoding(pl.DataFrame(learnt, schema=SCHEMA), list(SCHEMA), clock=clock, trend=trend)
     table = pl.DataFrame(asked, schema=SCHEMA)
     matrix = encoding.matrix(table)
     encode = encoding.row()
@@ -235,13 +235,13 @@ def test_no_row_learns_from_its_own_target():
 def test_means_are_offered_for_categories_that_the_author_did_not_ask_for():
     table = pl.DataFrame({"two": ["a", "b"] * 50, "ten": list("abcdefghij") * 10, "asked": list("vwxyz") * 20})
     encoding, matrix = fit_learning(
-        table, np.arange(100) % 2, table.columns, [categories("asked")], "binary", 2, means=True
+        table, np.arange(100) % 2, table.columns, [categories("asked")], "binary", 2, offered=["means"]
     )
-    assert [encoding.names()[at] for at in encoding.means()] == ["ten (mean of target)"]
+    assert [encoding.names()[at] for at in encoding.offers()["means"]] == ["ten (mean of target)"]
     assert matrix.shape == (100, len(encoding.names()))
     assert "asked (mean of target)" in encoding.names()
-    many = fit_learning(table, np.arange(100) % 20, table.columns, (), "multiclass", 20, means=True)[0]
-    assert not many.means()
+    many = fit_learning(table, np.arange(100) % 20, table.columns, (), "multiclass", 20, offered=["means"])[0]
+    assert not many.offers()
 
 
 def test_texts_of_one_meaning_are_near_each_other():
@@ -290,3 +290,6 @@ def test_of_the_times_that_divide_the_rows_only_what_comes_round_is_learnt(days,
     assert [name for name in encoding.names() if name != "x"] == [f"when ({part})" for part in parts]
     assert ("when" in dict(encoding.ignored)) == (not parts)
     assert "when (days)" in fit_encoding(table, ["x", "when"]).names()
+    offering = fit_encoding(table, ["x", "when"], clock="when", trend=True)
+    assert [offering.names()[at] for at in offering.offers()["trend"]] == ["when (days)"]
+    assert not encoding.offers()

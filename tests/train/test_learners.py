@@ -316,7 +316,7 @@ def test_trees_are_the_same_from_a_file_and_from_an_array(tmp_path, more):
     matrix[random.random(n) < 0.1, 0] = np.nan
     target = np.exp(np.nan_to_num(matrix[:, 0]) / 3 + (matrix[:, 1] % 3))
     save(tmp_path / "x.npy", matrix)
-    rows = Sample(matrix, target, "regression", 0, [0, 40, 0], means=[2])
+    rows = Sample(matrix, target, "regression", 0, [0, 40, 0], offers={"means": [2]})
     one, two = (
         fit_learner("lightgbm", rows._replace(matrix=each), {"rounds": 3, **more}, 0)
         for each in (matrix, Stored(tmp_path / "x.npy"))

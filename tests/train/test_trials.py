@@ -1,6 +1,7 @@
 """Searching and fitting: the same trials give the same bytes; what crashes, hangs or eats memory is told and left out."""
 
 import dataclasses
+import datetime as dt
 import functools
 import os
 import signal
@@ -320,21 +321,52 @@ def test_trials_with_means_of_the_target_are_tried_and_the_model_has_them_only_w
     without = [trial for trial in found.trials if not trial.parameters.get("means")]
     assert min(trial.score for trial in with_means) < min(trial.score for trial in without) - 0.03  # noise alone is 1
     encoding, _ = fit_searched(Problem(table, fit, target, "regression", 0), found, 0)
-    assert encoding.means()
+    assert encoding.offers()
     alone = dataclasses.replace(found, trials=[dataclasses.replace(without[0], weight=1.0)])
-    assert not fit_searched(Problem(table, fit, target, "regression", 0), alone, 0)[0].means()
+    assert not fit_searched(Problem(table, fit, target, "regression", 0), alone, 0)[0].offers()
+
+
+def grown(rows=600, slope=0.01):
+    """Two years of days, a number that says little, and a target that rises with the days."""
+    random = np.random.default_rng(5)
+    start = dt.datetime(2023, 1, 1)
+    table = pl.DataFrame({
+        "when": [start + dt.timedelta(days=1.2 * number) for number in range(rows)], "x": random.normal(size=rows),
+    })  # fmt: skip
+    days = np.arange(rows) * 1.2
+    return table, days * slope + table["x"].to_numpy() * 0.1 + random.normal(size=rows) * 0.1, days
+
+
+def test_the_trend_of_time_is_tried_where_rows_are_divided_by_it_and_learnt_where_it_goes_on():
+    table, target, days = grown()
+    fit = functools.partial(fit_learning, columns=table.columns, clock="when")
+    problem = Problem(table[:450], fit, target[:450], "regression", 0)
+    how = Search(trials=4, folds=3, learners=("linear", "lightgbm"))
+    found = run_trials(problem, how, 0, times=days[:450])
+    assert [trial.parameters.get("trend", False) for trial in sorted(found.trials, key=lambda item: item.learner)] == [
+        False,
+        True,
+    ] * 2
+    assert found.trials[0].learner == "linear"
+    encoding, fitted = fit_searched(problem, found, 0)
+    assert encoding.names()[0] == "when (days)"
+    later = read_predictor(fitted.written, fitted.files).predict(encoding.matrix(table[450:]))
+    assert np.sqrt(np.mean((later - target[450:]) ** 2)) < 0.2  # the last value known would be 1 off
+    level = dataclasses.replace(problem, target=problem.target - days[:450] * 0.01)
+    assert not run_trials(level, how, 0, times=days[:450]).trials[0].parameters.get("trend")
+    assert not any(trial.parameters.get("trend") for trial in run_trials(problem, how, 0).trials)
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_a_learner_that_is_not_to_use_means_does_not_heed_them(learner):
     table, target = levels(300)
-    encoding, matrix = fit_learning(table, target, table.columns, means=True)
+    encoding, matrix = fit_learning(table, target, table.columns, offered=["means"])
     first = dict(portfolio("regression", 300, False, [learner]))[learner]
-    sample = Sample(matrix, target, "regression", 0, encoding.categories(), means=encoding.means())
+    sample = Sample(matrix, target, "regression", 0, encoding.categories(), offers=encoding.offers())
     fitted = fit_learner(learner, sample, {**first, "rounds": 20}, 0)
     predictor = read_predictor(fitted.written, fitted.files)
     other = matrix.copy()
-    other[:, encoding.means()] = np.random.default_rng(0).normal(size=(300, 1)) * 100
+    other[:, encoding.offers()["means"]] = np.random.default_rng(0).normal(size=(300, 1)) * 100
     np.testing.assert_array_equal(predictor.predict(matrix), predictor.predict(other))
     assert predictor.predict_row(matrix[0].tolist()) == predictor.predict_row(other[0].tolist())
 

@@ -128,10 +128,11 @@ _READERS: dict[str, Callable[[dt.datetime], float]] = {
 
 
 class Date(msgspec.Struct, frozen=True, tag="date"):
-    """Days since 1970, and the parts of the calendar that come round."""
+    """Days since 1970, and the parts of the calendar that come round; whether the days are for the search to try."""
 
     column: str
     parts: tuple[str, ...] = _PARTS
+    offered: bool = False
 
     def names(self) -> list[tuple[str, int]]:
         """See :meth:`Number.names`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -69,10 +69,18 @@ class Encoding(msgspec.Struct, frozen=True):
         """Of each matrix column the number of codes; 0 for a number."""
         return [count for encoder in self.encoders for _, count in encoder.names()]
 
-    def means(self) -> list[int]:
-        """Matrix columns with means of the target that were made for the search to try."""
-        offered = [isinstance(item, TargetMean) and item.offered for item in self.encoders for _ in item.names()]
-        return [at for at, means in enumerate(offered) if means]
+    def offers(self) -> dict[str, list[int]]:
+        """Matrix columns that were made for the search to try: ``means`` of the target, the ``trend`` of time."""
+        found: dict[str, list[int]] = {}
+        at = 0
+        for item in self.encoders:
+            width = len(item.names())
+            if isinstance(item, TargetMean) and item.offered:
+                found.setdefault("means", []).extend(range(at, at + width))
+            elif isinstance(item, Date) and item.offered:
+                found.setdefault("trend", []).append(at)
+            at += width
+        return found
 
     def columns(self) -> list[str]:
         """Names of the table columns that are used."""
@@ -135,7 +143,7 @@ def fit_learning(
     seed: int = 0,
     clock: str | None = None,
     *,
-    means: bool = False,
+    offered: Collection[str] = (),
 ) -> tuple[Encoding, Matrix]:
     """Fit encoders to training rows and their targets, and encode these rows to learn from.
 
@@ -149,8 +157,9 @@ def fit_learning(
         ``binary``, ``multiclass`` or ``regression``.
     classes : int
         How many there are.
-    means : bool
-        Add the mean of the target to every column of three to 10,000 categories, for the search to try.
+    offered : collection of str
+        What to add for the search to try: ``means``, the mean of the target to every column of three to 10,000 categories;
+        ``trend``, the days since 1970 to `clock`.
 
     Returns
     -------
@@ -159,7 +168,7 @@ def fit_learning(
     array, shape (n_rows, n_matrix_columns)
         The training rows; means of the target are those of other rows.
     """
-    encoding = fit_encoding(frame, columns, asked, seed, clock)
+    encoding = fit_encoding(frame, columns, asked, seed, clock, trend="trend" in offered)
     wanted = [name for item in asked if isinstance(item, Categories) for name in item.columns]
     need("ps.features.categories", wanted, frame.columns)
     encoders: list[Encoder] = []
@@ -167,7 +176,7 @@ def fit_learning(
     for encoder in encoding.encoders:
         encoders.append(encoder)
         asked_for = encoder.column in wanted
-        if asked_for or (means and _offers(encoder, frame[encoder.column], classes)):
+        if asked_for or ("means" in offered and _offers(encoder, frame[encoder.column], classes)):
             made, outside[len(encoders)] = fit_target_mean(frame[encoder.column], target, task, classes, seed)
             encoders.append(msgspec.structs.replace(made, offered=not asked_for))
     if not outside:
@@ -185,7 +194,13 @@ def _offers(encoder: Encoder, values: pl.Series, classes: int) -> bool:
 
 
 def fit_encoding(
-    frame: pl.DataFrame, columns: Sequence[str], asked: Sequence[Columns] = (), seed: int = 0, clock: str | None = None
+    frame: pl.DataFrame,
+    columns: Sequence[str],
+    asked: Sequence[Columns] = (),
+    seed: int = 0,
+    clock: str | None = None,
+    *,
+    trend: bool = False,
 ) -> Encoding:
     """Choose and fit an encoder for each column, from the rows given and no others.
 
@@ -202,6 +217,8 @@ def fit_encoding(
     clock : str, optional
         Column of times by which rows are divided: only the parts that come round are learnt from, because every later
         row lies beyond its days.
+    trend : bool
+        Encode the days of `clock` all the same, for the search to try.
 
     Raises
     ------
@@ -214,7 +231,9 @@ def fit_encoding(
     fitted = {
         name: _fit_components(frame[name], texts[name], seed)
         if name in texts
-        else _fit(frame[name], name, name == clock, rows)
+        else _fit_clock(frame[name], name, trend)
+        if name == clock and frame[name].dtype.is_temporal()
+        else _fit(frame[name], name, rows)
         for name in columns
     }
     marks = _marks(frame[[name for name, made in fitted.items() if not isinstance(made, str)]])
@@ -249,20 +268,32 @@ def _marks(frame: pl.DataFrame) -> dict[str, int]:
     return frame.select(pl.all().hash(seed=0).reinterpret(signed=True).sum()).row(0, named=True) if frame.width else {}
 
 
-def _fit(values: pl.Series, name: str, clock: bool, rows: pl.Series | None) -> Encoder | str:
-    filled = values.drop_nulls()
+def _nothing(values: pl.Series, filled: pl.Series) -> str | None:
+    """Return what is said of a column that has nothing to tell."""
     if filled.len() == 0:
         return "is empty"
-    if filled.len() == values.len() and (filled == filled[0]).all():
-        return "is constant"
+    return "is constant" if filled.len() == values.len() and (filled == filled[0]).all() else None
+
+
+def _fit_clock(values: pl.Series, name: str, trend: bool) -> Encoder | str:
+    filled = values.drop_nulls()
+    if nothing := _nothing(values, filled):
+        return nothing
+    parts = recurring_parts(filled)
+    if trend:
+        return Date(name, ("days", *parts), offered=True)
+    return Date(name, parts) if parts else "says when, and test rows are later: nothing of it comes round"
+
+
+def _fit(values: pl.Series, name: str, rows: pl.Series | None) -> Encoder | str:
+    filled = values.drop_nulls()
+    if nothing := _nothing(values, filled):
+        return nothing
     kind = values.dtype
     if kind.is_numeric():
         return IDENTIFIER if _numbers_rows(values, filled, name, rows) else Number(name)
     if kind == pl.Boolean:
         return Boolean(name)
-    if kind.is_temporal() and clock:
-        parts = recurring_parts(filled)
-        return Date(name, parts) if parts else "says when, and test rows are later: nothing of it comes round"
     if kind.is_temporal():
         return Date(name)
     return _fit_text(filled.cast(pl.String), name)

@@ -6,7 +6,7 @@ tried before anything is learnt about this one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 Parameters = dict[str, Any]
@@ -93,7 +93,8 @@ def portfolio(
     Returns
     -------
     list of (str, dict)
-        Learner and parameters; those with ``means`` are for tables that have means of the target to learn from.
+        Learner and parameters; those with ``means`` are for tables that have means of the target to learn from, those
+        with ``trend`` for numbers to predict of rows that are divided by time.
 
     Examples
     --------
@@ -105,13 +106,16 @@ def portfolio(
     classes = task != "regression"
     log: Parameters = {"target": "log"}
     of_means: Parameters = {"means": True}
+    trend: Parameters = {"trend": True}  # not of chances: ranks do not tell one that goes too far (elec2 was worse)
     found: list[Proposal | None] = [
         ("lightgbm", _FEW_ROUNDS) if hurried else None,
         ("linear", {}),
+        None if classes else ("linear", trend),
         ("lightgbm", _SMALL_TREES),
         ("linear", {"lasso": True}) if columns > max(_WIDE, rows / _MANY_ROWS) and rows * columns <= _LASSO_CELLS else None,
         ("xgboost", _TD_XGBOOST[classes]),
         ("catboost", _catboost_for(rows)),
+        None if classes else ("lightgbm", {**_SMALL_TREES, **trend}),
         ("lightgbm", {**_SMALL_TREES, **log}) if skewed else None,
         ("catboost", {**_catboost_for(rows), **of_means, **(log if skewed else {})}),
         ("lightgbm", {"extra_trees": True, "learning_rate": 0.03, "num_leaves": 31, "feature_fraction": 0.7}),
@@ -124,6 +128,7 @@ def portfolio(
             },
         ),
         ("extra_trees", _extra(task, rows)),
+        None if classes else ("catboost", {**_catboost_for(rows), **trend}),
         ("catboost", _TD_CATBOOST[classes]),
         ("catboost", {**_catboost_for(rows), **log}) if skewed else None,
         ("lightgbm", {**_SMALL_TREES, **of_means}),
@@ -167,14 +172,14 @@ class Draws:
     ----------
     higher : bool
         Whether a higher score is better.
-    means : bool
-        Whether there are means of the target to learn from.
+    offered : collection of str
+        What there is to learn from besides: see :data:`~penstock.train.learners.OFFERS`.
     """
 
-    def __init__(self, learners: Sequence[str], seed: int, higher: bool, means: bool = False) -> None:
+    def __init__(self, learners: Sequence[str], seed: int, higher: bool, offered: Collection[str] = ()) -> None:
         import optuna
 
-        self._means = means
+        self._offered = sorted(offered)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._studies = {
             learner: optuna.create_study(
@@ -194,8 +199,7 @@ class Draws:
             turn += 1
             trial = self._studies[learner].ask()
             parameters = _SPACES[learner](trial)
-            if self._means and trial.suggest_categorical("means", [False, True]):
-                parameters["means"] = True
+            parameters.update({name: True for name in self._offered if trial.suggest_categorical(name, [False, True])})
             yield learner, parameters, (learner, trial)
 
     def tell(self, asked: Any, score: float | None) -> None:

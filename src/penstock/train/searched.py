@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ import polars as pl
 from penstock.errors import PenstockError
 from penstock.train.cluster import workers_for
 from penstock.train.folds import LARGE, spaced_rows
-from penstock.train.learners import Fitted, Sample, fit_learner
+from penstock.train.learners import Fitted, Sample, fit_learner, offered_to
 from penstock.train.learners.blend import blend
 from penstock.train.options import Estimator
 from penstock.train.portfolio import Parameters, named
@@ -40,16 +40,16 @@ class Encoding(Protocol):
         """Of each matrix column the number of codes; 0 for a number."""
         ...
 
-    def means(self) -> list[int]:
-        """Matrix columns with means of the target that only some trials use."""
+    def offers(self) -> Mapping[str, Sequence[int]]:
+        """Matrix columns that only some trials use, by what these are told to use: see :data:`OFFERS`."""
         ...
 
 
 class FitEncoding(Protocol):
     """From rows and their targets to their fitted encoding, and these rows encoded to learn from."""
 
-    def __call__(self, table: pl.DataFrame, target: Array, *, means: bool = ...) -> tuple[Encoding, Array]:
-        """Fit; with `means` of the target for trials to try."""
+    def __call__(self, table: pl.DataFrame, target: Array, *, offered: Collection[str] = ...) -> tuple[Encoding, Array]:
+        """Fit; with what is `offered` for trials to try."""
         ...
 
 
@@ -89,9 +89,9 @@ class Problem:
         """Return the same: its rows are in memory."""
         return self
 
-    def encoded(self, *, means: bool = False) -> tuple[Encoding, Array]:
+    def encoded(self, *, offered: Collection[str] = ()) -> tuple[Encoding, Array]:
         """Fit the encoding, and encode the rows to learn from."""
-        return self.fit_encoding(self.table, self.target, means=means)
+        return self.fit_encoding(self.table, self.target, offered=offered)
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,10 @@ class Parted:
         """Return the same with all rows in memory."""
         return Problem(self.table.whole(), self.fit_encoding, self.target, self.task, self.classes)
 
-    def encoded(self, *, means: bool = False) -> tuple[Encoding, Batches]:
+    def encoded(self, *, offered: Collection[str] = ()) -> tuple[Encoding, Batches]:
         """Fit the encoding to evenly spaced rows, where there are many, and encode all part by part."""
         table, step = self.table, self.table.step
-        encoding, looked = self.fit_encoding(table.each(step).whole(), self.target[::step], means=means)
+        encoding, looked = self.fit_encoding(table.each(step).whole(), self.target[::step], offered=offered)
 
         def made() -> Iterator[Array]:
             for (_, part), start in zip(table.frames(), table.starts, strict=True):
@@ -148,7 +148,7 @@ class Trial:
         One of :data:`~penstock.train.learners.LEARNERS`, or ``estimator``.
     parameters : dict
         Of the learner; ``rounds`` is the number of trees that early stopping found, ``means`` says that it learnt from
-        the mean of the target in each category too.
+        the mean of the target in each category too, ``trend`` from the days of the time by which rows are divided.
     metric : str
         What was measured.
     score : float
@@ -290,7 +290,7 @@ class Wishes:
             directions[block.start] = direction
         directed = directions if self.monotone else None
         asked = problem.target, problem.task, problem.classes
-        return Sample(matrix, *asked, categories, self.weights, directed, encoding.means())
+        return Sample(matrix, *asked, categories, self.weights, directed, encoding.offers())
 
 
 def libraries(learners: Iterable[str]) -> list[str]:
@@ -315,7 +315,7 @@ def fit_searched(
         problem, wishes = problem.of(some), wishes.of(some)
     if isinstance(problem, Parted) and problem.table.step == 1:
         problem = problem.read()
-    encoding, matrix = problem.encoded(means=any(item.parameters.get("means") for item in members))
+    encoding, matrix = problem.encoded(offered=offered_to(item.parameters for item in members))
     packages = libraries(trial.learner for trial in members)
     rows = len(matrix)
     with workers_for(len(members), problem.task, problem.classes, packages) as workers:

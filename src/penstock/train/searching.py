@@ -6,7 +6,7 @@ import concurrent.futures
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,10 +139,10 @@ class Running:
         most = max(frontier, key=lambda item: self._learnt(item[1])[0])
         return most if self._learnt(most[1])[0] >= _MORE_ROWS * rows else best
 
-    def run(self, planned: list[tuple[str, Parameters]], learners: list[str], means: bool) -> None:
+    def run(self, planned: list[tuple[str, Parameters]], learners: list[str], offered: Collection[str]) -> None:
         """Work through the portfolio, then through draws."""
         most = self.how.trials or 10**9
-        proposals = self._proposals(planned, learners, means)
+        proposals = self._proposals(planned, learners, offered)
         waiting: tuple[str, Parameters, Any] | None = None
         over = False
         while True:
@@ -160,7 +160,7 @@ class Running:
                 self._take(*self.running.pop(future), future.result())
 
     def _proposals(
-        self, planned: list[tuple[str, Parameters]], learners: list[str], means: bool
+        self, planned: list[tuple[str, Parameters]], learners: list[str], offered: Collection[str]
     ) -> Iterator[tuple[str, Parameters, Any]]:
         for learner, parameters in planned:
             if parameters.get("target") == "log" and self._begun_logarithms():
@@ -171,7 +171,7 @@ class Running:
         if not set(learners) & set(BOOSTED):
             self.notes.append("ended with the last configuration of the list")
             return
-        draws = Draws(learners, self.seed, self.metric.higher, means)
+        draws = Draws(learners, self.seed, self.metric.higher, offered)
         endless, best, since = draws.propose(), -math.inf, 0
         while True:
             self._wait()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from penstock.train.cluster import warm_workers, workers_for
 from penstock.train.folds import folds_of, spaced_rows
-from penstock.train.learners import MONOTONE, WEIGHTED, installed
+from penstock.train.learners import MONOTONE, WEIGHTED, installed, offered_to
 from penstock.train.options import Search
 from penstock.train.portfolio import portfolio
 from penstock.train.searched import Parted, Problem, Searched, SearchError, Wishes, libraries
@@ -84,25 +84,27 @@ def run_trials(
     hurried = how.trials is None and whole > max(_SEARCHED_ROWS, _HURRIED * how.seconds)
     rarest = 1.0 if task == "regression" else float(np.unique(target, return_counts=True)[1].min() / len(target))
     planned = portfolio(task, table.height, skewed, there, table.width, hurried, rarest)
+    if times is None:
+        planned = [item for item in planned if not item[1].get("trend")]
     used = libraries(learner for learner, _ in planned[: how.trials])
     warm_workers(used)
     few = how.trials is None and table.height * table.width <= _CELLS_A_SECOND * how.seconds
     divided = folds_of(target, task, how.folds, seed, groups, times, gap, _REPEATS if few else 1)
-    means = any(parameters.get("means") for _, parameters in planned[: how.trials])
+    offered = offered_to(parameters for _, parameters in planned[: how.trials])
     with workers_for(len(divided), task, problem.classes, used) as workers:
         search = Running(workers, metric, how, seed, began, table.height, whole)
         for number, (learn, judge) in enumerate(divided):
             part = problem.of(learn)
             begun = time.monotonic()
-            encoding, matrix = part.encoded(means=means)
+            encoding, matrix = part.encoded(offered=offered)
             search.encoded.append((time.monotonic() - begun) / max(len(matrix), 1))
             search.put(
                 number, wishes.of(learn).sample(part, encoding, matrix), encoding.matrix(table[judge]), target[judge]
             )
-        if not encoding.means():
-            means, planned = False, [item for item in planned if not item[1].get("means")]
+        offered = set(encoding.offers())
+        planned = [item for item in planned if offered_to([item[1]]) <= offered]
         del encoding, matrix  # the workers have theirs
-        search.run(planned, there, means)
+        search.run(planned, there, offered)
     took, fitting = time.monotonic() - began, sum(search.seconds.values()) / search.workers.count
     spent = f"searched for {took:.1f} s; the fits themselves took {fitting:.1f} s on {workers.where}"
     print(spent, flush=True)  # noqa: T201

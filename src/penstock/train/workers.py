@@ -44,6 +44,7 @@ SPARE = 0.8
 """This share of the disk, or of another node's memory, may be used."""
 BATCHED = ("lightgbm",)
 """Learners that take a matrix from a file, some rows at a time."""
+_OFFER = "offer "
 FROM_FILE = 500_000
 """Rows from which they do: of fewer they would look at nearly all at once."""
 
@@ -169,7 +170,11 @@ class Processes:
         """Write a fold's matrices where the workers read them."""
         place = Path(self._folder.name)
         save(place / f"{fold}-x.npy", sample.matrix)
-        more = {"weights": sample.weights, "monotone": sample.monotone, "means": sample.means or None}
+        more = {
+            "weights": sample.weights,
+            "monotone": sample.monotone,
+            **{_OFFER + name: at for name, at in sample.offers.items()},
+        }
         np.savez(
             place / f"{fold}.npz", target=sample.target, categories=np.array(sample.categories, dtype=np.int64),
             **{name: np.asarray(value) for name, value in more.items() if value is not None},  # type: ignore[arg-type]
@@ -221,7 +226,7 @@ def _run(folder: str, task: str, classes: int, fit: Fit) -> Done:
     sample = Sample(
         matrix, kept["target"], task, classes, kept["categories"].tolist(),
         kept.get("weights"), kept["monotone"].tolist() if "monotone" in kept else None,
-        kept["means"].tolist() if "means" in kept else (),
+        {name.removeprefix(_OFFER): kept[name].tolist() for name in kept.files if name.startswith(_OFFER)},
     )  # fmt: skip
     if not judge.exists():
         return done(fit, sample)

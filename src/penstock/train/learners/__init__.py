@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -35,8 +35,8 @@ class Sample(NamedTuple):
         How much each row counts.
     monotone : list of int, optional
         Of each column 1 where the answer may only rise with it, -1 where it may only fall, else 0.
-    means : list of int
-        Columns with means of the target: only for what is fitted with ``means: True`` among its parameters.
+    offers : mapping of str to list of int
+        Columns that are only for what is fitted with the same word of :data:`OFFERS` among its parameters.
     """
 
     matrix: Any
@@ -46,7 +46,7 @@ class Sample(NamedTuple):
     categories: list[int]
     weights: npt.NDArray[Any] | None = None
     monotone: list[int] | None = None
-    means: Sequence[int] = ()
+    offers: Mapping[str, Sequence[int]] = {}
 
 
 class Watch(NamedTuple):
@@ -89,10 +89,23 @@ _FITS = {
 }
 """Learner to its module, function, and the package that it needs."""
 LEARNERS = tuple(_FITS)
+OFFERS = ("means", "trend")
+"""What an encoding may offer to be learnt from: means of the target, and the days of the time by which rows are divided."""
 MONOTONE = ("lightgbm", "xgboost", "catboost")
 """Learners that keep a direction."""
 WEIGHTED = tuple(name for name in LEARNERS if name != "neighbours")
 """Learners to which rows may count differently."""
+
+
+def offered_to(parameters: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return what of :data:`OFFERS` some fits are to learn from.
+
+    Examples
+    --------
+    >>> offered_to([{"rounds": 3}, {"means": True}])
+    {'means'}
+    """
+    return {name for own in parameters for name in OFFERS if own.get(name)}
 
 
 def installed(learner: str) -> bool:
@@ -113,8 +126,8 @@ def fit_learner(
     Parameters
     ----------
     parameters : mapping
-        The learner's own; ``rounds`` is the number of rounds of boosting, ``target: "log"`` fits logarithms, and
-        ``means: True`` learns from the means of the target too.
+        The learner's own; ``rounds`` is the number of rounds of boosting, ``target: "log"`` fits logarithms,
+        ``means: True`` learns from the means of the target too, ``trend: True`` from the days of time.
     watch : Watch, optional
         For early stopping of boosting, and the penalty of a linear model; other learners leave it alone.
     threads : int
@@ -122,10 +135,11 @@ def fit_learner(
     """
     module, function, _ = _FITS[learner]
     fit = getattr(importlib.import_module(f"penstock.train.learners.{module}"), function)
-    if sample.means and not parameters.get("means"):
-        sample = sample._replace(matrix=_blank(sample.matrix, sample.means))
-        watch = watch and watch._replace(matrix=_blank(watch.matrix, sample.means))
-    own = {name: value for name, value in parameters.items() if name not in ("means", "target")}
+    hidden = [at for name, columns in sample.offers.items() if not parameters.get(name) for at in columns]
+    if hidden:
+        sample = sample._replace(matrix=_blank(sample.matrix, hidden))
+        watch = watch and watch._replace(matrix=_blank(watch.matrix, hidden))
+    own = {name: value for name, value in parameters.items() if name not in ("target", *OFFERS)}
     if parameters.get("target") != "log":
         return fit(sample, own, seed, watch, threads)  # type: ignore[no-any-return]
     from penstock.train.learners.scale import fit_log
