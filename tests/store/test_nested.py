@@ -119,8 +119,9 @@ def test_columns_come_back_with_their_names(name):
         np.array([["a", 1], [2.5, None]], dtype=object),
         np.empty((0, 2), dtype=object),
         np.array([[1, 2], [3]], dtype=object),
+        np.array([[1, 2], None, [3, 4]], dtype=object)[[0, 2]],
     ],
-    ids=["text", "two dimensions", "empty", "ragged"],
+    ids=["text", "two dimensions", "empty", "ragged", "lists of one length"],
 )
 def test_arrays_of_objects_come_back(array):
     found = again(array)

@@ -70,7 +70,8 @@ def _objects(shape: list[int], items: list[Any]) -> Any:
     import numpy as np
 
     made = np.empty(len(items), object)
-    made[:] = items
+    for at, item in enumerate(items):  # all at once, lists of one length would be taken for a dimension
+        made[at] = item
     return made.reshape(shape)
 
 
