@@ -101,6 +101,11 @@ def monitor(
     sys.exit(3 if found.status == "drift" else 0)
 
 
+def nothing_asked(name: str) -> str:
+    """Say where answers are looked for, and how those of batches are looked at."""
+    return f"no service was asked yet; of rows answered in batches: penstock monitor {name} --data FILES"
+
+
 def _tell(found: Monitoring, *, batch: bool) -> None:
     """Print what was seen of the rows, then what their labels say."""
     from penstock.monitored import behind_in_words, concept_in_words
@@ -132,8 +137,10 @@ def _tell(found: Monitoring, *, batch: bool) -> None:
         click.echo(f"{performance_in_words(found.performance)}: {verdict}")
     elif batch:
         click.echo("no metric: fewer than 30 of the rows hold a truth that training knew, or all have the same")
-    else:
+    elif found.window.rows:
         click.echo("no metric yet: send labels by POST /feedback")
+    else:
+        click.echo(nothing_asked(found.model))
     if found.strange:
         click.echo(click.style("new", fg="red") + f": {found.strange:,} rows are of a class that training did not know")
     if found.concept is not None:
