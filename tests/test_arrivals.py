@@ -1,15 +1,23 @@
 """New rows at a source are told from none, also where it must be read to know."""
 
+import contextlib
+import datetime as dt
 import sqlite3
 
+import numpy as np
+import polars as pl
 import pytest
 import sqlalchemy as sa
 
 import penstock as ps
 from penstock.arrivals import Arrivals
+from penstock.cli.common import load_pipeline
+from penstock.deploy.registry import Registry
 from penstock.engine.history import past_runs
+from penstock.monitor.decisions import decisions_of
 from penstock.store import open_store
 from penstock.store.schema import runs, steps
+from penstock.upkeep import Watcher
 
 
 @pytest.fixture
@@ -79,3 +87,44 @@ def test_a_source_that_cannot_be_read_is_told_once(place):
     assert "the source cannot be read" in said and "orders" in said
     change("alter table away rename to orders;" + rows(5, 40))
     assert source.new(learnt)
+
+
+def hours(first, count, shift=0.0, slope=2.0):
+    """Rows an hour apart, the answer of which follows a number and the mean of the day before."""
+    random = np.random.default_rng(first)
+    x = random.normal(size=count) + shift
+    return pl.DataFrame({
+        "at": [dt.datetime(2026, 1, 1) + dt.timedelta(hours=first + number) for number in range(count)],
+        "x": x, "y": slope * x + random.normal(size=count) * 0.3,
+    })  # fmt: skip
+
+
+def test_where_no_service_is_asked_the_rows_that_came_since_are_judged_and_learnt(tmp_path):
+    (tmp_path / "p.py").write_text(
+        "import polars as pl\nimport penstock as ps\n"
+        f"pipeline = ps.Pipeline('hours', ingest=ps.ingest.files({str(tmp_path / '*.csv')!r}, time='at'),\n"
+        "    features=[ps.features.window(over='1d', mean_x=pl.col('x').mean())], target=ps.regression('y'),\n"
+        "    train=ps.train.search(trials=1, learners=['linear']),\n"
+        "    monitor=ps.monitor.drift('600 rows', retrain=ps.monitor.retrain(on=['drift'], cool_down=0)))\n"
+    )
+    hours(0, 900).write_csv(tmp_path / "a.csv")
+    pipeline = load_pipeline(str(tmp_path / "p.py"))
+    with contextlib.closing(open_store(tmp_path / "s")) as store:
+        pipeline.run(store).raise_for_status()
+        watcher = Watcher(store, pipeline, str(tmp_path / "p.py"))
+        assert watcher.look().window.rows == 0
+        hours(900, 300).write_csv(tmp_path / "b.csv")
+        calm = watcher.look()
+        assert (calm.status, calm.window.rows, calm.performance.decayed) == ("calm", 300, False)
+        assert len(past_runs(store)) == 2
+        assert watcher.look() is calm  # nothing came: nothing is read or judged again
+        hours(1200, 50).write_csv(tmp_path / "c.csv")
+        assert watcher.look() is calm  # too little of it is new
+        assert not decisions_of(store, "hours")
+        hours(1250, 900, shift=0.5, slope=5.0).write_csv(tmp_path / "d.csv")
+        worse = watcher.look()
+        assert (worse.status, worse.window.rows, worse.performance.decayed) == ("drift", 600, True)
+        assert [item.what for item in reversed(decisions_of(store, "hours"))] == ["alarm", "retrain", "promote"]
+        assert Registry(store, "hours").champion().version == 2
+        assert watcher.look().window.rows == 0
+        assert decisions_of(store, "hours")[0].what == "calm"

@@ -1,18 +1,29 @@
-"""Does the source of a pipeline hold rows that were not learnt from?"""
+"""Does the source of a pipeline hold rows that were not learnt from, and what does the champion make of them?"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import polars as pl
+
+from penstock.deploy.registry import ModelVersion
+from penstock.engine.execute import load
 from penstock.engine.history import artifact_of, past_run
+from penstock.engine.plan import known_refs
 from penstock.engine.run import run_graph
+from penstock.engine.step import LazyPartitions, Ref
 from penstock.errors import InputError, PenstockError
 from penstock.ingest.databases import Database
 from penstock.ingest.options import Files
+from penstock.monitor.options import Drift
+from penstock.observed import Observed, from_features
+from penstock.outcome import load as load_model
 from penstock.pipeline import Pipeline
 from penstock.store.store import Store
+from penstock.train.split import seconds_in
+from penstock.watch import judged_by
 
 
 @dataclass
@@ -38,6 +49,7 @@ class Arrivals:
     say: Callable[[str], None] = lambda _text: None
     _read_at: float = field(default=0.0, init=False)
     _problem: str = field(default="", init=False)
+    _refs: dict[str, Ref] = field(default_factory=dict, init=False)
 
     def new(self, learnt: str) -> bool:
         """Whether there are rows that a run, given by its id, has not learnt from."""
@@ -47,10 +59,58 @@ class Arrivals:
         silent = self._silent()
         if changed - set(silent):
             return True
-        if not changed or time.time() - self._read_at < self.pause:
+        if changed and time.time() - self._read_at >= self.pause and not self._run(silent.values()):
             return False
+        return self._unlike(learnt)
+
+    def unlearnt(self, version: ModelVersion, how: Drift) -> Observed | None:
+        """Let a version answer the rows at the source that are later than all it has learnt from, with the pipeline's features.
+
+        Parameters
+        ----------
+        version : ModelVersion
+            Of the pipeline.
+        how : Drift
+            Of these rows those in its window are looked at; all where that holds fewer than are judged.
+
+        Returns
+        -------
+        Observed or None
+            None where rows have no time, none is later, or the source cannot be read.
+        """
+        judged = judged_by(self.store, version)
+        newest = [] if judged is None else judged["outcomes"].get("newest", [])
+        model = load_model(version.name, version.version, self.store, events=False)
+        time_of = model.manifest.time
+        if time_of is None or not len(newest):
+            return None
+        graph = self.pipeline.graph().until(["featured"])
+        refs = known_refs(graph, self.store)
+        if "featured" in refs:
+            self._refs = refs
+        elif not self._silent() or time.time() - self._read_at >= self.pause:
+            self._run(["featured"])
+        if "featured" not in self._refs:
+            return None
+        parts = load(self.store, self._refs["featured"], LazyPartitions[pl.DataFrame])
+        later = [
+            part.filter(pl.Series(seconds_in(part[time_of]) > newest[0])) for part in map(parts.__getitem__, parts)
+        ]
+        rows = pl.concat(later, how="vertical_relaxed").sort(time_of, maintain_order=True)
+        if how.rows is not None:
+            window = rows.tail(how.rows)
+        elif how.seconds is not None and rows.height:
+            at = seconds_in(rows[time_of])
+            window = rows.filter(pl.Series(at > at[-1] - how.seconds))
+        else:
+            window = rows
+        chosen = rows if window.height < how.least else window
+        return from_features(model, chosen) if chosen.height else None
+
+    def _run(self, until: Iterable[str]) -> bool:
+        """Run the pipeline so far; what hinders that is told once."""
         try:
-            result = run_graph(self.pipeline.graph().until(silent.values()), self.store)
+            result = run_graph(self.pipeline.graph().until(until), self.store)
             result.raise_for_status()
         except PenstockError as error:
             if str(error) != self._problem:
@@ -58,12 +118,20 @@ class Arrivals:
                 self.say(f"the source cannot be read: {error}")
             return False
         self._read_at, self._problem = time.time(), ""
+        self._refs = {**self._refs, **result.refs}
+        return True
+
+    def _unlike(self, learnt: str) -> bool:
+        """Whether what was read last is not what a run has learnt from."""
+        given = {name: ref for name, ref in self._refs.items() if name.partition("_")[0] == "snapshot"}
+        if not given:
+            return False
         try:
             then = past_run(self.store, learnt)
         except InputError:  # cleaned away: nobody knows any more what it has learnt from
             return True
-        known = {name: artifact_of(self.store, then, name) for name in silent.values()}
-        return any(ref is None or ref.digest != result.refs[name].digest for name, ref in known.items())
+        known = {name: artifact_of(self.store, then, name) for name in given}
+        return any(ref is None or ref.digest != given[name].digest for name, ref in known.items())
 
     def _silent(self) -> dict[str, str]:
         """Return the steps that read what does not tell whether it changed, each with the step that gives its rows."""

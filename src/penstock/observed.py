@@ -162,7 +162,7 @@ def from_batch(model: Model, raw: pl.DataFrame, events: Mapping[str, pl.DataFram
     DataError, InputError
         When rows do not fit the model, or no feature looks at events of a table.
     """
-    time, base = model.manifest.time, model.manifest.base
+    base = model.manifest.base
     needed = {
         item.name: [column.name for column in item.inputs if column.required] for item in model.knows.event_tables
     }
@@ -171,7 +171,17 @@ def from_batch(model: Model, raw: pl.DataFrame, events: Mapping[str, pl.DataFram
     if base in needed and set(needed[base]) <= set(raw.columns):
         model.knows.take_rows(base, raw)
     table = model.prepare(raw.gather_every(max(1, math.ceil(raw.height / most))))
-    times = None
+    absent = [column.name for column in model.inputs if column.name not in raw.columns]
+    return replace(_looked_at(model, table, raw.height), absent=absent, ahead=model.knows.ahead(table))
+
+
+def from_features(model: Model, table: pl.DataFrame, most: int = MOST) -> Observed:
+    """Let a model answer rows that its pipeline has prepared, with their features; of more than `most`, evenly spaced ones."""
+    return _looked_at(model, table.gather_every(max(1, math.ceil(table.height / most))), table.height)
+
+
+def _looked_at(model: Model, table: pl.DataFrame, rows: int) -> Observed:
+    time, times = model.manifest.time, None
     if time is not None and time in table.columns and table[time].dtype.is_temporal():
         table = table.sort(time, maintain_order=True, nulls_last=True)
         times = table[time].cast(pl.Datetime("us")).to_physical().to_numpy() / 1e6
@@ -181,9 +191,7 @@ def from_batch(model: Model, raw: pl.DataFrame, events: Mapping[str, pl.DataFram
     if truth in table.columns:
         target = model.labels.codes(table[truth])
         strange = int(np.isnan(target).sum()) - table[truth].null_count() if model.task != "regression" else 0
-    absent = [column.name for column in model.inputs if column.name not in raw.columns]
-    ahead = model.knows.ahead(table)
-    return Observed(table, absent, predicted, target, times, raw.height, strange=strange, ahead=ahead)
+    return Observed(table, [], predicted, target, times, rows, strange=strange)
 
 
 def read_rows(source: str | Path | pl.DataFrame | Any, form: TextForm) -> pl.DataFrame:

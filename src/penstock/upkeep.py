@@ -18,7 +18,7 @@ from penstock.deploy.judging import FIRST_LOOK, LEVEL
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
 from penstock.engine.memory import Claims
 from penstock.monitor.decisions import Decision, decide, decisions_of, end, told
-from penstock.monitor.log import log_folder
+from penstock.monitor.log import files_since, log_folder
 from penstock.monitor.options import Retrain
 from penstock.monitor.telling import send
 from penstock.monitor.window import counted, labelled
@@ -139,6 +139,8 @@ class Watcher:
         is allowed to (Bonferroni), however often the watcher looks; labels alone change what is said of the metric.
         """
         how, now, last = self.pipeline.monitor, time.time(), self._last
+        if not files_since(log_folder(self.store.folder, self.name)):
+            return self._unasked(version)
         new, labels = counted(log_folder(self.store.folder, self.name), version, self._last_at or now)
         enough = True
         if last is not None and last.version == version:
@@ -162,6 +164,23 @@ class Watcher:
             window=last.window,
             status="drift" if found.worse else before,
         )
+        return self._last
+
+    def _unasked(self, version: int) -> Monitoring:
+        """Judge the rows that have come to the source since the champion learnt, where no service is asked.
+
+        Again when a quarter of them is new, as :meth:`_seen` does.
+        """
+        how, last = self.pipeline.monitor, self._last
+        batch = self._arrivals.unlearnt(Registry(self.store, self.name).version(version), how)
+        if batch is None or batch.times is None:
+            return monitor(self.name, self.store, how)
+        if last is not None and last.version == version:
+            new = int((batch.times > self._last_at).sum())
+            if new < max(how.least, len(batch.times) / _LOOKS):
+                return last
+        self._last = monitor(self.name, self.store, replace(how, significance=how.significance / _LOOKS), batch)
+        self._last_at = float(batch.times[-1])
         return self._last
 
     def _alarm(self, found: Monitoring) -> Decision | None:

@@ -103,7 +103,7 @@ def monitor(
 
 def nothing_asked(name: str) -> str:
     """Say where answers are looked for, and how those of batches are looked at."""
-    return f"no service was asked yet; of rows answered in batches: penstock monitor {name} --data FILES"
+    return f"no service was asked yet; rows answered in batches are judged by: penstock monitor {name} --data FILES"
 
 
 def _tell(found: Monitoring, *, batch: bool) -> None:

@@ -141,6 +141,31 @@ def fingerprints_of(graph: Graph) -> dict[str, Fingerprint]:
     }
 
 
+def known_refs(
+    graph: Graph,
+    store: Store,
+    marks: Mapping[str, Fingerprint] | None = None,
+    force: Callable[[str], bool] = lambda _name: False,
+) -> dict[str, Ref]:
+    """Return the results of sources and steps that are known, by name, without running anything."""
+    marks = fingerprints_of(graph) if marks is None else marks
+    cache = Cache(store, graph.name)
+    cache.warm()
+    refs: dict[str, Ref] = {}
+    for name in graph.order:
+        if name in graph.sources:
+            item = graph.sources[name]
+            if all(needed in refs for needed in item.needs):
+                refs[name] = item.resolve(store, refs)
+            continue
+        step = graph.steps[name]
+        unknown = [needed for needed in step.inputs.values() if needed not in refs]
+        found = None if unknown or force(name) else look_up(step, marks[name], refs, cache)
+        if found is not None:
+            refs[name] = found
+    return refs
+
+
 def make_plan(graph: Graph, store: Store, force: Callable[[str], bool] = lambda _name: False) -> Plan:
     """Say of each step of `graph` whether its result is known, and if not, why.
 
@@ -158,21 +183,8 @@ def make_plan(graph: Graph, store: Store, force: Callable[[str], bool] = lambda 
     FingerprintError, DataError
         When a step cannot be fingerprinted or a source cannot be found.
     """
-    cache = Cache(store, graph.name)
-    cache.warm()
     marks = fingerprints_of(graph)
-    refs: dict[str, Ref] = {}
-    for name in graph.order:
-        if name in graph.sources:
-            item = graph.sources[name]
-            if all(needed in refs for needed in item.needs):
-                refs[name] = item.resolve(store, refs)
-            continue
-        step = graph.steps[name]
-        unknown = [needed for needed in step.inputs.values() if needed not in refs]
-        found = None if unknown or force(name) else look_up(step, marks[name], refs, cache)
-        if found is not None:
-            refs[name] = found
+    refs = known_refs(graph, store, marks, force)
     before = previous_parts(store, graph.name, [name for name in graph.steps if name not in refs])
     planned = []
     for name, step in graph.steps.items():
