@@ -107,6 +107,7 @@ def test_where_no_service_is_asked_the_rows_that_came_since_are_judged_and_learn
         "    train=ps.train.search(trials=1, learners=['linear']),\n"
         "    monitor=ps.monitor.drift('600 rows', retrain=ps.monitor.retrain(on=['drift'], cool_down=0)))\n"
     )
+    (tmp_path / "q.py").write_text((tmp_path / "p.py").read_text().replace("mean_x=", "mean="))
     hours(0, 900).write_csv(tmp_path / "a.csv")
     pipeline = load_pipeline(str(tmp_path / "p.py"))
     with contextlib.closing(open_store(tmp_path / "s")) as store:
@@ -121,6 +122,10 @@ def test_where_no_service_is_asked_the_rows_that_came_since_are_judged_and_learn
         hours(1200, 50).write_csv(tmp_path / "c.csv")
         assert watcher.look() is calm  # too little of it is new
         assert not decisions_of(store, "hours")
+        other = load_pipeline(str(tmp_path / "p.py").replace("p.py", "q.py"))
+        heard = []
+        assert Watcher(store, other, str(tmp_path / "q.py"), heard.append).look().window.rows == 0
+        assert heard == ["v1 has learnt from mean_x, which hours no longer makes"]
         hours(1250, 900, shift=0.5, slope=5.0).write_csv(tmp_path / "d.csv")
         worse = watcher.look()
         assert (worse.status, worse.window.rows, worse.performance.decayed) == ("drift", 600, True)

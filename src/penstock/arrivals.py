@@ -50,6 +50,7 @@ class Arrivals:
     _read_at: float = field(default=0.0, init=False)
     _problem: str = field(default="", init=False)
     _refs: dict[str, Ref] = field(default_factory=dict, init=False)
+    _seen: tuple[tuple[int, str], Observed | None] = field(default=((0, ""), None), init=False)
 
     def new(self, learnt: str) -> bool:
         """Whether there are rows that a run, given by its id, has not learnt from."""
@@ -78,12 +79,6 @@ class Arrivals:
         Observed or None
             None where rows have no time, none is later, or the source cannot be read.
         """
-        judged = judged_by(self.store, version)
-        newest = [] if judged is None else judged["outcomes"].get("newest", [])
-        model = load_model(version.name, version.version, self.store, events=False)
-        time_of = model.manifest.time
-        if time_of is None or not len(newest):
-            return None
         graph = self.pipeline.graph().until(["featured"])
         refs = known_refs(graph, self.store)
         if "featured" in refs:
@@ -92,11 +87,27 @@ class Arrivals:
             self._run(["featured"])
         if "featured" not in self._refs:
             return None
+        known = version.version, self._refs["featured"].digest
+        if self._seen[0] != known:
+            self._seen = known, self._observed(version, how)
+        return self._seen[1]
+
+    def _observed(self, version: ModelVersion, how: Drift) -> Observed | None:
+        judged = judged_by(self.store, version)
+        newest = [] if judged is None else judged["outcomes"].get("newest", [])
+        model = load_model(version.name, version.version, self.store, events=False)
+        time_of = model.manifest.time
+        if time_of is None or not len(newest):
+            return None
         parts = load(self.store, self._refs["featured"], LazyPartitions[pl.DataFrame])
         later = [
             part.filter(pl.Series(seconds_in(part[time_of]) > newest[0])) for part in map(parts.__getitem__, parts)
         ]
         rows = pl.concat(later, how="vertical_relaxed").sort(time_of, maintain_order=True)
+        missing = [name for name in model.manifest.encoding.columns() if name not in rows.columns]
+        if missing:
+            self._tell(f"v{version.version} has learnt from {missing[0]}, which {self.pipeline.name} no longer makes")
+            return None
         if how.rows is not None:
             window = rows.tail(how.rows)
         elif how.seconds is not None and rows.height:
@@ -113,13 +124,16 @@ class Arrivals:
             result = run_graph(self.pipeline.graph().until(until), self.store)
             result.raise_for_status()
         except PenstockError as error:
-            if str(error) != self._problem:
-                self._problem = str(error)
-                self.say(f"the source cannot be read: {error}")
+            self._tell(f"the source cannot be read: {error}")
             return False
         self._read_at, self._problem = time.time(), ""
         self._refs = {**self._refs, **result.refs}
         return True
+
+    def _tell(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self.say(problem)
 
     def _unlike(self, learnt: str) -> bool:
         """Whether what was read last is not what a run has learnt from."""
