@@ -122,6 +122,10 @@ def test_where_no_service_is_asked_the_rows_that_came_since_are_judged_and_learn
         hours(1200, 50).write_csv(tmp_path / "c.csv")
         assert watcher.look() is calm  # too little of it is new
         assert not decisions_of(store, "hours")
+        champion = Registry(store, "hours").champion()
+        for window, looked_at in (("5d", 120), ("150 rows", 150), ("1h", 350)):  # so few rows would not be judged
+            found = Arrivals(pipeline, store).unlearnt(champion, ps.monitor.drift(window))
+            assert (found.rows, len(found.known.rows)) == (looked_at, looked_at)
         other = load_pipeline(str(tmp_path / "p.py").replace("p.py", "q.py"))
         heard = []
         assert Watcher(store, other, str(tmp_path / "q.py"), heard.append).look().window.rows == 0

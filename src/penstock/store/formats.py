@@ -252,6 +252,7 @@ _HINTS = {
     "LazyFrame": "it is a question, not yet a table. Return its .collect()",
     "PosixPath": "it is a place, whose content may change unseen. Return what the file holds, as text or .read_bytes()",
     "WindowsPath": "it is a place, whose content may change unseen. Return what the file holds, as text or .read_bytes()",
+    "Tensor": "no format accepts it. Return its .numpy(), and a dict of arrays for a network's weights",
     "MaskedArray": "its mask would be lost. Return .filled(...) of it, or a dict of its .data and .mask",
 }
 
