@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import itertools
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -27,6 +28,12 @@ _numbers = itertools.count()
 def pytest_make_parametrize_id(val, argname):
     """Name bytes by their argument: packed bytes hold the time, and each worker must collect the same names."""
     return argname if isinstance(val, bytes) else None
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """Copy a store that may be open: were its database opened and closed here, SQLite's locks on it would be lost."""
+    subprocess.run(["cp", "-r", folder, to], check=True)
+    return to
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import shutil
 import threading
 import time
 from contextlib import closing
@@ -28,6 +27,7 @@ from penstock.store.store import open_store
 from penstock.types.rows import RowsError
 from penstock.unlabelled import skew_of
 from tests.cli.test_commands import call
+from tests.conftest import copied
 from tests.servers import serving
 
 START = dt.datetime(2024, 1, 1)
@@ -305,7 +305,7 @@ def twice(made, tmp_path_factory):
 @pytest.fixture
 def two(twice, tmp_path):
     """A store with two versions of one pipeline, of which the first is the champion."""
-    with closing(open_store(shutil.copytree(twice, tmp_path / "two"))) as store:
+    with closing(open_store(copied(twice, tmp_path / "two"))) as store:
         yield store
 
 

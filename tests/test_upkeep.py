@@ -30,7 +30,7 @@ from penstock.store.store import open_store
 from penstock.traffic import WORSE, worse_than
 from penstock.upkeep import Watcher
 from penstock.watch import monitor
-from tests.conftest import customers
+from tests.conftest import copied, customers
 from tests.servers import free_port, serving
 
 PIPELINE = """
@@ -643,10 +643,9 @@ def settled(place):
     return place.made(), Registry(place.store, "customers").champion().version, canary
 
 
-def copied(place, folder):
+def elsewhere(place, folder):
     """The same place at the same moment, in another folder."""
-    shutil.copytree(place.folder, folder)
-    return Place(folder)
+    return Place(copied(place.folder, folder))
 
 
 RULES = {
@@ -670,7 +669,7 @@ def test_a_watcher_killed_between_any_two_writes_is_followed_to_the_same_end(tmp
     number = 0
     while True:
         number += 1
-        here = copied(place, tmp_path / f"{number}")
+        here = elsewhere(place, tmp_path / f"{number}")
         with monkeypatch.context() as patch:
             count = killed_before_write(patch, number)
             try:

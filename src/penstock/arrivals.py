@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -49,7 +49,9 @@ class Arrivals:
     say: Callable[[str], None] = lambda _text: None
     _read_at: float = field(default=0.0, init=False)
     _problem: str = field(default="", init=False)
-    _refs: dict[str, Ref] = field(default_factory=dict, init=False)
+    _featured: Ref | None = field(default=None, init=False)
+    _given: dict[str, Ref] = field(default_factory=dict, init=False)
+    _known_at: float = field(default=0.0, init=False)
     _seen: tuple[tuple[int, str], Observed | None] = field(default=((0, ""), None), init=False)
 
     def new(self, learnt: str) -> bool:
@@ -79,27 +81,28 @@ class Arrivals:
         Observed or None
             None where rows have no time, none is later, or the source cannot be read.
         """
-        graph = self.pipeline.graph().until(["featured"])
-        refs = known_refs(graph, self.store)
+        if self.pipeline.tables[self.pipeline.base_table].time is None:
+            return None
+        refs = known_refs(self.pipeline.graph().until(["featured"]), self.store)
         if "featured" in refs:
-            self._refs = refs
+            self._know(refs, time.time())
         elif not self._silent() or time.time() - self._read_at >= self.pause:
             self._run(["featured"])
-        if "featured" not in self._refs:
+        if self._featured is None:
             return None
-        known = version.version, self._refs["featured"].digest
+        known = version.version, self._featured.digest
         if self._seen[0] != known:
-            self._seen = known, self._observed(version, how)
+            self._seen = known, self._observed(version, self._featured, how)
         return self._seen[1]
 
-    def _observed(self, version: ModelVersion, how: Drift) -> Observed | None:
+    def _observed(self, version: ModelVersion, featured: Ref, how: Drift) -> Observed | None:
         judged = judged_by(self.store, version)
         newest = [] if judged is None else judged["outcomes"].get("newest", [])
         model = load_model(version.name, version.version, self.store, events=False)
         time_of = model.manifest.time
         if time_of is None or not len(newest):
             return None
-        parts = load(self.store, self._refs["featured"], LazyPartitions[pl.DataFrame])
+        parts = load(self.store, featured, LazyPartitions[pl.DataFrame])
         later = [
             part.filter(pl.Series(seconds_in(part[time_of]) > newest[0])) for part in map(parts.__getitem__, parts)
         ]
@@ -120,6 +123,7 @@ class Arrivals:
 
     def _run(self, until: Iterable[str]) -> bool:
         """Run the pipeline so far; what hinders that is told once."""
+        began = time.time()
         try:
             result = run_graph(self.pipeline.graph().until(until), self.store)
             result.raise_for_status()
@@ -127,8 +131,14 @@ class Arrivals:
             self._tell(f"the source cannot be read: {error}")
             return False
         self._read_at, self._problem = time.time(), ""
-        self._refs = {**self._refs, **result.refs}
+        self._know(result.refs, began)
         return True
+
+    def _know(self, refs: Mapping[str, Ref], at: float) -> None:
+        """Keep what is known of the source from a moment on."""
+        self._featured = refs.get("featured", self._featured)
+        self._given = {name: ref for name, ref in refs.items() if name.partition("_")[0] == "snapshot"}
+        self._known_at = at
 
     def _tell(self, problem: str) -> None:
         if problem != self._problem:
@@ -136,16 +146,17 @@ class Arrivals:
             self.say(problem)
 
     def _unlike(self, learnt: str) -> bool:
-        """Whether what was read last is not what a run has learnt from."""
-        given = {name: ref for name, ref in self._refs.items() if name.partition("_")[0] == "snapshot"}
-        if not given:
+        """Whether what was known of the source last, if later than a run began, is not what that has learnt from."""
+        if not self._given:
             return False
         try:
             then = past_run(self.store, learnt)
         except InputError:  # cleaned away: nobody knows any more what it has learnt from
             return True
-        known = {name: artifact_of(self.store, then, name) for name in given}
-        return any(ref is None or ref.digest != given[name].digest for name, ref in known.items())
+        if then.started > self._known_at:
+            return False
+        learnt_from = {name: artifact_of(self.store, then, name) for name in self._given}
+        return any(ref is None or ref.digest != self._given[name].digest for name, ref in learnt_from.items())
 
     def _silent(self) -> dict[str, str]:
         """Return the steps that read what does not tell whether it changed, each with the step that gives its rows."""

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import polars as pl
 import pytest
 import xlsxwriter
 from click.testing import CliRunner
-from tests.conftest import customers
+from tests.conftest import copied, customers
 
 import penstock as ps
 import penstock.cli
@@ -135,7 +134,7 @@ def test_runs_show_diff_and_models(place):
 
 
 def test_a_changed_parameter_is_a_cause_in_words(place, tmp_path):
-    shutil.copytree(place, tmp_path / "p")
+    copied(place, tmp_path / "p")
     file = tmp_path / "p" / "pipeline.py"
     file.write_text(file.read_text().replace("trials=2", 'trials=2, budget="120s"'))
     steps = {step["name"]: step for step in call_json("plan", file)["steps"]}
@@ -150,7 +149,7 @@ def test_a_changed_parameter_is_a_cause_in_words(place, tmp_path):
 
 
 def test_a_gate_that_says_no_leaves_with_three_and_a_person_may_promote(place, tmp_path):
-    shutil.copytree(place, tmp_path / "p")
+    copied(place, tmp_path / "p")
     file = tmp_path / "p" / "pipeline.py"
     file.write_text(PIPELINE.format(gate="roc_auc=0.999").replace("trials=2", 'trials=3, learners=["lightgbm"]'))
     done = call("run", file, code=3)

@@ -1,7 +1,6 @@
 """Blobs, formats and the catalog: what is written is read back, or an error says why not."""
 
 import dataclasses
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import FunctionTransformer
-from tests.conftest import make_pipeline
+from tests.conftest import copied, make_pipeline
 from tests.servers import postgresql
 
 from penstock.errors import MissingArtifactError, StoreError
@@ -52,7 +51,7 @@ def test_a_blob_that_is_removed_is_missing(blobs):
 
 def test_a_flipped_bit_names_the_artifact_and_how_to_compute_it_again(done, tmp_path):
     folder, store, pipeline, result = done
-    shutil.copytree(store.folder, tmp_path / "s")
+    copied(store.folder, tmp_path / "s")
     other = open_store(tmp_path / "s")
     ((_, featured),) = result.result.refs["featured"].partitions
     digest = featured.digest
@@ -305,7 +304,7 @@ def test_cleaning_keeps_models_that_answer(done, tmp_path):
     from penstock.outcome import load
 
     _, store, _, result = done
-    shutil.copytree(store.folder, tmp_path / "s")
+    copied(store.folder, tmp_path / "s")
     other = open_store(tmp_path / "s")
     gone, kept = (
         other.folder / "reports" / "customers-old.html",
