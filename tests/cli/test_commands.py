@@ -383,6 +383,7 @@ def test_what_a_step_made_is_shown_and_written_to_a_file(place):
     assert "city" in shown
     for name in ("prepared.parquet", "prepared.csv", "prepared.jsonl"):
         call("show", "latest", "prepared", "-o", name, folder=place)
+    assert load_pipeline(str(place / "pipeline.py")).run(place / ".penstock").result.metrics == {}  # it has its own
     table = pl.read_parquet(place / "prepared.parquet")
     assert table.equals(ps.artifact("prepared", store=place / ".penstock"))
     assert pl.read_csv(place / "prepared.csv").height == pl.read_ndjson(place / "prepared.jsonl").height == 500

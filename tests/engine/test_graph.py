@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.engine.graph import Graph
-from penstock.engine.history import past_run
+from penstock.engine.history import artifact, past_run
 from penstock.errors import GraphError, InputError
 
 
@@ -136,6 +136,18 @@ def test_a_parameter_that_is_none_or_of_another_kind_is_refused(module, values, 
     with pytest.raises(InputError) as error:
         graph_of(module, FLOW).with_parameters(values)
     assert told in str(error.value)
+
+
+def test_what_a_step_made_is_had_again_with_all_its_parts(module, tmp_path):
+    graph_of(
+        module,
+        "import polars as pl\n@ps.step\ndef mixed() -> ps.Partitions:\n"
+        "    return ps.Partitions({'a': pl.DataFrame({'x': [1]}), 'b': {'n': 1}})\n"
+        "@ps.step\ndef halves() -> ps.Partitions:\n"
+        "    return ps.Partitions({'a': pl.DataFrame({'x': [1]}), 'b': pl.DataFrame({'x': [2]})})\n",
+    ).run(tmp_path)
+    assert artifact("mixed", store=tmp_path)["b"] == {"n": 1}
+    assert artifact("halves", store=tmp_path)["x"].to_list() == [1, 2]
 
 
 def test_the_numbers_that_steps_return_are_the_metrics_of_the_run(module, tmp_path):

@@ -7,6 +7,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import os
 import subprocess
 import sys
 import uuid
@@ -74,6 +75,11 @@ def test_values_come_back_of_their_types_and_in_their_order(value):
     assert same(again(value), value)
 
 
+@pytest.mark.parametrize("value", [{"b": 1, "a": 2}, {"b": {"d": 1, "c": 2}, "a": (1,)}, {2: "b", 1: "a"}])
+def test_keys_keep_their_order(value):
+    assert repr(again(value)) == repr(value)
+
+
 def test_a_set_gives_the_same_bytes_in_any_process():
     code = (
         "import sys; from penstock.store.formats import encode\n"
@@ -81,7 +87,7 @@ def test_a_set_gives_the_same_bytes_in_any_process():
     )
     made = {
         subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, check=True, env={"PYTHONHASHSEED": seed}
+            [sys.executable, "-c", code], capture_output=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}
         ).stdout
         for seed in ("1", "2", "3")
     }
