@@ -155,8 +155,9 @@ def test_the_numbers_that_steps_return_are_the_metrics_of_the_run(module, tmp_pa
         module,
         "import dataclasses\n@dataclasses.dataclass\nclass Best:\n    name: str\n    auc: float\n"
         "@ps.step\ndef one() -> int:\n    return 1\n"
+        "@ps.step\ndef counted():\n    import numpy as np\n    return Best('b', np.int64(7))\n"
         "@ps.step\ndef scores() -> dict:\n    return {'a': {'auc': 0.5, 'ok': True}, 'b': float('nan'), 'c': [1, 2]}\n"
         "@ps.step\ndef best(scores: dict) -> Best:\n    return Best('a', 0.5)\n",
     ).run(tmp_path)
-    assert run.metrics == {"one": 1, "scores.a.auc": 0.5, "best.auc": 0.5}
+    assert run.metrics == {"one": 1, "counted.auc": 7, "scores.a.auc": 0.5, "best.auc": 0.5}
     assert past_run(run.store, run.run).summary["metrics"]["best.auc"] == {"value": 0.5}

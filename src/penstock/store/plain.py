@@ -58,9 +58,7 @@ def is_plain(value: object, within: bool = False) -> bool:
         return all(
             isinstance(key, str) and not key.startswith("$") and is_plain(item, within) for key, item in value.items()
         )
-    if within:
-        return type(value).__module__ in {"datetime", "decimal", "uuid"}
-    return _is_number(value)
+    return _is_number(value) or (within and type(value).__module__ in {"datetime", "decimal", "uuid"})
 
 
 def _is_number(value: object) -> bool:
