@@ -32,6 +32,7 @@ def calls(above: str, call: str = "helper(1)") -> str:
 
 
 HELPER = "def helper(x):\n    return x + 1"
+DISPATCHED = "import functools\n@functools.singledispatch\ndef helper(x):\n    return 0\n@helper.register\ndef _(x: int):\n    return 1"
 
 CHANGES = {
     "the body": (written(body="    return 1"), written(body="    return 2")),
@@ -64,6 +65,10 @@ CHANGES = {
     "a helper of a helper": (
         calls("def deep(x):\n    return x\ndef helper(x):\n    return deep(x)"),
         calls("def deep(x):\n    return -x\ndef helper(x):\n    return deep(x)"),
+    ),
+    "a function for one type of a dispatching helper": (
+        calls(DISPATCHED),
+        calls(DISPATCHED.replace("return 1", "return 2")),
     ),
     "a helper inside a comprehension": (
         calls(HELPER, "[helper(i) for i in range(3)]"),

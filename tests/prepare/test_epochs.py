@@ -99,6 +99,7 @@ def test_a_unit_that_says_nothing_is_refused(options):
 
 @example(value="1e999", form="s since 1970")
 @example(value=11400714819320000000, form="s since 1970")
+@example(value=-(2**63), form="us since 1970")
 @given(
     st.one_of(st.integers(-(10**21), 10**21), st.floats(-1e20, 1e20), st.integers().map(float), st.text(max_size=8)),
     st.sampled_from([*EPOCHS]),

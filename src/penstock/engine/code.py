@@ -17,6 +17,8 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from penstock.engine.outside import reads_in
+
 DYNAMIC_NAMES = frozenset({"eval", "exec", "globals", "__import__", "compile"})
 """Builtins that reach code which cannot be seen beforehand."""
 
@@ -50,6 +52,8 @@ class CodeFacts:
         Imports inside the body.
     writes : tuple of str
         Globals that the body assigns or deletes.
+    reads : tuple of str
+        Calls that read files or the environment, as written; unknown without the source.
     """
 
     digest: str
@@ -58,6 +62,7 @@ class CodeFacts:
     reached: tuple[tuple[str, ...], ...]
     imports: tuple[Import, ...]
     writes: tuple[str, ...]
+    reads: tuple[str, ...] = ()
 
 
 def canonical(node: Any, *, root: bool = False) -> str:
@@ -188,11 +193,12 @@ def facts_of(code: CodeType) -> CodeFacts:
     if known is not None and known[0].co_filename == code.co_filename:
         return known[1]
     found = _node_of(code)
+    reads: tuple[str, ...] = ()
     if found is None:
         written, text = "bytecode " + _bytecode(code), ""
     else:
         node, file = found
-        written = canonical(node, root=True)
+        written, reads = canonical(node, root=True), reads_in(node)
         end = getattr(node, "end_lineno", code.co_firstlineno)
         text = "\n".join(file.lines[code.co_firstlineno - 1 : end])
     reached: dict[tuple[str, ...], None] = {}
@@ -206,6 +212,7 @@ def facts_of(code: CodeType) -> CodeFacts:
         reached=tuple(reached),
         imports=tuple(imports),
         writes=tuple(writes),
+        reads=reads,
     )
     _facts[code] = (code, facts)
     return facts

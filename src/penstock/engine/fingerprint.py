@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,10 +31,13 @@ class Fingerprint:
         Component to value: ``code:clean``, ``parameter:size``, ``constant:LIMIT``, ``package:polars``.
     texts : dict
         Digest of code to the file, first line and text, to tell later what changed.
+    each_time : str
+        Why the result is never taken from the cache; empty when it is.
     """
 
     parts: Mapping[str, str]
     texts: Mapping[str, tuple[str, int, str]] = field(default_factory=dict)
+    each_time: str = ""
 
     def key(self, inputs: Mapping[str, str], partition: str | None = None) -> str:
         """Return the cache key for given digests of the inputs' content.
@@ -82,7 +87,17 @@ def fingerprint(step: Step, types_of_inputs: Mapping[str, Any] | None = None) ->
         reach.parts["each"] = step.each
     parts = {**_renamed(reach.parts, step), "package:python": _PYTHON}
     texts = {digest: (file, facts.first_line, facts.text) for digest, (facts, file) in reach.texts.items()}
-    return Fingerprint(parts, texts)
+    return Fingerprint(parts, texts, _each_time(step, reach, types_of_inputs or {}))
+
+
+def _each_time(step: Step, reach: Reach, types_of_inputs: Mapping[str, Any]) -> str:
+    if step.cache is not None:
+        return "" if step.cache else "cache=False"
+    given = any(kind is Path or Path in typing.get_args(kind) for kind in types_of_inputs.values())
+    outside = dict.fromkeys(reach.talks if given else [*reach.reads, *reach.talks])
+    if not outside:
+        return ""
+    return f"reads from outside each time ({', '.join(outside)}): give it files by ps.source(), or say cache=True"
 
 
 def _name_of(function: Any) -> str:

@@ -8,9 +8,10 @@ import importlib.util
 import site
 import sys
 import sysconfig
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
 
 from penstock.version import __version__
 
@@ -135,3 +136,26 @@ def installed_packages() -> dict[str, str]:
             name, _, version = folder.name.removesuffix(".dist-info").partition("-")
             found.setdefault(name.replace("_", "-").lower(), version)
     return found
+
+
+def is_users(value: Any) -> bool:
+    """Whether a function, a class or an object is of the user's own making."""
+    if isinstance(value, FunctionType):
+        return owner_of_file(value.__code__.co_filename) == "user"
+    if isinstance(value, MethodType):
+        return is_users(value.__func__)
+    if isinstance(value, partial):
+        return is_users(value.func)
+    module = value.__module__ if isinstance(value, type) else type(value).__module__
+    return owner_of(module) == "user"
+
+
+def is_followed(call: str, space: dict[str, Any]) -> bool:
+    """Whether a call, as written, is one of the user's own functions, whose code is looked at itself."""
+    root, _, rest = call.removesuffix("()").partition(".")
+    if root in ("self", "cls"):
+        return rest.isidentifier()
+    value = space.get(root)
+    if isinstance(value, ModuleType):
+        return owner_of(value.__name__) == "user" and rest.isidentifier()
+    return value is not None and is_users(value)

@@ -119,7 +119,7 @@ def partition_inputs(step: Step, refs: Mapping[str, Ref]) -> list[tuple[str, dic
 
 def look_up(step: Step, mark: Fingerprint, refs: Mapping[str, Ref], cache: Cache) -> Ref | None:
     """Return a step's result when it is known: as a whole, or from all its partitions."""
-    if not step.cache:
+    if mark.each_time:
         return None
     found = cache.find(mark.key(input_digests(step, refs)))
     if found is not None or step.each is None:
@@ -201,8 +201,8 @@ def stale_causes(
     step: Step, mark: Fingerprint, refs: Mapping[str, Ref], store: Store, before: Mapping[str, Any] | None
 ) -> list[str]:
     """Return in words why a step is stale, `before` being the components of the fingerprint with which it last ran."""
-    if not step.cache:
-        return ["cache=False"]
+    if mark.each_time:
+        return [mark.each_time]
     if before is None:
         return ["never ran"]
     causes = changed_parts(before, mark, step, store)

@@ -28,7 +28,8 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.engine.code import DYNAMIC_NAMES, CodeFacts, Import, canonical, facts_of
-from penstock.engine.packages import owner_of, owner_of_file, version_of
+from penstock.engine.outside import reads_in, talks
+from penstock.engine.packages import is_followed, is_users, owner_of, owner_of_file, version_of
 from penstock.errors import FingerprintError
 
 _MISSING = object()
@@ -82,12 +83,16 @@ class Reach:
         ``code:NAME``, ``constant:NAME`` and ``package:NAME`` with what they are now.
     texts : dict
         Digest of code to its facts and file, to tell later what changed.
+    reads, talks : list of str
+        Calls that read files or the environment, and modules for talking to databases and other machines.
     """
 
     def __init__(self, place: str) -> None:
         self.place = place
         self.parts: dict[str, str] = {}
         self.texts: dict[str, tuple[CodeFacts, str]] = {}
+        self.reads: list[str] = []
+        self.talks: list[str] = []
         self._seen: dict[int, tuple[Any, str]] = {}
 
     def function(self, function: Callable[..., Any], *, root: bool = False) -> str:
@@ -116,6 +121,7 @@ class Reach:
             self._global(chain, space, label)
         for item in facts.imports:
             self._import(item, space)
+        self.reads += [f"{call} in {label}()" for call in facts.reads if not is_followed(call, space)]
         return name
 
     def constant(self, name: str, value: Any) -> None:
@@ -127,6 +133,8 @@ class Reach:
 
     def package(self, module_name: str) -> str:
         """Record the version of the package that a module belongs to; returns its token."""
+        if talks(module_name):
+            self.talks.append(module_name)
         if owner_of(module_name) == "package":
             name, version = version_of(module_name)
             self.parts[f"package:{name}"] = version
@@ -304,11 +312,13 @@ class Reach:
         self.package(module)
         # A decorator of a library closes over the user's function: that one is followed.
         for cell_name, cell in _cells(function):
-            if _is_users(cell):
+            if is_users(cell):
                 self.constant(f"{name}.{cell_name}", cell)
                 self.token(cell, f"{name}.{cell_name}")
         wrapped = getattr(function, "__wrapped__", None)
         inner = "" if wrapped is None else self.token(wrapped, name)
+        if hasattr(function, "dispatch") and hasattr(function, "registry"):  # functools.singledispatch
+            inner += self.token(dict(function.registry), name)
         settings = [self.token(cell, name) for _, cell in _cells(function) if isinstance(cell, _SCALARS)]
         return f"library function {module}.{function.__qualname__}({inner},{','.join(settings)})"
 
@@ -385,7 +395,9 @@ class Reach:
         try:
             import ast
 
-            self.parts[name] = short_digest(canonical(ast.parse(inspect.getsource(module))))
+            tree = ast.parse(inspect.getsource(module))
+            self.parts[name] = short_digest(canonical(tree))
+            self.reads += [f"{call} in {module.__name__}" for call in reads_in(tree)]
         except (OSError, TypeError, SyntaxError) as error:
             raise self._refusal(
                 f"the source of module {module.__name__} cannot be read", "Import names from it"
@@ -421,17 +433,6 @@ def _cells(function: Callable[..., Any]) -> list[tuple[str, Any]]:
         except ValueError:  # a name that is assigned later, such as a recursive inner function
             continue
     return found
-
-
-def _is_users(value: Any) -> bool:
-    if isinstance(value, types.FunctionType):
-        return owner_of_file(value.__code__.co_filename) == "user"
-    if isinstance(value, types.MethodType):
-        return _is_users(value.__func__)
-    if isinstance(value, functools.partial):
-        return _is_users(value.func)
-    module = value.__module__ if isinstance(value, type) else type(value).__module__
-    return owner_of(module) == "user"
 
 
 def _is_generated(function: types.FunctionType) -> bool:

@@ -188,7 +188,7 @@ class Scheduler:
         for part, inputs in rows:
             key = mark.key({argument: ref.digest for argument, ref in inputs.items()}, "each")
             job = _Job(step, key, inputs, part)
-            found = self.cache.find(key) if step.cache and not self.force(name) else None
+            found = None if mark.each_time or self.force(name) else self.cache.find(key)
             if found is not None:
                 self._done(job, found, Outcome(found), "cached")
             else:
@@ -197,7 +197,7 @@ class Scheduler:
     def _begin(self, job: _Job) -> None:
         """Hand a job to the pool, unless another run computes it or has just finished it."""
         step = job.step
-        if step.cache:
+        if not self.marks[step.name].each_time:
             if not self.claims.take(job.key):
                 self.elsewhere.append(job)
                 return
@@ -251,11 +251,11 @@ class Scheduler:
 
     def _finish(self, job: _Job, outcome: Outcome) -> None:
         if outcome.ref is None:
-            if job.step.cache:
+            if not self.marks[job.step.name].each_time:
                 self.claims.give_back(job.key)
             self._done(job, None, outcome, "failed")
             return
-        if job.step.cache:
+        if not self.marks[job.step.name].each_time:
             label = job.step.name if job.partition is None else f"{job.step.name}[{job.partition}]"
             digests = {argument: ref.digest for argument, ref in job.inputs.items()}
             self._keep(job.step, job.key, outcome.ref, digests, label)
@@ -301,7 +301,7 @@ class Scheduler:
         done = [(part, item) for part, item in self.parts[name].items() if item is not None]
         whole = partitions_ref(flattened(done))
         key = self.marks[name].key(input_digests(job.step, self.refs))
-        if job.step.cache:
+        if not self.marks[name].each_time:
             self._keep(job.step, key, whole, input_digests(job.step, self.refs))
         self._end_step(job.step, key, whole, outcomes, "ran" if outcomes else "cached")
 

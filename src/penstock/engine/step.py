@@ -182,7 +182,7 @@ class Step:
     timeout: float | None = None
     cpus: float = 1
     memory: int = 0
-    cache: bool = True
+    cache: bool | None = None
     version: str | None = None
     packages: tuple[str, ...] = ()
     each: str | None = None
@@ -221,7 +221,7 @@ def step(
     timeout: float | str | None = None,
     cpus: float = 1,
     memory: int | str = 0,
-    cache: bool = True,
+    cache: bool | None = None,
     version: str | None = None,
     each: str | None = None,
     name: str | None = None,
@@ -235,7 +235,7 @@ def step(
     timeout: float | str | None = None,
     cpus: float = 1,
     memory: int | str = 0,
-    cache: bool = True,
+    cache: bool | None = None,
     version: str | None = None,
     each: str | None = None,
     name: str | None = None,
@@ -258,8 +258,10 @@ def step(
         Cores that it keeps busy; steps run at once only while their sum fits the machine.
     memory : int or str
         Bytes that it needs, or such as ``"4GB"``; likewise.
-    cache : bool
-        ``False`` for a step that must run each time.
+    cache : bool, optional
+        ``False`` for a step that must run each time, ``True`` for one whose result is kept whatever it reads. When left
+        out, a step whose code reads from outside by itself runs each time: of files that it is not given by
+        :func:`source`, of a database, an API or the environment a change would be missed.
     version : str, optional
         The code's version, stated by you instead of worked out: then only a new version counts as a change
         of code.

@@ -46,8 +46,8 @@ def read_table(path: Path | str, form: TextForm = PLAIN) -> pl.DataFrame:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "a.csv")
     >>> _ = path.write_text("city;price\\nRome;3.5\\n")
-    >>> read_table(path).schema
-    Schema([('city', String), ('price', Float64)])
+    >>> dict(read_table(path).schema)
+    {'city': String, 'price': Float64}
     """
     return concatenate(dict(read_parts(path, form)))
 

@@ -40,8 +40,8 @@ def narrowed(frame: pl.DataFrame) -> pl.DataFrame:
 
     Examples
     --------
-    >>> narrowed(pl.DataFrame({"a": [1]}, schema={"a": pl.UInt64})).schema
-    Schema([('a', Int64)])
+    >>> dict(narrowed(pl.DataFrame({"a": [1]}, schema={"a": pl.UInt64})).schema)
+    {'a': Int64}
     """
     wide = [name for name, kind in frame.schema.items() if is_wide(kind) and fits(frame[name])]
     return frame.with_columns(frame[name].cast(pl.Int64) for name in wide)

@@ -94,7 +94,7 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
         if form in EPOCHS:
             number = pl.when(text.str.contains(f"^(?:{EPOCH_SHAPE})$")).then(text).cast(pl.Float64, strict=False)
             count = (number * EPOCHS[form] + 0.5).floor().cast(pl.Int64, strict=False)
-            return pl.when(count.abs() <= MOST_MICROSECONDS).then(count).cast(pl.Datetime("us"))
+            return pl.when(count.is_between(-MOST_MICROSECONDS, MOST_MICROSECONDS)).then(count).cast(pl.Datetime("us"))
         if "%q" in form and "%Y" in form:
             text, form = _first_month(text, form), "%Y-%m"
         if is_zoned(form):
