@@ -232,6 +232,43 @@ def test_a_model_is_exported_and_runs_from_its_folder_alone(model, tmp_path):
     opened.close()
 
 
+def test_functions_of_the_authors_own_go_with_an_exported_model(tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    customers(300).write_csv(folder / "customers.csv")
+    (folder / "helpers.py").write_text("def doubled(column):\n    return column * 2\n")
+    (folder / "p.py").write_text(
+        "import penstock as ps\nimport polars as pl\nfrom helpers import doubled\n\n"
+        "def with_double(table):\n    return table.with_columns(double=doubled(pl.col('age').cast(pl.Float64)))\n\n"
+        "pipeline = ps.Pipeline('customers', ingest=ps.ingest.files('customers.csv'), target=ps.binary('left', positive='gone'),\n"
+        "    prepare=[ps.prepare.map(with_double)], train=ps.train.search(trials=1, learners=['linear']),\n"
+        "    evaluate=ps.evaluate.gate(min_gain=-1))\n"
+    )
+    rows = customers(20, seed=8).drop("left")
+    rows.write_csv(tmp_path / "rows.csv")
+
+    def penstock(*words, cwd=folder):
+        command = [sys.executable, "-m", "penstock", *words, "--store", str(tmp_path / "s")]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
+
+    assert penstock("run", "p.py").returncode == 0
+    answered = penstock("predict", "customers", str(tmp_path / "rows.csv"), "-o", str(tmp_path / "o.csv"), cwd=tmp_path)
+    assert answered.returncode == 0, answered.stderr
+    for kind in ("python", "docker", "mlflow"):
+        assert penstock("export", "customers", "--to", kind, "-o", str(tmp_path / kind)).returncode == 0
+        assert sorted(path.name for path in (tmp_path / kind / "code").glob("*.py"))[:2] == ["helpers.py", "p.py"]
+    folder.rename(tmp_path / "gone")
+    assert "COPY code code" in (tmp_path / "docker" / "Dockerfile").read_text()
+    done = subprocess.run(
+        [sys.executable, "predict.py", str(tmp_path / "rows.csv")], capture_output=True, text=True,
+        cwd=tmp_path / "python", env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path / "python")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert pl.read_csv(done.stdout.encode()).equals(pl.read_csv(tmp_path / "o.csv"))
+    lost = penstock("predict", "customers", str(tmp_path / "rows.csv"), "-o", str(tmp_path / "o2.csv"), cwd=tmp_path)
+    assert (lost.returncode, "no p.py in" in lost.stderr) == (2, True)
+
+
 def test_a_prediction_is_traced_back_to_its_data(tmp_path):
     from tests.servers import serving
     from tests.test_serving import rows

@@ -14,7 +14,8 @@ from penstock.features.encoders import Category
 from penstock.features.encoding import Encoding
 from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
 from penstock.monitor.profile import Profile
-from penstock.prepare.changes import Dropped, Kept, MapReference, Renamed
+from penstock.prepare.changes import Dropped, Kept, Renamed
+from penstock.prepare.mapped import MapReference
 from penstock.prepare.tables import Change, Facts
 from penstock.types.columns import nearest
 from penstock.types.dates import number_of

@@ -20,7 +20,7 @@ from penstock.ingest.given import Given
 from penstock.ingest.http import Http
 from penstock.ingest.options import Files
 from penstock.monitor.options import Drift
-from penstock.prepare.changes import MapReference
+from penstock.prepare.mapped import file_of
 from penstock.prepare.operations import Map, Operation
 from penstock.prepare.repairs import Clip, Fill, Repair
 from penstock.train.options import Estimator, Search, Train
@@ -152,7 +152,7 @@ class Pipeline:
         for name in self.tables:
             for item in self.operations(name):
                 if isinstance(item, Map):
-                    MapReference.of(item.function)
+                    file_of(item.function)
         self._check_metrics()
         if not self.file:
             object.__setattr__(self, "file", _calling_file())

@@ -10,7 +10,6 @@ from tests.conftest import customers
 
 from penstock.errors import DataError, DataWarning, InputError
 from penstock.prepare import cast, drop, drop_duplicates, filter, map, rename  # noqa: A004
-from penstock.prepare.changes import MapReference
 from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import date_format
 from penstock.prepare.tables import Facts, apply_facts
@@ -57,19 +56,6 @@ def tidied(table: pl.DataFrame) -> pl.DataFrame:
 def test_a_function_that_a_service_could_not_call_alike_is_refused(function, says):
     with pytest.raises(DataError, match=says):
         prepare(customers(), [map(function)], "left")
-
-
-def test_a_function_that_has_changed_since_training_is_not_called(tmp_path, module):
-    text = "def clean(table):\n    return table\n"
-    kept = MapReference.of(module(text, folder=tmp_path).clean)
-    assert kept.load()(TABLE) is TABLE
-    later = MapReference.of(module(text, name="later", folder=tmp_path).clean)
-    (tmp_path / "later.py").write_text(text.replace("return table", "return table.head(0)"))
-    with pytest.raises(InputError, match="has changed since the model was trained"):
-        later.load()
-    (tmp_path / "later.py").unlink()
-    with pytest.raises(InputError, match="the file is not there"):
-        later.load()
 
 
 def test_a_function_may_mend_the_target_and_make_lists():

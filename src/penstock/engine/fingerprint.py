@@ -97,7 +97,9 @@ def _each_time(step: Step, reach: Reach, types_of_inputs: Mapping[str, Any]) -> 
     outside = dict.fromkeys(reach.talks if given else [*reach.reads, *reach.talks])
     if not outside:
         return ""
-    return f"reads from outside each time ({', '.join(outside)}): give it files by ps.source(), or say cache=True"
+    # In a pipeline the function is the author's and the step is not.
+    advice = "" if step.stage else ": give it files by ps.source(), or say cache=True"
+    return f"reads from outside each time ({', '.join(outside)}){advice}"
 
 
 def _name_of(function: Any) -> str:

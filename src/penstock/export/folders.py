@@ -20,6 +20,7 @@ from penstock.engine.execute import read_bytes
 from penstock.errors import InputError
 from penstock.features.embedding import Embedding
 from penstock.model import Model
+from penstock.prepare.mapped import MapReference
 from penstock.store.formats import decode
 from penstock.store.store import Store, open_store
 
@@ -83,6 +84,7 @@ def export(store: Store, name: str, version: int | str, kind: str, target: Path)
 def _python(_store: Store, found: ModelVersion, model: Model, data: bytes, target: Path) -> None:
     (target / "model.penstock").write_bytes(data)
     _package(target)
+    _own_code(model, target / "code")
     _requirements(target, [*_ANSWERING, *_FILES, *_learning(model)])
     _template("predict.py", target, name=found.name, version=found.version, digest=found.digest)
     _template("README.md", target, name=found.name, version=found.version)
@@ -105,8 +107,9 @@ def _docker(store: Store, found: ModelVersion, model: Model, data: bytes, target
     )
     own.close()
     _package(target)
+    code = "COPY code code\nENV PYTHONPATH=/app/code\n" if _own_code(model, target / "code") else ""
     _requirements(target, [*_ANSWERING, *_FILES, *_SERVING, *_learning(model)])
-    _template("Dockerfile", target, name=found.name, version=found.version, digest=found.digest)
+    _template("Dockerfile", target, name=found.name, version=found.version, digest=found.digest, code=code)
     (target / ".dockerignore").write_text("**/__pycache__\n")
 
 
@@ -115,6 +118,7 @@ def _mlflow(_store: Store, found: ModelVersion, model: Model, data: bytes, targe
     (target / "data" / "model.penstock").write_bytes(data)
     (target / "code").mkdir()
     _package(target / "code")
+    _own_code(model, target / "code")
     _template("penstock_model.py", target / "code")
     _requirements(target, [*_ANSWERING, *_FILES, *_learning(model), "pandas"])
     signature = [
@@ -181,6 +185,24 @@ def _requirements(target: Path, packages: Iterable[str]) -> None:
 
 def _package(target: Path) -> None:
     shutil.copytree(_HERE.parent, target / "penstock", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+
+
+def _own_code(model: Model, target: Path) -> bool:
+    """Copy the author's files that a model's functions lie in; whether there are any.
+
+    Raises
+    ------
+    InputError
+        When one is not there, or has changed since the model was trained.
+    """
+    changes = [*model.manifest.changes, *(change for table in model.manifest.tables for change in table.changes)]
+    functions = [change for change in changes if isinstance(change, MapReference)]
+    for function in functions:
+        function.load()
+        for place, file in function.sources():
+            (target / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target / place)
+    return bool(functions)
 
 
 def _template(file: str, target: Path, /, **values: Any) -> None:

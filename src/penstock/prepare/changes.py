@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import importlib.util
-import inspect
 import io
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import polars as pl
@@ -62,57 +55,3 @@ class Once(msgspec.Struct, frozen=True, tag="once"):
 
     columns: tuple[str, ...]
     latest: str | None
-
-
-class MapReference(msgspec.Struct, frozen=True, tag="map"):
-    """Where a function of the author's own lies, to find it again at serving: never a pickle."""
-
-    file: str
-    name: str
-    digest: str
-
-    @classmethod
-    def of(cls, function: Callable[..., Any]) -> MapReference:
-        """Note where a function lies.
-
-        Raises
-        ------
-        InputError
-            When it cannot be found by its name in a file.
-        """
-        name = getattr(function, "__qualname__", "")
-        try:
-            file = inspect.getsourcefile(function)
-        except TypeError:
-            file = None
-        if file is None or not name.isidentifier() or not Path(file).is_file():
-            raise InputError(
-                f"ps.prepare.map({name or function!r}): the function must be defined by name in a file, so that the "
-                "service finds it too; a lambda, a nested function and one of a notebook's cell cannot be. In a notebook, write "
-                "it to a file with %%writefile steps.py, and import it"
-            )
-        return cls(str(Path(file).resolve()), name, hashlib.sha256(inspect.getsource(function).encode()).hexdigest())
-
-    def load(self) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        """Import the function again, once a process, and check that it is the same.
-
-        Raises
-        ------
-        InputError
-            When the file is gone, or the function has changed since the model was trained.
-        """
-        return _loaded(self.file, self.name, self.digest)
-
-
-@functools.lru_cache(maxsize=64)
-def _loaded(file: str, name: str, digest: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
-    spec = importlib.util.spec_from_file_location(f"penstock_map_{digest[:8]}", file)
-    where = f"ps.prepare.map({name}) of {file}"
-    if spec is None or spec.loader is None or not Path(file).is_file():
-        raise InputError(f"{where}: the file is not there; the model needs it to prepare rows")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    function = getattr(module, name, None)
-    if function is None or hashlib.sha256(inspect.getsource(function).encode()).hexdigest() != digest:
-        raise InputError(f"{where}: has changed since the model was trained. Train again, or put it back.")
-    return function  # type: ignore[no-any-return]

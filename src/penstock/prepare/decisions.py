@@ -10,9 +10,10 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import DataError
-from penstock.prepare.changes import Dropped, Kept, MapReference, Once, Renamed
+from penstock.prepare.changes import Dropped, Kept, Once, Renamed
 from penstock.prepare.cleaning import Decided, check_mapped, clean, clean_by, duplicate_columns, together
 from penstock.prepare.inference import date_format_of_parts, infer_parts
+from penstock.prepare.mapped import MapReference
 from penstock.prepare.operations import (
     Cast,
     Drop,

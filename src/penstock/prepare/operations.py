@@ -220,7 +220,7 @@ def map(function: Callable[[pl.DataFrame], pl.DataFrame]) -> Map:
     """Hand the table to a function that changes columns and keeps rows; it is called the same way at serving.
 
     It is given one row or many, with the target or without it, and a run refuses one that makes anything else of a row
-    alone.
+    alone. The service's machine must have its file, and the modules of your own that it uses, as they were at training.
 
     Examples
     --------

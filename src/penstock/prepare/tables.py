@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from penstock.errors import DataWarning
-from penstock.prepare.changes import Dropped, Kept, MapReference, Once, Renamed
+from penstock.prepare.changes import Dropped, Kept, Once, Renamed
+from penstock.prepare.mapped import MapReference
 from penstock.prepare.operations import Note
 from penstock.prepare.repairs import Clipped, Filled
 from penstock.types.columns import need

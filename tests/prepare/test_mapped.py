@@ -1,0 +1,132 @@
+"""A function of the author's own is found again at serving, with all that it uses, or the model says what has changed."""
+
+import importlib
+import os
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from penstock.errors import InputError
+from penstock.prepare.mapped import MapReference
+
+TABLE = pl.DataFrame({"a": [1, 2]})
+STEPS = """
+from __future__ import annotations
+from dataclasses import dataclass
+{imported}
+
+@dataclass
+class Settings:
+    plus: int = 1
+
+def clean(table):
+    return table.with_columns(b=scaled(table["a"]) + Settings().plus)
+"""
+HELPER = "FACTOR = 2\n\ndef scaled(column):\n    return column * FACTOR\n"
+LATER = """
+import sys
+import msgspec, polars as pl
+from penstock.prepare.mapped import MapReference
+reference = msgspec.json.decode(sys.stdin.buffer.read(), type=MapReference)
+print(reference.load()(pl.DataFrame({"a": [1, 2]}))["b"].to_list())
+"""
+
+
+@pytest.fixture
+def steps(tmp_path, monkeypatch):
+    """Two modules of an author, beside each other or in a package: the function, made from them as a run finds it."""
+
+    def write(packaged=False, unique="steps"):
+        folder = tmp_path / "project"
+        inner = folder / "cleaning" if packaged else folder
+        inner.mkdir(parents=True, exist_ok=True)
+        if packaged:
+            (inner / "__init__.py").write_text("")
+        (inner / "helper_of_steps.py").write_text(HELPER)
+        imported = "from .helper_of_steps import scaled" if packaged else "from helper_of_steps import scaled"
+        (inner / f"{unique}.py").write_text(STEPS.format(imported=imported))
+        monkeypatch.syspath_prepend(str(folder))
+        importlib.invalidate_caches()
+        name = f"cleaning.{unique}" if packaged else unique
+        module = importlib.import_module(name)
+        made.extend([name, "helper_of_steps", "cleaning", "cleaning.helper_of_steps"])
+        return module.clean, inner
+
+    made = []
+    yield write
+    for name in made:
+        sys.modules.pop(name, None)
+
+
+def in_a_service(reference, cwd):
+    """Load it in another process, which starts in `cwd`."""
+    import msgspec
+
+    told = subprocess.run(
+        [sys.executable, "-c", LATER], input=msgspec.json.encode(reference), capture_output=True, cwd=cwd,
+        env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    return told.stdout.decode().strip() or told.stderr.decode().strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("packaged", [False, True])
+def test_a_service_finds_it_with_the_modules_that_it_uses(steps, tmp_path, packaged):
+    clean, folder = steps(packaged)
+    reference = MapReference.of(clean)
+    assert in_a_service(reference, tmp_path) == "[3, 5]"
+    assert {place.rpartition("/")[2] for place, _ in reference.files} >= {"steps.py", "helper_of_steps.py"}
+    elsewhere = tmp_path / "elsewhere"
+    folder.parent.rename(elsewhere) if packaged else folder.rename(elsewhere)
+    assert "the file is not there, and no " in in_a_service(reference, tmp_path)
+    assert in_a_service(reference, elsewhere) == "[3, 5]"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        ("helper_of_steps.py", "FACTOR = 2", "FACTOR = 3", "something that it uses"),
+        ("helper_of_steps.py", "column * FACTOR", "column + FACTOR", "something that it uses"),
+        ("steps.py", "plus: int = 1", "plus: int = 2", "something that it uses"),
+        ("steps.py", 'b=scaled(table["a"])', 'b=0 * scaled(table["a"])', "steps.py: has changed since"),
+        ("steps.py", "def clean", "def other", "has changed since"),
+        ("steps.py", "from dataclasses import", "from no_such_module import", "importing .* failed: ModuleNotFound"),
+    ],
+)
+def test_what_has_changed_since_training_is_not_called(steps, tmp_path, file, old, new, says):
+    clean, folder = steps()
+    reference = MapReference.of(clean)
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+    told = in_a_service(reference, tmp_path)
+    assert told.startswith("penstock.errors.InputError") and "Settings" not in told
+    with pytest.raises(InputError, match=says):
+        raise InputError(told)
+
+
+def test_two_versions_in_one_process_have_each_their_own_code(steps):
+    clean, folder = steps()
+    old = MapReference.of(clean)
+    assert old.load()(TABLE)["b"].to_list() == [3, 5]
+    (folder / "helper_of_steps.py").write_text(HELPER.replace("FACTOR = 2", "FACTOR = 10  # more"))
+    for name in ("steps", "helper_of_steps"):
+        del sys.modules[name]
+    new = MapReference.of(importlib.import_module("steps").clean)
+    assert new.load()(TABLE)["b"].to_list() == [11, 21]
+    assert old.load()(TABLE)["b"].to_list() == [3, 5]
+
+
+def test_comments_and_other_functions_of_the_file_do_not_count(steps, tmp_path):
+    clean, folder = steps()
+    reference = MapReference.of(clean)
+    text = (folder / "steps.py").read_text()
+    (folder / "steps.py").write_text("# a comment\n" + text + "\ndef another():\n    return 5\n")
+    assert in_a_service(reference, tmp_path) == "[3, 5]"
+
+
+def test_a_model_made_before_what_it_uses_was_kept_is_still_answered(steps, tmp_path):
+    reference = MapReference.of(steps()[0])
+    older = MapReference(reference.file, reference.name, reference.digest)
+    assert in_a_service(older, tmp_path) == "[3, 5]"
