@@ -8,7 +8,7 @@ import pytest
 from penstock.engine import Graph, make_plan, run_graph
 from penstock.engine.outside import reads_in, talks
 
-PREAMBLE = "import os\nimport io\nimport json\nfrom pathlib import Path\nimport penstock as ps\nimport polars as pl\n"
+PREAMBLE = "import os\nimport io\nfrom dataclasses import dataclass\nimport json\nfrom pathlib import Path\nimport penstock as ps\nimport polars as pl\n"
 
 
 def run(module, store, body):
@@ -114,6 +114,19 @@ def test_files_that_are_given_memory_and_writing_leave_a_step_in_the_cache(modul
         def twice(self) -> int:
             return self.open() * 2
     door = Door()
+    @dataclass
+    class Settings:
+        size: int
+        @classmethod
+        def load(cls, path):
+            return cls(**json.loads(Path(path).read_text()))
+    @ps.step
+    def halved(settings: Settings) -> int:
+        return settings.size // 2
+    @ps.step
+    def settings() -> Settings:
+        return setting
+    setting = Settings(4)
     @ps.step
     def opened() -> int:
         return door.open() + door.twice()

@@ -12,6 +12,7 @@ import ast
 import dis
 import hashlib
 import linecache
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
@@ -54,6 +55,8 @@ class CodeFacts:
         Globals that the body assigns or deletes.
     reads : tuple of str
         Calls that read files or the environment, as written; unknown without the source.
+    names : frozenset of str
+        Globals and attributes of whatever that the body names.
     """
 
     digest: str
@@ -63,6 +66,7 @@ class CodeFacts:
     imports: tuple[Import, ...]
     writes: tuple[str, ...]
     reads: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
 
 
 def canonical(node: Any, *, root: bool = False) -> str:
@@ -213,9 +217,17 @@ def facts_of(code: CodeType) -> CodeFacts:
         imports=tuple(imports),
         writes=tuple(writes),
         reads=reads,
+        names=frozenset(_names(code)),
     )
     _facts[code] = (code, facts)
     return facts
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
 
 
 def _read_instructions(

@@ -70,9 +70,12 @@ def fingerprint(step: Step, types_of_inputs: Mapping[str, Any] | None = None) ->
     reach = Reach(f"step {step.name} ({step.location})")
     if step.version is None:
         reach.function(step.function, root=True)
+        opened = len(reach.reads), len(reach.talks)
         for annotation in [step.returns, *step.annotations.values(), *(types_of_inputs or {}).values()]:
             if annotation is not None and annotation is not Any and not isinstance(annotation, str):
                 reach.token(annotation, "annotation")
+        # A type that can load itself from a file is not thereby loaded.
+        del reach.reads[opened[0] :], reach.talks[opened[1] :]
     for name, value in step.parameters.items():
         written = reach.token(value, name)
         shown = _shown(value)
@@ -94,7 +97,7 @@ def _each_time(step: Step, reach: Reach, types_of_inputs: Mapping[str, Any]) -> 
     if step.cache is not None:
         return "" if step.cache else "cache=False"
     given = any(kind is Path or Path in typing.get_args(kind) for kind in types_of_inputs.values())
-    outside = dict.fromkeys(reach.talks if given else [*reach.reads, *reach.talks])
+    outside = dict.fromkeys(reach.outside(reach.talks if given else [*reach.reads, *reach.talks]))
     if not outside:
         return ""
     # In a pipeline the function is the author's and the step is not.

@@ -9,44 +9,25 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
-import datetime
-import decimal
 import enum
-import fractions
-import functools
 import hashlib
 import importlib
 import inspect
-import pathlib
-import re
 import sys
 import types
 import typing
-import uuid
-import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
 from penstock.engine.code import DYNAMIC_NAMES, CodeFacts, Import, canonical, facts_of
 from penstock.engine.outside import reads_in, talks
 from penstock.engine.packages import is_followed, is_users, owner_of, owner_of_file, version_of
+from penstock.engine.written import written_annotation, written_object
 from penstock.errors import FingerprintError
 
 _MISSING = object()
 _SHORT = 80
 _SCALARS = (str, bytes, int, float, complex, bool, type(None), type(Ellipsis), type(NotImplemented), range)
-_BY_REPR = (
-    datetime.date,
-    datetime.time,
-    datetime.timedelta,
-    datetime.timezone,
-    decimal.Decimal,
-    fractions.Fraction,
-    uuid.UUID,
-    pathlib.PurePath,
-    slice,
-    zoneinfo.ZoneInfo,
-)
 _SLOT_DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType)
 _CLASS_NOISE = frozenset(
     {
@@ -83,16 +64,19 @@ class Reach:
         ``code:NAME``, ``constant:NAME`` and ``package:NAME`` with what they are now.
     texts : dict
         Digest of code to its facts and file, to tell later what changed.
-    reads, talks : list of str
-        Calls that read files or the environment, and modules for talking to databases and other machines.
+    reads, talks : list of (str, str)
+        Calls that read files or the environment, and modules for talking to databases and other machines, each with the
+        method in which it stands.
     """
 
     def __init__(self, place: str) -> None:
         self.place = place
         self.parts: dict[str, str] = {}
         self.texts: dict[str, tuple[CodeFacts, str]] = {}
-        self.reads: list[str] = []
-        self.talks: list[str] = []
+        self.reads: list[tuple[str, str]] = []
+        self.talks: list[tuple[str, str]] = []
+        self._method = ""
+        self._named: set[str] = set()
         self._seen: dict[int, tuple[Any, str]] = {}
 
     def function(self, function: Callable[..., Any], *, root: bool = False) -> str:
@@ -110,19 +94,26 @@ class Reach:
         self.parts[name] = facts.digest
         self.texts[facts.digest] = (facts, code.co_filename)
         if facts.writes:
-            raise self._refusal(f"{label}() assigns the global {facts.writes[0]!r}", "Return it instead")
+            raise self.refusal(f"{label}() assigns the global {facts.writes[0]!r}", "Return it instead")
         self._closure(function, label)
         if not root:
             defaults = (function.__defaults__, function.__kwdefaults__)
             if any(defaults):
                 self.constant(f"{label}() defaults", defaults)
         space = function.__globals__
+        above, self._method = self._method, _method_name(function)
+        self._named |= facts.names
         for chain in facts.reached:
             self._global(chain, space, label)
         for item in facts.imports:
             self._import(item, space)
-        self.reads += [f"{call} in {label}()" for call in facts.reads if not is_followed(call, space)]
+        self.reads += [(f"{call} in {label}()", self._method) for call in facts.reads if not is_followed(call, space)]
+        self._method = above
         return name
+
+    def outside(self, found: list[tuple[str, str]]) -> list[str]:
+        """Return those of `reads` or `talks` that do not stand in a method which no code that was followed names."""
+        return [what for what, method in found if not method or method in self._named]
 
     def constant(self, name: str, value: Any) -> None:
         """Record a value under a name that people can read."""
@@ -134,7 +125,7 @@ class Reach:
     def package(self, module_name: str) -> str:
         """Record the version of the package that a module belongs to; returns its token."""
         if talks(module_name):
-            self.talks.append(module_name)
+            self.talks.append((module_name, self._method))
         if owner_of(module_name) == "package":
             name, version = version_of(module_name)
             self.parts[f"package:{name}"] = version
@@ -164,111 +155,11 @@ class Reach:
         if isinstance(value, types.GenericAlias | types.UnionType | typing.TypeVar) or (
             kind.__module__ == "typing" and not isinstance(value, typing.IO)
         ):
-            return self._annotation(value)
+            return written_annotation(self, value)
         self._seen[id(value)] = (value, f"same as {len(self._seen)}")
-        written = self._object(value, kind, name)
+        written = written_object(self, value, kind, name)
         self._seen[id(value)] = (value, written if len(written) < 200 else "#" + short_digest(written))
         return written
-
-    def _object(self, value: Any, kind: type, name: str) -> str:
-        if isinstance(value, enum.Enum):
-            return f"{self.token(kind, name)}.{value.name}={self.token(value.value, name)}"
-        if isinstance(value, types.MethodType):
-            return f"method {self.token(value.__func__, name)} of {self.token(value.__self__, name)}"
-        if isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType | types.MethodDescriptorType):
-            owner = getattr(value, "__self__", None)
-            of = "" if owner is None or isinstance(owner, types.ModuleType) else self.token(owner, name)
-            self.package(getattr(value, "__module__", None) or "builtins")
-            return f"builtin {getattr(value, '__qualname__', name)} {of}"
-        if kind in (list, tuple):
-            return f"{kind.__name__}[" + ",".join(self.token(item, name) for item in value) + "]"
-        if kind in (dict, types.MappingProxyType):
-            return "dict{" + ",".join(f"{self.token(k, name)}:{self.token(v, name)}" for k, v in value.items()) + "}"
-        if kind in (set, frozenset):
-            return f"{kind.__name__}{{" + ",".join(sorted(self.token(item, name) for item in value)) + "}"
-        if isinstance(value, _BY_REPR) and kind.__module__ in {
-            "datetime", "decimal", "fractions", "uuid", "pathlib", "pathlib._local", "builtins", "zoneinfo",
-        }:  # fmt: skip
-            return f"{kind.__name__} {value!r}"
-        if isinstance(value, re.Pattern):
-            return f"pattern {value.pattern!r} {value.flags}"
-        if isinstance(value, functools.partial):
-            return f"partial({self.token(value.func, name)},{self.token(value.args, name)},{self.token(value.keywords, name)})"
-        if isinstance(value, property):
-            return f"property({self.token((value.fget, value.fset, value.fdel), name)})"
-        if isinstance(value, staticmethod | classmethod):
-            return f"{kind.__name__}({self.token(value.__func__, name)})"
-        if isinstance(value, functools.cached_property):
-            return f"cached_property({self.token(value.func, name)})"
-        penstock_step = getattr(value, "__penstock_step__", None)
-        if penstock_step is not None:
-            return self.function(penstock_step.function)
-        wrapped = getattr(value, "__wrapped__", None)
-        if wrapped is not None and kind.__module__ == "functools":
-            return f"{kind.__name__}({self.token(wrapped, name)})"
-        if isinstance(value, functools.singledispatchmethod):
-            return f"singledispatchmethod({self.token(value.func, name)},{self.token(dict(value.dispatcher.registry), name)})"
-        if kind.__module__.partition(".")[0] == "numpy" and hasattr(value, "tobytes"):
-            return self._array(value, name)
-        if kind.__module__.partition(".")[0] == "polars":
-            return self._polars(value, kind, name)
-        return self._by_state(value, kind, name)
-
-    def _array(self, array: Any, name: str) -> str:
-        self.package("numpy")
-        if array.dtype.hasobject:
-            return f"array {array.shape} {self.token(array.tolist(), name)}"
-        return f"array {array.dtype.str} {array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"
-
-    def _polars(self, value: Any, kind: type, name: str) -> str:
-        self.package("polars")
-        if kind.__name__ == "Expr":
-            written = bytes(value.meta.serialize(format="binary"))
-            if b"PLPYFN" in written or b"AnonymousFunction" in written:
-                raise self._refusal(
-                    f"{name} is a Polars expression that calls a Python function, whose code cannot be seen",
-                    "Write it with Polars' own operations, or as a plain function",
-                )
-            return f"expression {hashlib.sha256(written).hexdigest()}"
-        if kind.__name__ in {"DataFrame", "Series"}:
-            frame = value.to_frame() if kind.__name__ == "Series" else value
-            from penstock.store.formats import encode
-
-            return f"{kind.__name__} {frame.schema} {hashlib.sha256(encode(frame).data).hexdigest()}"
-        if kind.__name__ in {"LazyFrame", "GroupBy"}:
-            raise self._refusal(f"{name} is a Polars {kind.__name__}, whose data are not read yet", "Collect it first")
-        return f"polars {kind.__name__} {value!r}"
-
-    def _by_state(self, value: Any, kind: type, name: str) -> str:
-        """An instance: its class, and its state as ``copy`` and ``pickle`` would see it."""
-        whose = self.token(kind, name)
-        if dataclasses.is_dataclass(value):
-            state = {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
-            return f"{whose}{self.token(state, name)}"
-        try:
-            reduced = value.__reduce_ex__(4)
-        except Exception as error:
-            raise self._refusal(
-                f"{name} is a {kind.__module__}.{kind.__qualname__}, which cannot be hashed soundly ({error})",
-                "Make it inside the function, or pass plain values",
-            ) from error
-        if isinstance(reduced, str):
-            return f"{whose}.{reduced}"
-        parts: list[Any] = [*reduced, None, None, None]
-        made_by, arguments, state, items, pairs = parts[:5]
-        if made_by in (object.__new__, object.__reduce_ex__):
-            made_by = None
-        rest = [self.token(part, name) for part in (arguments, state) if part is not None]
-        rest += [self.token(list(part), name) for part in (items, pairs) if part is not None]
-        return f"{whose}({self.token(made_by, name)},{','.join(rest)})"
-
-    def _annotation(self, value: Any) -> str:
-        origin = typing.get_origin(value)
-        arguments = typing.get_args(value)
-        if origin is None:
-            return f"type {value!r}"
-        written = [self.token(item, "type") for item in (origin, *arguments) if item is not Ellipsis]
-        return "generic[" + ",".join(written) + "]"
 
     def _class(self, kind: type) -> str:
         module = kind.__module__
@@ -331,7 +222,7 @@ class Reach:
         value = space.get(name, _MISSING)
         if value is _MISSING:
             if name in DYNAMIC_NAMES:
-                raise self._refusal(
+                raise self.refusal(
                     f"{label}() calls {name}(), which reaches code that cannot be seen", "Call it by name"
                 )
             if not hasattr(builtins, name):
@@ -342,7 +233,7 @@ class Reach:
             if not isinstance(value, types.ModuleType):
                 break
             if value.__name__ == "importlib" and attribute == "import_module":
-                raise self._refusal(f"{label}() imports modules by name, which cannot be followed", "Import it above")
+                raise self.refusal(f"{label}() imports modules by name, which cannot be followed", "Import it above")
             if owner_of(value.__name__) != "user":
                 self.package(value.__name__)
                 return
@@ -397,9 +288,9 @@ class Reach:
 
             tree = ast.parse(inspect.getsource(module))
             self.parts[name] = short_digest(canonical(tree))
-            self.reads += [f"{call} in {module.__name__}" for call in reads_in(tree)]
+            self.reads += [(f"{call} in {module.__name__}", "") for call in reads_in(tree)]
         except (OSError, TypeError, SyntaxError) as error:
-            raise self._refusal(
+            raise self.refusal(
                 f"the source of module {module.__name__} cannot be read", "Import names from it"
             ) from error
         for value in list(vars(module).values()):
@@ -418,11 +309,18 @@ class Reach:
             label = f"{wanted}#{count}"
         return label
 
-    def _refusal(self, what: str, advice: str) -> FingerprintError:
+    def refusal(self, what: str, advice: str) -> FingerprintError:
+        """Return the error that says what cannot be hashed soundly, and what to do."""
         return FingerprintError(
             f"{self.place}: {what}, so a change of it might be missed. {advice}; "
             'or state the code\'s version yourself with @ps.step(version="1").'
         )
+
+
+def _method_name(function: Callable[..., Any]) -> str:
+    """The name by which a method is called; empty for a function, and for what Python itself calls."""
+    before, _, name = getattr(function, "__qualname__", "").rpartition(".")
+    return "" if not before or before.endswith("<locals>") or name.startswith("__") else name
 
 
 def _cells(function: Callable[..., Any]) -> list[tuple[str, Any]]:
