@@ -472,6 +472,22 @@ def test_columns_that_moved_without_harm_are_told_and_nothing_is_trained(tmp_pat
     assert place.made("retrain") == []
 
 
+def test_looks_of_cron_judge_a_window_as_seldom_as_one_that_stays(tmp_path):
+    place = Place(tmp_path)
+    place.run()
+    place.asked(150, seed=20)
+    first = place.another().look()
+    assert (first.status, first.window.rows) == ("calm", 150)
+    time.sleep(0.01)
+    place.asked(90, seed=21, drifted=True)
+    again = place.another().look()
+    assert (again.status, again.window, again.columns) == ("calm", first.window, first.columns)
+    time.sleep(0.01)
+    place.asked(60, seed=22, drifted=True)
+    assert place.another().look().status == "drift"
+    assert place.made() == [("alarm", "done")]
+
+
 def test_a_good_champion_stays(tmp_path):
     place = Place(tmp_path, NOW.format(more=""))
     place.watcher.look()

@@ -19,6 +19,7 @@ from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
 from penstock.engine.memory import Claims
 from penstock.monitor.decisions import Decision, decide, decisions_of, end, told
 from penstock.monitor.log import files_since, log_folder
+from penstock.monitor.looks import LOOKS, is_due
 from penstock.monitor.options import Retrain
 from penstock.monitor.telling import send
 from penstock.monitor.window import counted, labelled
@@ -29,11 +30,9 @@ from penstock.store.store import Store
 from penstock.traffic import WORSE, worse_than
 from penstock.types.durations import length_of
 from penstock.types.writing import figure
-from penstock.watch import monitor
+from penstock.watch import latest_of, monitor
 
 _DAY = 86_400.0
-_LOOKS = 4
-"""So often the rows of one window are judged."""
 _GIVE_UP = 86_400.0
 """Who could not be told for so long is told no more."""
 
@@ -109,7 +108,7 @@ class Watcher:
         self._answered()
         self._tried()
         self._compare(registry)
-        found = self._seen(registry.version(CHAMPION).version)
+        found = self._seen(registry.version(CHAMPION))
         alarm = self._alarm(found)
         if self.policy is not None:
             cause = self._cause(found, alarm, registry.version(CHAMPION))
@@ -130,27 +129,27 @@ class Watcher:
             return None
         return f"first:{latest.id}" if latest.status == "failed" or self._new_data(latest) else None
 
-    def _seen(self, version: int) -> Monitoring:
-        """Judge the window when a quarter of it is new, at a quarter of the significance, or when labels came.
+    def _seen(self, version: ModelVersion) -> Monitoring:
+        """Judge the window when enough of it is new, at a share of the significance, or when labels came.
 
-        Else return what was seen.
-
-        So columns are judged four times a window at most, and all four together raise a false alarm as rarely as one look
-        is allowed to (Bonferroni), however often the watcher looks; labels alone change what is said of the metric.
+        Else return what was seen; the first look judges what a watcher before it has judged. Labels alone change what is
+        said of the metric.
         """
         how, now, last = self.pipeline.monitor, time.time(), self._last
         if not files_since(log_folder(self.store.folder, self.name)):
             return self._unasked(version)
-        new, labels = counted(log_folder(self.store.folder, self.name), version, self._last_at or now)
-        enough = True
-        if last is not None and last.version == version:
-            enough = new >= max(how.least, last.window.rows / _LOOKS)
+        new, labels = counted(log_folder(self.store.folder, self.name), version.version, self._last_at or now)
+        enough, until = True, None
+        if last is not None and last.version == version.version:
+            enough = is_due(new, last.window.rows, how.least)
             if not enough and labels < self._last_labels + FIRST_LOOK:
                 return last
-        found = monitor(self.name, self.store, replace(how, significance=how.significance / _LOOKS))
+        else:
+            until = latest_of(self.store, version, how)
+        found = monitor(self.name, self.store, replace(how, significance=how.significance / LOOKS), until=until)
         self._last_labels = labels
         if enough or last is None:
-            self._last, self._last_at = found, now
+            self._last, self._last_at = found, until or now
             return found
         before = "drift" if last.moved else "calm" if last.columns else "not enough data"
         self._last = replace(
@@ -166,20 +165,19 @@ class Watcher:
         )
         return self._last
 
-    def _unasked(self, version: int) -> Monitoring:
+    def _unasked(self, version: ModelVersion) -> Monitoring:
         """Judge the rows that have come to the source since the champion learnt, where no service is asked.
 
-        Again when a quarter of them is new, as :meth:`_seen` does.
+        Again when enough of them is new, as :meth:`_seen` does.
         """
         how, last = self.pipeline.monitor, self._last
-        batch = self._arrivals.unlearnt(Registry(self.store, self.name).version(version), how)
+        batch = self._arrivals.unlearnt(version, how)
         if batch is None or batch.times is None:
             return monitor(self.name, self.store, how)
-        if last is not None and last.version == version:
-            new = int((batch.times > self._last_at).sum())
-            if new < max(how.least, len(batch.times) / _LOOKS):
-                return last
-        self._last = monitor(self.name, self.store, replace(how, significance=how.significance / _LOOKS), batch)
+        new = int((batch.times > self._last_at).sum())
+        if last is not None and last.version == version.version and not is_due(new, len(batch.times), how.least):
+            return last
+        self._last = monitor(self.name, self.store, replace(how, significance=how.significance / LOOKS), batch)
         self._last_at = float(batch.times[-1])
         return self._last
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,8 +21,9 @@ from penstock.errors import PenstockError
 from penstock.model import Model
 from penstock.monitor.concept import Concept, LossWatch
 from penstock.monitor.log import Record, log_folder
+from penstock.monitor.looks import latest_look
 from penstock.monitor.options import Drift
-from penstock.monitor.window import Taken, take
+from penstock.monitor.window import Taken, take, times_of
 from penstock.monitored import Monitoring, Window, moment
 from penstock.observed import LEAST_LABELS, Observed, from_batch, from_log, read_rows
 from penstock.outcome import load
@@ -90,20 +92,24 @@ def health(
     return monitor(name, where, how, from_batch(model, read_rows(data, model.form()), past))
 
 
-def monitor(name: str, store: Store, how: Drift | None = None, batch: Observed | None = None) -> Monitoring:
+def monitor(
+    name: str, store: Store, how: Drift | None = None, batch: Observed | None = None, until: float | None = None
+) -> Monitoring:
     """Look at a champion as :func:`health` does, and keep an alarm about its services.
 
     Parameters
     ----------
     batch : Observed, optional
         What the champion makes of rows that no service was asked, to look at in place of its latest predictions.
+    until : float, optional
+        The moment at which the window ends, in seconds since 1970; now when left out.
     """
     how = how or Drift()
     version = Registry(store, name).version(CHAMPION)
     model = load(name, version.version, store)
     seen = batch
     if seen is None:
-        taken = taken_of(store, name, version.version, how)
+        taken = taken_of(store, name, version.version, how, until)
         seen = from_log(model, answered(taken), taken.labels, taken.rows, hidden_of(version))
     judged = judged_by(store, version)
     losses = _losses_since(store, version) if batch is None else _losses_of(seen)
@@ -172,10 +178,20 @@ def hidden_of(version: ModelVersion) -> dict[str, str]:
     return dict(version.evaluation.get("deploy", {}).get("redact", {}))
 
 
-def taken_of(store: Store, name: str, version: int, how: Drift) -> Taken:
-    """Read the window of a version's answers."""
-    since = None if how.seconds is None else time.time() - how.seconds
-    return take(log_folder(store.folder, name), version, since, how.rows, without=canary_spans(store, name, version))
+def taken_of(store: Store, name: str, version: int, how: Drift, until: float | None = None) -> Taken:
+    """Read the window of a version's answers; it ends now, or at a moment."""
+    since = None if how.seconds is None else (until or time.time()) - how.seconds
+    without = canary_spans(store, name, version)
+    if until is not None:
+        without.append((math.nextafter(until, math.inf), math.inf))
+    return take(log_folder(store.folder, name), version, since, how.rows, without=without)
+
+
+def latest_of(store: Store, version: ModelVersion, how: Drift) -> float | None:
+    """Return when the answers of a version were due to be looked at last; None while there are too few."""
+    without = canary_spans(store, version.name, version.version)
+    times = times_of(log_folder(store.folder, version.name), version.version, version.created, without)
+    return latest_look(times, how.least, how.seconds, how.rows)
 
 
 def judged_by(store: Store, version: ModelVersion) -> Any:

@@ -122,6 +122,17 @@ def counted(folder: Path, version: int, since: float) -> tuple[int, int]:
     return answers, labels
 
 
+def times_of(
+    folder: Path, version: int, since: float, without: Sequence[tuple[float, float]] = ()
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return when a version answered from a moment on, in order, but for spans of time that are left out."""
+    found = [
+        lines["at"][_answers(lines, version, False, without)] for lines in map(index_of, files_since(folder, since))
+    ]
+    times = np.concatenate([np.empty(0), *found])
+    return np.sort(times[times >= since])
+
+
 def _answers(
     lines: Lines, version: int | None, shadows: bool, without: Sequence[tuple[float, float]] = ()
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
