@@ -20,6 +20,7 @@ from penstock.ingest.databases import Database
 from penstock.ingest.given import Given
 from penstock.ingest.http import Http
 from penstock.ingest.options import Files
+from penstock.prepare.mapped import referenced
 from penstock.prepare.repairs import Clip, Fill
 from penstock.train.options import Search
 from penstock.types.cores import cores
@@ -88,7 +89,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         raw = {"snapshot": f"snapshot{suffix}"}
         add("ingest", "tables.snapshot", {"parts": f"read{suffix}"}, {}, f"snapshot{suffix}", returns=_frame_type())
         add("ingest", "tables.profiled", raw, {}, f"profiled{suffix}")
-        plain = [item for item in pipeline.operations(table) if not isinstance(item, Fill | Clip)]
+        plain = [referenced(item) for item in pipeline.operations(table) if not isinstance(item, Fill | Clip)]
         time = times[table] or (split.column if table == base and split.kind == "time" else None)
         asked = {"operations": plain, "target": target.column if table == base else None, "time": time}
         add("prepare", "tables.inferred", raw, asked, f"inferred{suffix}")

@@ -14,6 +14,7 @@ from penstock.engine.results import STEP_HEADERS, RunResult, StepResult, step_ro
 from penstock.engine.run import run_graph, set_summary
 from penstock.evaluate.gates import Verdict
 from penstock.evaluate.measure import Evaluation, Interval
+from penstock.prepare.mapped import look_in
 from penstock.store.schema import JUDGED
 from penstock.store.store import Store, opened
 from penstock.types.convert import convert
@@ -155,7 +156,7 @@ def run_pipeline(pipeline: Pipeline, store: Store, **options: Any) -> PipelineRu
         "gate": {"passed": verdict.passed, "reasons": verdict.reasons},
         "report": str(path),
     }
-    serving = {"deploy": pipeline.deploy.as_json(), "rows": done["compared"]}
+    serving = {"deploy": pipeline.deploy.as_json(), "rows": done["compared"], "code": pipeline.code_folders()}
     if digest != judged:
         serving[JUDGED] = judged
     why = f"run {done.run}: " + (verdict.reasons[0] if verdict.reasons else "no conditions")
@@ -210,6 +211,7 @@ def load(
 
     where = opened(store)
     found = Registry(where, name).version(version)
+    look_in(found.evaluation.get("code", []))
     bundle = decode("bundle", read_bytes(where, found.digest))
     plain = not found.evaluation.get("rows", {}).get("equal", True)
     model = Model(bundle, name, found.version, found.digest, made=found.created, plain=plain)

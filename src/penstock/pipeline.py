@@ -20,7 +20,7 @@ from penstock.ingest.given import Given
 from penstock.ingest.http import Http
 from penstock.ingest.options import Files
 from penstock.monitor.options import Drift
-from penstock.prepare.mapped import file_of
+from penstock.prepare.mapped import file_of, folder_of
 from penstock.prepare.operations import Map, Operation
 from penstock.prepare.repairs import Clip, Fill, Repair
 from penstock.train.options import Estimator, Search, Train
@@ -226,6 +226,11 @@ class Pipeline:
         if isinstance(self.prepare, Mapping):
             return self.prepare.get(table, ())
         return self.prepare if table == self.base_table else ()
+
+    def code_folders(self) -> list[str]:
+        """Return where the functions lie that prepare tables: a service on this machine finds them there."""
+        made = [item for name in self.tables for item in self.operations(name) if isinstance(item, Map)]
+        return sorted({folder_of(item.function) for item in made})
 
     @property
     def schema_file(self) -> Path:

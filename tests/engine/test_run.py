@@ -249,6 +249,19 @@ def test_processes_give_the_same_digests(module, store, tmp_path):
     assert there["total"] == 999_000
 
 
+@pytest.mark.parametrize("asked", ['timeout="30s"', ""])
+def test_a_script_without_a_guard_of_main_runs_once(tmp_path, asked):
+    executor = "local" if asked else "processes"
+    (tmp_path / "script.py").write_text(
+        "import penstock as ps\nprint('begun')\nclass Kept:\n    number = 20\n"
+        f"@ps.step({asked})\ndef one() -> int:\n    return Kept.number\n"
+        f"print(ps.Graph.of().run(executor={executor!r})['one'])\n"
+    )
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("begun\n20\n", 0), done.stderr
+
+
 def test_a_step_that_leaves_or_cannot_be_read_in_another_process_is_told(module, store):
     body = """
     import sys

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from penstock.errors import InputError
-from penstock.prepare.mapped import MapReference
+from penstock.prepare.mapped import MapReference, folder_of
 
 TABLE = pl.DataFrame({"a": [1, 2]})
 STEPS = """
@@ -28,7 +28,8 @@ HELPER = "FACTOR = 2\n\ndef scaled(column):\n    return column * FACTOR\n"
 LATER = """
 import sys
 import msgspec, polars as pl
-from penstock.prepare.mapped import MapReference
+from penstock.prepare.mapped import MapReference, look_in
+look_in(sys.argv[1:])
 reference = msgspec.json.decode(sys.stdin.buffer.read(), type=MapReference)
 print(reference.load()(pl.DataFrame({"a": [1, 2]}))["b"].to_list())
 """
@@ -60,12 +61,12 @@ def steps(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def in_a_service(reference, cwd):
-    """Load it in another process, which starts in `cwd`."""
+def in_a_service(reference, cwd, *known):
+    """Load it in another process, which starts in `cwd`, where folders are known in which models were trained."""
     import msgspec
 
     told = subprocess.run(
-        [sys.executable, "-c", LATER], input=msgspec.json.encode(reference), capture_output=True, cwd=cwd,
+        [sys.executable, "-c", LATER, *map(str, known)], input=msgspec.json.encode(reference), capture_output=True, cwd=cwd,
         env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     return told.stdout.decode().strip() or told.stderr.decode().strip().splitlines()[-1]
@@ -74,13 +75,14 @@ def in_a_service(reference, cwd):
 @pytest.mark.parametrize("packaged", [False, True])
 def test_a_service_finds_it_with_the_modules_that_it_uses(steps, tmp_path, packaged):
     clean, folder = steps(packaged)
-    reference = MapReference.of(clean)
-    assert in_a_service(reference, tmp_path) == "[3, 5]"
-    assert {place.rpartition("/")[2] for place, _ in reference.files} >= {"steps.py", "helper_of_steps.py"}
-    elsewhere = tmp_path / "elsewhere"
-    folder.parent.rename(elsewhere) if packaged else folder.rename(elsewhere)
-    assert "the file is not there, and no " in in_a_service(reference, tmp_path)
-    assert in_a_service(reference, elsewhere) == "[3, 5]"
+    reference, root = MapReference.of(clean), folder.parent if packaged else folder
+    assert folder_of(clean) == str(root)
+    assert str(tmp_path) not in repr(reference)  # the same bytes wherever the project lies
+    assert {place.rpartition("/")[2] for place in reference.places} >= {"steps.py", "helper_of_steps.py"}
+    assert in_a_service(reference, tmp_path, root) == in_a_service(reference, root) == "[3, 5]"
+    assert f"there is no {reference.place} in {tmp_path}, where the model was trained (/no)" in in_a_service(
+        reference, tmp_path, "/no"
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_what_has_changed_since_training_is_not_called(steps, tmp_path, file, ol
     text = (folder / file).read_text()
     assert old in text
     (folder / file).write_text(text.replace(old, new))
-    told = in_a_service(reference, tmp_path)
+    told = in_a_service(reference, tmp_path, folder)
     assert told.startswith("penstock.errors.InputError") and "Settings" not in told
     with pytest.raises(InputError, match=says):
         raise InputError(told)
@@ -123,10 +125,20 @@ def test_comments_and_other_functions_of_the_file_do_not_count(steps, tmp_path):
     reference = MapReference.of(clean)
     text = (folder / "steps.py").read_text()
     (folder / "steps.py").write_text("# a comment\n" + text + "\ndef another():\n    return 5\n")
-    assert in_a_service(reference, tmp_path) == "[3, 5]"
+    assert in_a_service(reference, tmp_path, folder) == "[3, 5]"
+
+
+def test_of_several_copies_the_one_that_is_the_same_is_taken(steps, tmp_path):
+    clean, folder = steps()
+    reference = MapReference.of(clean)
+    (tmp_path / "steps.py").write_text((folder / "steps.py").read_text().replace("plus: int = 1", "plus: int = 5"))
+    (tmp_path / "helper_of_steps.py").write_text(HELPER)
+    assert in_a_service(reference, tmp_path, folder) == "[3, 5]"
+    assert "something that it uses" in in_a_service(reference, tmp_path)
 
 
 def test_a_model_made_before_what_it_uses_was_kept_is_still_answered(steps, tmp_path):
-    reference = MapReference.of(steps()[0])
-    older = MapReference(reference.file, reference.name, reference.digest)
+    clean, folder = steps()
+    reference = MapReference.of(clean)
+    older = MapReference(reference.name, reference.digest, file=str(folder / "steps.py"))
     assert in_a_service(older, tmp_path) == "[3, 5]"

@@ -16,7 +16,7 @@ from penstock.store.schema import JUDGED, deployments, models
 from penstock.store.store import Store
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-_DEPLOYING = ("deploy", "rows")
+_DEPLOYING = ("deploy", "rows", "code")
 """What a version keeps of how it is served, beside its metrics."""
 
 

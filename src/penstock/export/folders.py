@@ -20,7 +20,7 @@ from penstock.engine.execute import read_bytes
 from penstock.errors import InputError
 from penstock.features.embedding import Embedding
 from penstock.model import Model
-from penstock.prepare.mapped import MapReference
+from penstock.prepare.mapped import MapReference, look_in
 from penstock.store.formats import decode
 from penstock.store.store import Store, open_store
 
@@ -64,6 +64,7 @@ def export(store: Store, name: str, version: int | str, kind: str, target: Path)
         raise InputError(f"{target}: is there already, and not empty")
     found = Registry(store, name).version(version)
     data = read_bytes(store, found.digest)
+    look_in(found.evaluation.get("code", []))
     model = Model(decode("bundle", data), name, found.version, found.digest, made=found.created)
     target.parent.mkdir(parents=True, exist_ok=True)
     if kind in FILES:
@@ -198,7 +199,6 @@ def _own_code(model: Model, target: Path) -> bool:
     changes = [*model.manifest.changes, *(change for table in model.manifest.tables for change in table.changes)]
     functions = [change for change in changes if isinstance(change, MapReference)]
     for function in functions:
-        function.load()
         for place, file in function.sources():
             (target / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target / place)

@@ -173,7 +173,7 @@ def decide(
         elif isinstance(made, Filter):
             changes.append(Kept.of(made.predicate))
         elif isinstance(made, Map):
-            changes.append(MapReference.of(made.function))
+            changes.append(made.reference or MapReference.of(made.function))
             check_mapped(first, made, target)
         mine = Decided(forms, (), None if dropped is None else dropped[table.names[0]])
         first = clean_by(first, made, number, mine)[0]

@@ -14,7 +14,8 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,34 +26,41 @@ import polars as pl
 from penstock.engine.packages import owner_of
 from penstock.engine.reach import Reach, short_digest
 from penstock.errors import FingerprintError, InputError
+from penstock.prepare.operations import Map, Operation
 
 Prepares = Callable[[pl.DataFrame], pl.DataFrame]
 
 
+_folders: list[str] = []
+"""Where the code of models that were loaded here lay when they were trained."""
+
+
 class MapReference(msgspec.Struct, frozen=True, tag="map"):
-    """Where a function of the author's own lies, to find it again at serving: never a pickle.
+    """By what a function of the author's own is found again at serving, and known to be the same: never a pickle.
 
     Attributes
     ----------
-    file, name : str
-        The file at training, and the function in it.
+    name : str
+        The function in its file.
     digest : str
         Of its source.
     reached : str
         Digest of all that it reaches in modules of the author's own; empty in models made before this was kept.
-    files : tuple of (str, str)
-        That file and those of the author's own that it imports: as an import finds them, and where they lay.
+    places : tuple of str
+        Its file and those of the author's own that this imports, as an import finds them: ``cleaning/steps.py``.
+    file : str
+        Where the file lay, in models made before `places` was kept.
     """
 
-    file: str
     name: str
     digest: str
     reached: str = ""
-    files: tuple[tuple[str, str], ...] = ()
+    places: tuple[str, ...] = ()
+    file: str = ""
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> MapReference:
-        """Note where a function lies and what it is.
+        """Note by what a function is found.
 
         Raises
         ------
@@ -61,10 +69,10 @@ class MapReference(msgspec.Struct, frozen=True, tag="map"):
         FingerprintError
             When what it reaches cannot be hashed soundly.
         """
-        file, name = file_of(function), function.__qualname__
-        files = tuple(_files(sys.modules[function.__module__]))
-        source = inspect.getsource(function).encode()
-        return cls(file, name, hashlib.sha256(source).hexdigest(), _reached(function, name), files)
+        file_of(function)
+        source, name = inspect.getsource(function).encode(), function.__qualname__
+        places = tuple(place for place, _ in _files(sys.modules[function.__module__]))
+        return cls(name, hashlib.sha256(source).hexdigest(), _reached(function, name), places)
 
     def load(self) -> Prepares:
         """Import the function again, once a process, and check that it is the same.
@@ -72,39 +80,47 @@ class MapReference(msgspec.Struct, frozen=True, tag="map"):
         Raises
         ------
         InputError
-            When the file is gone, or the function has changed since the model was trained.
+            When the file is not there, or the function has changed since the model was trained.
         """
-        return _loaded(self)
+        return _loaded(self)[0]
 
     def sources(self) -> list[tuple[str, Path]]:
-        """Return the files that an import needs: as it finds them, and where they lie on this machine."""
-        root = self.root()
-        return [(place, root / place if (root / place).is_file() else Path(file)) for place, file in self.files]
-
-    def root(self) -> Path:
-        """Return the folder from which the file is imported: where it lay, else the working folder, or one on PYTHONPATH.
+        """Return the files that an import of it needs: as the import finds them, and where they lie on this machine.
 
         Raises
         ------
         InputError
-            When the file is in none of them.
+            As :meth:`load` does.
         """
-        folders = [Path.cwd(), *(Path(entry) for entry in sys.path if entry)]
-        for file in [Path(self.file), *(folder / self.place for folder in folders)]:
-            if file.is_file():
-                return file.resolve().parents[len(Path(self.place).parts) - 1]
-        raise InputError(
-            f"{self}: the file is not there, and no {self.place} in {Path.cwd()} or on PYTHONPATH; "
-            "the model needs it to prepare rows"
-        )
+        folders = [_loaded(self)[1], *_searched()]
+        found = [(place, [folder / place for folder in folders]) for place in self.places]
+        return [(place, next(path for path in paths if path.is_file())) for place, paths in found]
 
     @property
     def place(self) -> str:
-        """The file as an import finds it, such as ``cleaning/steps.py``."""
-        return self.files[0][0] if self.files else Path(self.file).name
+        """The file as an import finds it."""
+        return self.places[0] if self.places else Path(self.file).name
 
     def __str__(self) -> str:
-        return f"ps.prepare.map({self.name}) of {self.file}"
+        return f"ps.prepare.map({self.name}) of {self.place}"
+
+
+def referenced(operation: Operation) -> Operation:
+    """Note by what a function that maps is found, while it is at home: on a worker it has travelled."""
+    if isinstance(operation, Map):
+        return replace(operation, reference=MapReference.of(operation.function))
+    return operation
+
+
+def folder_of(function: Callable[..., Any]) -> str:
+    """Return the folder from which the file of a function is imported."""
+    ((place, file), *_) = _files(sys.modules[function.__module__])
+    return str(Path(file).parents[len(Path(place).parts) - 1])
+
+
+def look_in(folders: Iterable[str]) -> None:
+    """Look for functions in these folders too."""
+    _folders.extend(folder for folder in folders if folder not in _folders)
 
 
 def file_of(function: Callable[..., Any]) -> str:
@@ -129,28 +145,50 @@ def file_of(function: Callable[..., Any]) -> str:
     return str(Path(file).resolve())
 
 
+def _searched() -> list[Path]:
+    return [Path.cwd(), *map(Path, _folders), *(Path(entry) for entry in sys.path if entry)]
+
+
 @functools.lru_cache(maxsize=64)
-def _loaded(reference: MapReference) -> Prepares:
-    root = reference.root()
-    names = {prefix for place, _ in reference.files for prefix in _prefixes(_module_name(place))}
-    with _fresh(root, names):
+def _loaded(reference: MapReference) -> tuple[Prepares, Path]:
+    """The function, and the folder that its file is imported from: the first that holds the same."""
+    folders = [*([Path(reference.file).parent] if reference.file else []), *_searched()]
+    problems = []
+    for root in dict.fromkeys(folder.resolve() for folder in folders):
+        if (root / reference.place).is_file():
+            try:
+                return _loaded_from(root, reference), root
+            except InputError as problem:
+                problems.append(problem)
+    if problems:
+        raise problems[0]
+    raise InputError(
+        f"{reference}: the model needs it to prepare rows, and there is no {reference.place} in {Path.cwd()}, "
+        f"where the model was trained ({', '.join(_folders) or 'not known'}), or on PYTHONPATH"
+    )
+
+
+def _loaded_from(root: Path, reference: MapReference) -> Prepares:
+    file = root / reference.place
+    names = {prefix for place in reference.places for prefix in _prefixes(_module_name(place))}
+    with _fresh(root, names - sys.stdlib_module_names):
         try:
             module = _imported(root, reference.place)
         except Exception as error:
-            raise InputError(
-                f"{reference}: importing {root / reference.place} failed: {type(error).__name__}: {error}"
-            ) from error
+            raise InputError(f"{reference}: importing {file} failed: {type(error).__name__}: {error}") from error
         function = getattr(module, reference.name, None)
         if function is None or hashlib.sha256(inspect.getsource(function).encode()).hexdigest() != reference.digest:
-            raise InputError(f"{reference}: has changed since the model was trained. Train again, or put it back.")
+            raise InputError(
+                f"{reference}: has changed since the model was trained, in {file}. Train again, or put it back."
+            )
         try:
             same = not reference.reached or _reached(function, reference.name) == reference.reached
         except FingerprintError:
             same = False
         if not same:
             raise InputError(
-                f"{reference}: something that it uses in modules of your own has changed since the model was trained. "
-                "Train again, or put it back."
+                f"{reference}: something that it uses in modules of your own has changed since the model was trained, "
+                f"in {root}. Train again, or put it back."
             )
     return function  # type: ignore[no-any-return]
 

@@ -89,9 +89,13 @@ class Filter:
 
 @dataclass(frozen=True)
 class Map:
-    """Hand the table to a function of the author's own, row by row alike."""
+    """Hand the table to a function of the author's own, row by row alike.
+
+    `reference`, by which a stored model finds the function, is noted before it travels to a worker.
+    """
 
     function: Callable[[pl.DataFrame], pl.DataFrame]
+    reference: Any = None
 
 
 Operation = Cast | DropDuplicates | Normalise | Rename | Drop | Filter | Map

@@ -6,18 +6,15 @@ read from files, whose pages all of them share.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import shutil
 import signal
 import sys
-import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +33,7 @@ from penstock.train.learners import (
     trees,
 )
 from penstock.types.cores import cores
+from penstock.types.mainless import ForkServer, without_main
 from penstock.types.matrix import Stored, save
 from penstock.types.memory import spare_memory
 from penstock.types.scratch import Scratch
@@ -151,7 +149,7 @@ class Processes:
         warm(packages)
         self._pool = ProcessPool(
             max_workers=self.count,
-            context=_Context(),
+            context=ForkServer(),
             initializer=_prepare,
             initargs=(list(sys.path), self.bytes),
         )
@@ -275,35 +273,8 @@ def warm(packages: Sequence[str] = ()) -> None:
     """Let a process that does nothing else import libraries, which takes a second or two: fits will be forked from it."""
     from multiprocessing import forkserver
 
-    _Context().set_forkserver_preload(["penstock.train.workers", *(item for item in packages if item != "neighbours")])
-    with _without_main():
+    ForkServer().set_forkserver_preload(
+        ["penstock.train.workers", *(item for item in packages if item != "neighbours")]
+    )
+    with without_main():
         forkserver.ensure_running()
-
-
-_starting = threading.Lock()
-
-
-@contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    with _starting:
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = type(sys)("__main__")
-        try:
-            yield
-        finally:
-            sys.modules["__main__"] = main
-
-
-class _Process(ForkServerProcess):
-    """A process that does not run the user's script again: no ``if __name__ == "__main__"`` is asked of anyone."""
-
-    @staticmethod
-    def _Popen(process: Any) -> Any:  # noqa: N802 - multiprocessing's own name
-        from multiprocessing.popen_forkserver import Popen
-
-        with _without_main():
-            return Popen(process)
-
-
-class _Context(ForkServerContext):
-    Process = _Process

@@ -6,7 +6,6 @@ Functions travel by cloudpickle, values through the store: the digests are those
 from __future__ import annotations
 
 import linecache
-import multiprocessing
 import os
 import queue
 import re
@@ -22,6 +21,7 @@ from penstock.engine.execute import Outcome, Task, capture_output, execute
 from penstock.engine.packages import owner_of
 from penstock.store.store import Store, open_store
 from penstock.types.cores import cores
+from penstock.types.mainless import Spawn
 from penstock.types.memory import total_memory
 
 _TRAVELLED = "<dynamic-code>"
@@ -43,7 +43,7 @@ class ProcessExecutor:
         self._pool = ProcessPool(
             max_workers=workers,
             # Forking a process whose libraries run threads can hang it, so workers start afresh.
-            context=multiprocessing.get_context("spawn"),
+            context=Spawn(),
             initializer=_prepare,
             initargs=(store.location, list(sys.path)),
         )
