@@ -18,7 +18,7 @@ from penstock.ingest.options import TextForm
 from penstock.ingest.read import concatenate, in_found, read_table
 from penstock.prepare.decisions import prepare
 from penstock.prepare.inference import look_at
-from penstock.prepare.operations import cast
+from penstock.prepare.operations import Filter, Operation, cast
 from penstock.train.split import time_column
 from penstock.types.columns import need
 from penstock.types.labels import fit_labels, text_of
@@ -27,8 +27,11 @@ from penstock.types.table import ROW
 from penstock.types.target import Target
 
 _MANY = 20
+"""Whole numbers that are more are hardly classes."""
 _SELDOM = 5
 """Rows of a whole number, below which it is hardly a class."""
+_UNSAID = frozenset({"na", "n/a", "n.a.", "nan", "null", "?", "#n/a"})
+"""Texts that name no class: what is not known of a row. Others, such as "none" and "unknown", may well be one."""
 _SAME = 5
 """Columns of which one thing is to be said are named one by one up to so many."""
 
@@ -90,25 +93,25 @@ def write_starter(
         found = _in_files(data, output, TextForm(columns=tuple(columns), sheet=sheet, skip=skip))
     raw = found.raw
     need(f"--target {target}", [target], raw.columns)
-    # Of all columns but the target, preparation finds that out by itself.
-    look = look_at(raw[target]) if raw.schema[target] == pl.String else None
-    commas = look is not None and look.commas == [""] and look.numbers < look.values
-    rows, facts = prepare(raw, [cast(target, "number", decimal=",")] if commas else [], target)
-    wanted = rows[target] if commas else raw[target]
+    done, mended, told = _mend(target, raw[target])
+    rows, facts = prepare(raw, done, target)
+    wanted = rows[target] if done else raw[target]
     task = guess_task(wanted)
     labels = fit_labels(wanted, Target(target, task))  # type: ignore[arg-type]
     encoding = fit_encoding(rows, [column for column in rows.columns if column not in (target, ROW)])
     time = time_column(rows, target)
     judges = time is None or task == "regression" or _classes_at_the_end(rows[time], wanted) > 1
     name = name or re.sub(r"[^a-z0-9]+", "-", found.name.lower()).strip("-") or "pipeline"
-    notes = [f"{note.column or 'rows'}: {note.text}" for note in facts.notes]
+    notes = [
+        f"{note.column or 'rows'}: {note.text}" for note in facts.notes if not done or note.column not in (None, target)
+    ]
     if found.encoding:
         notes.append(f"the text is not UTF-8 and read as {found.encoding}: correct encoding= where letters look wrong")
-    notes += [f"{target}: is read as numbers with a comma before the fraction"] if commas else []
+    notes += [f"{target}: {told}"] if told else []
     missing = {column: raw[column].null_count() for column in raw.columns if raw[column].null_count()}
     notes += _told([(column, f"left out, {reason}") for column, reason in encoding.ignored])
     notes += _told([(column, f"{count} cells are missing") for column, count in missing.items()], "cells are missing")
-    text = _text(name, found.source, commas, target, task, labels.values, time, judges, raw, notes)
+    text = _text(name, found.source, mended, target, task, labels.values, time, judges, raw, notes)
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -148,6 +151,25 @@ def _in_database(url: str, table: str | None, output: Path) -> _Found:
     if kind in ("sqlite", "duckdb"):
         url = f"{kind}:///{os.path.relpath(Path.cwd() / path, output.resolve().parent)}"
     return _Found(raw, f"database({json_text(url)}, table={json_text(table)})", table)
+
+
+def _mend(target: str, cells: pl.Series) -> tuple[list[Operation], str, str]:
+    """What a target needs that preparation finds out by itself of all other columns, how it is written, and what is told."""
+    if cells.dtype != pl.String:
+        return [], "", ""
+    look, quoted = look_at(cells), json_text(target)
+    if look.commas == [""] and look.numbers < look.values:
+        told = "is read as numbers with a comma before the fraction"
+        return [cast(target, "number", decimal=",")], f'ps.prepare.cast({quoted}, "number", decimal=",")', told
+    if look.blank and look.numbers == look.values > 0:
+        told = f"is read as numbers; {look.blank:,} rows without one are left out"
+        return [cast(target, "number")], f'ps.prepare.cast({quoted}, "number")', told
+    unsaid = sorted({cell for cell in cells.drop_nulls().unique() if cell.strip().lower() in _UNSAID})
+    if not unsaid:
+        return [], "", ""
+    listed = ", ".join(map(json_text, unsaid))
+    told = f"{cells.is_in(unsaid).sum():,} rows with {listed} are left out; without the filter that is a class"
+    return [Filter(~pl.col(target).is_in(unsaid))], f"ps.prepare.filter(~pl.col({quoted}).is_in([{listed}]))", told
 
 
 def guess_task(column: pl.Series) -> str:
@@ -205,7 +227,7 @@ def _told(notes: Sequence[tuple[str, str]], alike: str = "") -> list[str]:
 def _text(
     name: str,
     source: str,
-    commas: bool,
+    mended: str,
     target: str,
     task: str,
     values: list[Any],
@@ -224,12 +246,13 @@ def _text(
         *(f"  {note}" for note in notes[:25]),
         '"""',
         "",
+        *(["import polars as pl", ""] if "pl." in mended else []),
         "import penstock as ps",
         "",
         "pipeline = ps.Pipeline(",
         f"    name={json_text(name)},",
         f"    ingest=ps.ingest.{source if time is None else f'{source[:-1]}, time={json_text(time)})'},",
-        *([f"    prepare=[ps.prepare.cast({json_text(target)}, \"number\", decimal=\",\")],"] if commas else []),
+        *([f"    prepare=[{mended}],"] if mended else []),
         "    # prepare=[ps.prepare.drop_duplicates()],  # also: cast, fill, clip, normalise, rename, drop, filter, map",
         "    # features=[ps.features.derive(ratio=pl.col(\"a\") / pl.col(\"b\"))],  # after: import polars as pl"
         + ("" if time is None else "; also: lag, window, time_since"),

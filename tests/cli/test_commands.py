@@ -323,6 +323,32 @@ def test_init_reads_decimal_commas_and_other_encodings_and_writes_them_down(tmp_
     assert 'ps.prepare.cast("Größe", "number", decimal=",")' in (tmp_path / "q.py").read_text()
 
 
+@pytest.mark.parametrize(
+    ("cells", "gap", "task", "written"),
+    [
+        (lambda at: 3000 + 25 * (at % 10 * 9 + at % 7), "NA", "regression", 'ps.prepare.cast("y", "number")'),
+        (lambda at: at * 7 % 10 // 5, "?", "binary", 'ps.prepare.cast("y", "number")'),
+        (lambda at: "up" if at % 10 > 4 else "down", "NA", "binary", 'ps.prepare.filter(~pl.col("y").is_in(["NA"]))'),
+        (lambda at: "abc"[at % 10 // 4], "none", "multiclass", None),
+    ],
+)
+def test_init_leaves_out_rows_of_which_the_target_is_not_known(tmp_path, cells, gap, task, written):
+    rows = [f"{at % 10},{at % 7},{gap if at % 25 == 3 else cells(at)}" for at in range(300)]
+    (tmp_path / "rows.csv").write_text("a,b,y\n" + "\n".join(rows))
+    made = call_json("init", "rows.csv", "--target", "y", "-o", "p.py", folder=tmp_path)
+    text = (tmp_path / "p.py").read_text()
+    assert made["task"] == task
+    assert ("    prepare=[" in text) is (written is not None)
+    if written is not None:
+        assert f"    prepare=[{written}]," in text
+        assert [note for note in made["notes"] if note.startswith("y: ") and "12 rows" in note]
+    (tmp_path / "p.py").write_text(text.replace('budget="60s"', 'trials=1, folds=2, learners=["linear"]'))
+    call("run", "p.py", folder=tmp_path)
+    table = ps.artifact("featured", store=tmp_path / ".penstock")
+    assert table["y"].drop_nulls().len() == (300 if written is None else 288)
+    assert gap not in table["y"].cast(pl.String).to_list() or written is None
+
+
 def test_a_run_tells_what_only_the_author_can_say_of_a_column(tmp_path):
     rows = [f"0{1 + at % 9}/0{1 + at % 7}/2024,{at % 13},{'yes' if at % 13 > 6 else 'no'}" for at in range(200)]
     (tmp_path / "rows.csv").write_text("day,x,y\n" + "\n".join(rows))
