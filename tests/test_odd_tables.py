@@ -155,6 +155,21 @@ def test_a_target_that_is_no_number_is_neither_learnt_nor_judged(run, value):
     assert done.metrics["rmse"].value < 0.5
 
 
+@pytest.mark.parametrize("mark", ["NA", " ? ", ""])
+def test_a_target_of_which_marks_stand_for_what_is_not_known_is_learnt_from_the_other_rows(run, mark):
+    rows = table().with_columns(
+        y=pl.when(ROW % 10 == 3).then(pl.lit(mark)).otherwise((pl.col("x") * 100).round().cast(pl.String))
+    )
+    done = run(rows, ps.regression("y"))
+    assert int((~done["divided"]["kept"]).sum()) == 30
+
+
+def test_a_binary_target_with_a_mark_for_what_is_not_known_says_how_to_leave_it_out(run):
+    rows = table().with_columns(y=pl.when(ROW % 10 == 3).then(pl.lit("NA")).otherwise("y"))
+    with pytest.raises(Exception, match=r'ps\.prepare\.filter\(pl\.col\("y"\) != "NA"\)'):
+        run(rows, ps.binary("y"))
+
+
 def test_a_hundred_thousand_categories_are_learnt_within_reason(run):
     random = np.random.default_rng(0)
     x = random.normal(size=120_000)

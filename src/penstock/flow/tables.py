@@ -203,7 +203,7 @@ def divided(prepared: Parts, checked: list[Any], split: Split, target: Target, t
         raise DataError("no row is left after ps.prepare.filter(...); make its condition wider")
     names = looks_at(table.schema, split, target.column, time)
     fit_labels(table.column(target.column), target)
-    usable = np.concatenate([_has_target(part) for part in table.column(target.column)])
+    usable = np.concatenate([_has_target(part, target) for part in table.column(target.column)])
     known = table.chosen(usable)
     looked = known.whole(names)
 
@@ -257,9 +257,11 @@ def undivided(divided: Partitions[Any], trained: Bundle) -> Partitions[Any]:
     return Partitions(found)
 
 
-def _has_target(column: pl.Series) -> npt.NDArray[np.bool_]:
+def _has_target(column: pl.Series, target: Target) -> npt.NDArray[np.bool_]:
     kept = column.is_not_null()
-    if column.dtype == pl.String:
+    if column.dtype == pl.String and target.task == "regression":
+        kept = kept & ~column.to_frame().select(Parse(column.name, "number").blank()).to_series()
+    elif column.dtype == pl.String:
         kept = kept & (column.str.strip_chars().str.len_bytes() > 0)
     if column.dtype.is_float():
         kept = kept & column.is_finite()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import DataError
+from penstock.types.cells import is_blank
 from penstock.types.parse import Parse
 from penstock.types.reading import shown
 from penstock.types.target import Target
@@ -156,9 +157,10 @@ def fit_labels(column: pl.Series | Iterable[pl.Series], target: Target) -> Label
     labels = counted["label"].to_list()
     _need_several(labels, name, f"a {target.task} target needs two classes or more")
     if target.task == "binary" and len(labels) != 2:
+        left = next((label for label in labels if is_blank(label)), labels[-1])
         raise DataError(
             f'target "{name}": has {len(labels)} values ({", ".join(map(shown, labels[:5]))}...), a binary target has two. '
-            f'Use ps.multiclass("{name}"), or leave rows out with ps.prepare.filter.'
+            f'Use ps.multiclass("{name}"), or leave rows out: ps.prepare.filter(pl.col("{name}") != "{left}")'
         )
     if len(labels) > _MOST:
         raise DataError(
