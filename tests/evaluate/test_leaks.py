@@ -34,6 +34,15 @@ def test_few_rows_and_rare_classes_accuse_nobody():
     assert find_leaks("binary", rare[:, None], [("a", slice(0, 1))], rare, ["a"], 0) == []
 
 
+def test_of_some_rows_only_what_is_perfect_is_named():
+    target = (np.arange(60) % 3 == 0).astype(float)
+    near = np.where(np.arange(60) == 9, 0.4, target)
+    blocks = [("same", slice(0, 1)), ("near", slice(1, 2))]
+    found = find_leaks("binary", np.column_stack([target * 2, near]), blocks, target, ["same", "near"], 0)
+    assert [(item.column, item.score) for item in found] == [("same", 1.0)]
+    assert find_leaks("binary", target[:45, None], [("same", slice(0, 1))], target[:45], ["same"], 0) == []
+
+
 @pytest.mark.parametrize("task", ["binary", "regression"])
 def test_of_many_rows_some_are_looked_at_and_all_of_a_rare_class(task):
     rows = 400_000

@@ -19,7 +19,9 @@ from penstock.types.target import Task
 Array = npt.NDArray[Any]
 SUSPICIOUS = 0.99
 """Score of one column alone from which it is named."""
-_LEAST_ROWS, _MOST_COLUMNS, _FOLDS, _LEAVES = 100, 100, 3, 64
+_MOST_COLUMNS, _FOLDS, _LEAVES = 100, 3, 64
+_SURE_ROWS, _LEAST_ROWS, _PERFECT = 100, 50, 0.999
+"""Of fewer rows than the first a column must be perfect to be named; of fewer than the second none is."""
 _FEW, _PROMISING = 2_000, 0.9
 """Of many columns those are looked at that score so well on so few rows."""
 _MOST_ROWS, _RARE = 50_000, 1_000
@@ -95,7 +97,7 @@ def find_leaks(
     Returns
     -------
     list of Leak
-        The surest first. Empty for fewer than 100 rows. Classes with fewer than three are left out; one alone is nothing to tell.
+        The surest first. Empty for fewer than 50 rows; of fewer than 100, those that are perfect. Classes with fewer than three are left out; one alone is nothing to tell.
     """
     rows = _some(target, task, seed)
     if len(rows) < _LEAST_ROWS:
@@ -126,7 +128,8 @@ def find_leaks(
             warnings.simplefilter("ignore")  # of so few rows some classes may have one or two
             columns = [name for name in columns if not score(name, few) < _PROMISING]
     scores = {name: score(name, rows) for name in columns}
-    found = [Leak(name, score, metric) for name, score in scores.items() if score >= SUSPICIOUS]
+    least = SUSPICIOUS if len(rows) >= _SURE_ROWS else _PERFECT
+    found = [Leak(name, score, metric) for name, score in scores.items() if score >= least]
     return sorted(found, key=lambda leak: -leak.score)
 
 
