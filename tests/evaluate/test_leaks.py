@@ -3,11 +3,14 @@
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.conftest import customers, make_pipeline
 
 import penstock as ps
 from penstock.evaluate import leaks
-from penstock.evaluate.leaks import find_leaks
+from penstock.evaluate.doubts import doubts
+from penstock.evaluate.leaks import find_leaks, find_parts
 from penstock.store.store import open_store
 
 RANDOM = np.random.default_rng(0)
@@ -41,6 +44,35 @@ def test_of_some_rows_only_what_is_perfect_is_named():
     found = find_leaks("binary", np.column_stack([target * 2, near]), blocks, target, ["same", "near"], 0)
     assert [(item.column, item.score) for item in found] == [("same", 1.0)]
     assert find_leaks("binary", target[:45, None], [("same", slice(0, 1))], target[:45], ["same"], 0) == []
+
+
+@given(
+    columns=st.integers(2, 8), wanted=st.sets(st.integers(0, 7), min_size=2), noise=st.sampled_from([0.0, 0.01, 1.0]),
+    scale=st.sampled_from([1e-6, 1.0, 1e9]), rows=st.sampled_from([50, 300, 5_000]),
+)  # fmt: skip
+def test_the_parts_of_a_total_are_named_and_no_others(columns, wanted, noise, scale, rows):
+    random = np.random.default_rng(columns)
+    matrix = random.normal(size=(rows, columns)) * scale
+    parts = [place for place in wanted if place < columns]
+    total = matrix[:, parts].sum(1) + noise * scale * random.normal(size=rows)
+    blocks = [(f"c{place}", slice(place, place + 1)) for place in range(columns)]
+    expected = [f"c{place}" for place in sorted(parts)] if noise == 0 and len(parts) > 1 else []
+    assert find_parts(matrix, blocks, total) == expected
+    gappy = matrix.copy()
+    gappy[7, :] = np.nan
+    assert find_parts(gappy, blocks, total) == find_parts(matrix[:40], blocks, total[:40]) == []
+
+
+def test_the_parts_of_a_total_are_told_at_the_end_of_a_run(tmp_path):
+    table = customers(400).with_columns(
+        pl.col("age").fill_null(40), total=pl.col("orders") + pl.col("age").fill_null(40)
+    )
+    table.write_csv(tmp_path / "customers.csv")
+    store = open_store(tmp_path / "s")
+    done = make_pipeline(tmp_path, target=ps.regression("total")).run(store)
+    told = [doubt.finding for doubt in doubts(done["evaluated"]["evaluation"])]
+    assert sum("age" in line and "orders" in line and "together give the target" in line for line in told) == 1
+    store.close()
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from penstock.types.writing import figure
@@ -49,6 +49,13 @@ def doubts(evaluation: Mapping[str, Any]) -> Iterator[Doubt]:
             f"column {column} alone predicts the target on rows never seen ({leak['metric']} {figure(leak['score'])})",
             f'is it known when one asks? If not, leave it out with ps.prepare.drop("{column}")',
         )
+    if parts := evaluation.get("parts"):
+        yield Doubt(
+            f"{_listed(parts)} together give the target exactly, as the parts of a total do",
+            "are they known when one asks? If not, leave them out with ps.prepare.drop("
+            + ", ".join(json.dumps(name, ensure_ascii=False) for name in parts)
+            + ")",
+        )
     if (shared := evaluation["shared"]) and shared["rows"] >= _NOTICEABLE * shared["of"]:
         without = "" if shared["without"] is None else f"; without them {metric} is {figure(shared['without'])}"
         finding = f"{shared['rows']:,} of {shared['of']:,} test rows are training rows too, answer included{without}"
@@ -68,8 +75,11 @@ def doubts(evaluation: Mapping[str, Any]) -> Iterator[Doubt]:
         )
     if early := evaluation.get("early"):
         names, gap = early["columns"], early["gap"]
-        which = ", ".join(names[:5]) + (f" and {len(names) - 5} others" if len(names) > 5 else "")
         yield Doubt(
-            f"{which} look at truths of rows less than {gap} before, which by the split's gap are not known yet",
+            f"{_listed(names)} look at truths of rows less than {gap} before, which by the split's gap are not known yet",
             f'give these features delay="{gap}", so that they see what will be known when one asks',
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} others" if len(names) > 5 else "")

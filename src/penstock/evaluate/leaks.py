@@ -1,4 +1,4 @@
-"""Columns that know the answer: one column alone that predicts the target nearly perfectly on rows never seen.
+"""Columns that know the answer: one alone that predicts the target nearly perfectly on rows never seen, or parts of a total.
 
 Such a column is usually made from the target, or known only after it: the model shines here and fails in the world.
 """
@@ -22,6 +22,8 @@ SUSPICIOUS = 0.99
 _MOST_COLUMNS, _FOLDS, _LEAVES = 100, 3, 64
 _SURE_ROWS, _LEAST_ROWS, _PERFECT = 100, 50, 0.999
 """Of fewer rows than the first a column must be perfect to be named; of fewer than the second none is."""
+_ROUNDING = 1e-5
+"""Standard deviations of the target."""
 _FEW, _PROMISING = 2_000, 0.9
 """Of many columns those are looked at that score so well on so few rows."""
 _MOST_ROWS, _RARE = 50_000, 1_000
@@ -131,6 +133,50 @@ def find_leaks(
     least = SUSPICIOUS if len(rows) >= _SURE_ROWS else _PERFECT
     found = [Leak(name, score, metric) for name, score in scores.items() if score >= least]
     return sorted(found, key=lambda leak: -leak.score)
+
+
+def find_parts(matrix: Array, blocks: Sequence[tuple[str, slice]], target: Array) -> list[str]:
+    """Name the columns of numbers that together give a number exactly, as the parts of a total do.
+
+    Each of them is honest alone. Told by least squares, whose rest is nothing but rounding.
+
+    Parameters
+    ----------
+    matrix : array, shape (n_rows, n_matrix_columns)
+        Encoded test rows; columns with gaps are left out.
+    blocks : sequence of (str, slice)
+        Columns, and where each stands in the matrix.
+    target : array, shape (n_rows,)
+        Numbers.
+
+    Returns
+    -------
+    list of str
+        Two or more, in the order of the columns; empty where there are none, and for fewer than 50 rows.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> known, other, noise = random.normal(size=(3, 100))
+    >>> blocks = [("known", slice(0, 1)), ("noise", slice(1, 2)), ("other", slice(2, 3))]
+    >>> find_parts(np.column_stack([known, noise, other]), blocks, known + 2 * other)
+    ['known', 'other']
+    """
+    rows = np.linspace(0, len(target) - 1, min(len(target), _FEW)).astype(int)
+    sample, wanted = np.asarray(matrix[rows], np.float64), np.asarray(target[rows], np.float64)
+    usable = np.isfinite(sample).all(0) & (sample.max(0, initial=-np.inf) > sample.min(0, initial=np.inf))
+    single = [(name, where.start) for name, where in blocks if where.stop - where.start == 1 and usable[where.start]]
+    if len(rows) < max(_LEAST_ROWS, 2 * len(single)) or len(single) < 2 or not wanted.std() > 0:
+        return []
+    scaled = sample[:, [place for _, place in single]]
+    scaled = (scaled - scaled.mean(0)) / scaled.std(0)
+    wanted = (wanted - wanted.mean()) / wanted.std()
+    weights = np.linalg.lstsq(scaled, wanted)[0]
+    matters = np.abs(weights) > _ROUNDING
+    weights = np.linalg.lstsq(scaled[:, matters], wanted)[0]
+    if matters.sum() < 2 or np.abs(scaled[:, matters] @ weights - wanted).max() > _ROUNDING:
+        return []
+    return [name for (name, _), one in zip(single, matters, strict=True) if one]
 
 
 def _some(target: Array, task: str, seed: int) -> Array:

@@ -113,6 +113,8 @@ class Evaluation:
         Most important first.
     leaks : list of Leak
         Columns that predict the target too well by themselves.
+    parts : list of str
+        Columns that together give the target exactly.
     decision : Decision or None
         Of a binary target, what its answers cost where mistakes have costs.
     below : dict of str to float
@@ -141,6 +143,7 @@ class Evaluation:
     slices: list[Slice] = field(default_factory=list)
     importance: list[Importance] = field(default_factory=list)
     leaks: list[Leak] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
     decision: Decision | None = None
     coverage: list[Coverage] = field(default_factory=list)
     below: dict[str, float] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from penstock.evaluate.division import Shared, shared_rows, shift_between
 from penstock.evaluate.fairness import check_fairness, fairness_of
 from penstock.evaluate.gates import Gate, Verdict, baseline_check, cost_checks, fairness_checks, judge, slice_checks
 from penstock.evaluate.importance import importances
-from penstock.evaluate.leaks import find_leaks, worth_a_look
+from penstock.evaluate.leaks import find_leaks, find_parts, worth_a_look
 from penstock.evaluate.measure import (
     Coverage,
     Early,
@@ -130,6 +130,7 @@ def evaluated(
             worth_a_look(target.task, important, list(where), codes, predicted),
             seed,
         ),
+        parts=find_parts(matrix, blocks, codes) if target.task == "regression" else [],
         decision=None
         if target.costs is None
         else decision_of(target.costs, threshold, codes == 1, _said(model, predicted) == 1),
