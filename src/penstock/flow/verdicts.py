@@ -390,9 +390,8 @@ def gated(
         answers = old.predict_table(tables[base].rows(test[ROW].to_list()), tables)
     except PenstockError as error:
         verdict = judge(gate, metric, found, None, None, more)
-        reason = (
-            f"the champion cannot answer these rows: {str(error).rstrip('.')}. Promote by hand if the change is meant."
-        )
+        told = str(error).rstrip(".")
+        reason = f"the champion cannot answer these rows: {told}. Promote by hand if the change is meant."
         return Verdict(False, [*verdict.reasons[:-1], reason])
     both = labels.threshold, old.labels.threshold
     if gate.max_slice_loss is not None:
