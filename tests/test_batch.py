@@ -232,17 +232,42 @@ def test_a_model_is_exported_and_runs_from_its_folder_alone(model, tmp_path):
     opened.close()
 
 
-def test_functions_of_the_authors_own_go_with_an_exported_model(tmp_path):
+MAPPED = """
+def with_double(table):
+    return table.with_columns(double=doubled(pl.col('age').cast(pl.Float64)))
+
+OWN = {"prepare": [ps.prepare.map(with_double)], "train": ps.train.search(trials=1, learners=["linear"])}
+"""
+LEARNER = """
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+class Halves(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_, self.at_ = np.unique(y), doubled(float(np.nanmean(X[:, 0]))) / 2
+        return self
+
+    def predict_proba(self, X):
+        second = 1 / (1 + np.exp(-(np.nan_to_num(X[:, 0]) - self.at_)))
+        return np.column_stack([1 - second, second])
+
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+OWN = {"train": ps.train.estimator(Halves(), trusted=["p.Halves"])}
+"""
+
+
+@pytest.mark.parametrize("own", [MAPPED, LEARNER], ids=["function", "class"])
+def test_code_of_the_authors_own_goes_with_an_exported_model(tmp_path, own):
     folder = tmp_path / "project"
     folder.mkdir()
     customers(300).write_csv(folder / "customers.csv")
     (folder / "helpers.py").write_text("def doubled(column):\n    return column * 2\n")
     (folder / "p.py").write_text(
-        "import penstock as ps\nimport polars as pl\nfrom helpers import doubled\n\n"
-        "def with_double(table):\n    return table.with_columns(double=doubled(pl.col('age').cast(pl.Float64)))\n\n"
+        "import penstock as ps\nimport polars as pl\nfrom helpers import doubled\n" + own + "\n"
         "pipeline = ps.Pipeline('customers', ingest=ps.ingest.files('customers.csv'), target=ps.binary('left', positive='gone'),\n"
-        "    prepare=[ps.prepare.map(with_double)], train=ps.train.search(trials=1, learners=['linear']),\n"
-        "    evaluate=ps.evaluate.gate(min_gain=-1))\n"
+        "    evaluate=ps.evaluate.gate(min_gain=-1, beat_baseline=False), **OWN)\n"
     )
     rows = customers(20, seed=8).drop("left")
     rows.write_csv(tmp_path / "rows.csv")

@@ -150,7 +150,9 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         }
         add("evaluate", "verdicts.curve", ["featured", "divided", "trials", *chosen], curved)
     else:
-        trained |= {"given": replace(pipeline.train, refit=False), "metric": gate.metric}
+        from penstock.train.learners.estimator import noted
+
+        trained |= {"given": noted(replace(pipeline.train, refit=False)), "metric": gate.metric}
     known = {name: name for name in ("featured", "divided", *tried)}
     learnt = {**ready, **facts, **known, **looked, **{name: name for name in chosen}}
     add("train", "models.trained", learnt, trained)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from penstock.deploy.registry import ModelVersion, Registry
+from penstock.engine.own_code import look_in
 from penstock.engine.results import STEP_HEADERS, RunResult, StepResult, step_rows
 from penstock.engine.run import run_graph, set_summary
 from penstock.evaluate.gates import Verdict
 from penstock.evaluate.measure import Evaluation, Interval
-from penstock.prepare.mapped import look_in
 from penstock.store.schema import JUDGED
 from penstock.store.store import Store, opened
 from penstock.types.convert import convert

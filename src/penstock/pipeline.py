@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from penstock.deploy.options import Api
 from penstock.engine.graph import Graph
+from penstock.engine.own_code import folder_of
 from penstock.engine.step import Ref
 from penstock.errors import InputError
 from penstock.evaluate.gates import Gate
@@ -20,7 +21,7 @@ from penstock.ingest.given import Given
 from penstock.ingest.http import Http
 from penstock.ingest.options import Files
 from penstock.monitor.options import Drift
-from penstock.prepare.mapped import file_of, folder_of
+from penstock.prepare.mapped import file_of
 from penstock.prepare.operations import Map, Operation
 from penstock.prepare.repairs import Clip, Fill, Repair
 from penstock.train.options import Estimator, Search, Train
@@ -228,9 +229,15 @@ class Pipeline:
         return self.prepare if table == self.base_table else ()
 
     def code_folders(self) -> list[str]:
-        """Return where the functions lie that prepare tables: a service on this machine finds them there."""
-        made = [item for name in self.tables for item in self.operations(name) if isinstance(item, Map)]
-        return sorted({folder_of(item.function) for item in made})
+        """Return where the functions and classes of the author's own lie: a service on this machine finds them there."""
+        made: list[Any] = [
+            item.function for name in self.tables for item in self.operations(name) if isinstance(item, Map)
+        ]
+        if isinstance(self.train, Estimator):
+            from penstock.train.learners.estimator import own_classes
+
+            made += own_classes(self.train.trusted)
+        return sorted(set(map(folder_of, made)))
 
     @property
     def schema_file(self) -> Path:

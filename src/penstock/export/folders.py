@@ -17,12 +17,14 @@ from typing import Any
 
 from penstock.deploy.registry import ModelVersion, Registry
 from penstock.engine.execute import read_bytes
+from penstock.engine.own_code import OwnCode, look_in
 from penstock.errors import InputError
 from penstock.features.embedding import Embedding
 from penstock.model import Model
-from penstock.prepare.mapped import MapReference, look_in
+from penstock.prepare.mapped import MapReference
 from penstock.store.formats import decode
 from penstock.store.store import Store, open_store
+from penstock.types.convert import convert
 
 _HERE = Path(__file__).parent
 _ANSWERING = ("msgspec", "numpy", "polars", "lightgbm", "sqlalchemy")
@@ -189,7 +191,7 @@ def _package(target: Path) -> None:
 
 
 def _own_code(model: Model, target: Path) -> bool:
-    """Copy the author's files that a model's functions lie in; whether there are any.
+    """Copy the author's files that a model needs; whether there are any.
 
     Raises
     ------
@@ -197,12 +199,13 @@ def _own_code(model: Model, target: Path) -> bool:
         When one is not there, or has changed since the model was trained.
     """
     changes = [*model.manifest.changes, *(change for table in model.manifest.tables for change in table.changes)]
-    functions = [change for change in changes if isinstance(change, MapReference)]
-    for function in functions:
-        for place, file in function.sources():
+    needed: list[OwnCode] = [change for change in changes if isinstance(change, MapReference)]
+    needed += convert(model.manifest.learner.get("code", []), list[OwnCode])
+    for code in needed:
+        for place, file in code.sources():
             (target / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target / place)
-    return bool(functions)
+    return bool(needed)
 
 
 def _template(file: str, target: Path, /, **values: Any) -> None:

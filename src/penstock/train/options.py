@@ -60,11 +60,15 @@ class Search:
 
 @dataclass(frozen=True)
 class Estimator:
-    """One given learner; made by :func:`estimator`."""
+    """One given learner; made by :func:`estimator`.
+
+    `code`, by which a stored model finds classes of the author's own, is noted before it travels to a worker.
+    """
 
     estimator: Any
     trusted: tuple[str, ...] = ()
     refit: bool = True
+    code: tuple[Any, ...] = ()
 
 
 Train = Search | Estimator

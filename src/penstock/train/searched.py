@@ -388,6 +388,6 @@ def fit_given(problem: Problem, given: Estimator, seed: int) -> tuple[Encoding, 
 
     encoding, matrix = problem.encoded()
     written, files = fit_estimator(
-        matrix, problem.target, problem.task, encoding.categories(), given.estimator, given.trusted, seed
+        matrix, problem.target, problem.task, encoding.categories(), given.estimator, given.trusted, seed, given.code
     )
     return encoding, Fitted(written, files)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from penstock.engine.own_code import OwnCode, at_hand
+from penstock.engine.packages import owner_of
 from penstock.errors import InputError
 from penstock.store.estimators import read_estimator, untrusted, write_estimator
 from penstock.train.learners import Matrix
 from penstock.train.learners.design import Design
+from penstock.train.options import Estimator
 from penstock.types.convert import convert
 
 
@@ -24,6 +29,7 @@ def fit_estimator(
     estimator: Any,
     trusted: Sequence[str],
     seed: int,
+    code: Sequence[OwnCode] = (),
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Fit a copy of `estimator` on the dense design and write it; what draws without a ``random_state`` gets `seed`.
 
@@ -52,8 +58,25 @@ def fit_estimator(
         "task": task,
         "design": msgspec.to_builtins(design),
         "trusted": list(trusted),
+        "code": msgspec.to_builtins(code),
     }
     return written, {"estimator.skops": data}
+
+
+def own_classes(trusted: Sequence[str]) -> list[type]:
+    """Return those trusted types that are of the author's own making, and imported."""
+    found = []
+    for name in trusted:
+        module, _, kind = name.rpartition(".")
+        made = getattr(sys.modules.get(module), kind, None)
+        if isinstance(made, type) and owner_of(module) == "user":
+            found.append(made)
+    return found
+
+
+def noted(given: Estimator) -> Estimator:
+    """Note by what the author's classes are found, while they are at home."""
+    return replace(given, code=tuple(map(OwnCode.of, own_classes(given.trusted))))
 
 
 def _seeded(estimator: Any, seed: int) -> Any:
@@ -71,7 +94,8 @@ class EstimatorPredictor:
     def __init__(self, files: Mapping[str, bytes], written: Mapping[str, Any]) -> None:
         self.task = written["task"]
         self.design = convert(written["design"], Design)
-        self.estimator = read_estimator(files["estimator.skops"], written["trusted"].__contains__)
+        with at_hand(convert(written.get("code", []), list[OwnCode])):
+            self.estimator = read_estimator(files["estimator.skops"], written["trusted"].__contains__)
 
     def predict(self, matrix: Matrix) -> Matrix:
         """See :class:`~penstock.train.learners.Predictor`."""

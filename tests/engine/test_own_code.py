@@ -1,4 +1,4 @@
-"""A function of the author's own is found again at serving, with all that it uses, or the model says what has changed."""
+"""A function or class of the author's own is found again at serving, with all that it uses, or it is said what has changed."""
 
 import importlib
 import os
@@ -8,8 +8,8 @@ import sys
 import polars as pl
 import pytest
 
+from penstock.engine.own_code import OwnCode, at_hand, folder_of
 from penstock.errors import InputError
-from penstock.prepare.mapped import MapReference, folder_of
 
 TABLE = pl.DataFrame({"a": [1, 2]})
 STEPS = """
@@ -28,9 +28,9 @@ HELPER = "FACTOR = 2\n\ndef scaled(column):\n    return column * FACTOR\n"
 LATER = """
 import sys
 import msgspec, polars as pl
-from penstock.prepare.mapped import MapReference, look_in
+from penstock.engine.own_code import OwnCode, look_in
 look_in(sys.argv[1:])
-reference = msgspec.json.decode(sys.stdin.buffer.read(), type=MapReference)
+reference = msgspec.json.decode(sys.stdin.buffer.read(), type=OwnCode)
 print(reference.load()(pl.DataFrame({"a": [1, 2]}))["b"].to_list())
 """
 
@@ -75,7 +75,7 @@ def in_a_service(reference, cwd, *known):
 @pytest.mark.parametrize("packaged", [False, True])
 def test_a_service_finds_it_with_the_modules_that_it_uses(steps, tmp_path, packaged):
     clean, folder = steps(packaged)
-    reference, root = MapReference.of(clean), folder.parent if packaged else folder
+    reference, root = OwnCode.of(clean), folder.parent if packaged else folder
     assert folder_of(clean) == str(root)
     assert str(tmp_path) not in repr(reference)  # the same bytes wherever the project lies
     assert {place.rpartition("/")[2] for place in reference.places} >= {"steps.py", "helper_of_steps.py"}
@@ -98,7 +98,7 @@ def test_a_service_finds_it_with_the_modules_that_it_uses(steps, tmp_path, packa
 )
 def test_what_has_changed_since_training_is_not_called(steps, tmp_path, file, old, new, says):
     clean, folder = steps()
-    reference = MapReference.of(clean)
+    reference = OwnCode.of(clean)
     text = (folder / file).read_text()
     assert old in text
     (folder / file).write_text(text.replace(old, new))
@@ -110,19 +110,19 @@ def test_what_has_changed_since_training_is_not_called(steps, tmp_path, file, ol
 
 def test_two_versions_in_one_process_have_each_their_own_code(steps):
     clean, folder = steps()
-    old = MapReference.of(clean)
+    old = OwnCode.of(clean)
     assert old.load()(TABLE)["b"].to_list() == [3, 5]
     (folder / "helper_of_steps.py").write_text(HELPER.replace("FACTOR = 2", "FACTOR = 10  # more"))
     for name in ("steps", "helper_of_steps"):
         del sys.modules[name]
-    new = MapReference.of(importlib.import_module("steps").clean)
+    new = OwnCode.of(importlib.import_module("steps").clean)
     assert new.load()(TABLE)["b"].to_list() == [11, 21]
     assert old.load()(TABLE)["b"].to_list() == [3, 5]
 
 
 def test_comments_and_other_functions_of_the_file_do_not_count(steps, tmp_path):
     clean, folder = steps()
-    reference = MapReference.of(clean)
+    reference = OwnCode.of(clean)
     text = (folder / "steps.py").read_text()
     (folder / "steps.py").write_text("# a comment\n" + text + "\ndef another():\n    return 5\n")
     assert in_a_service(reference, tmp_path, folder) == "[3, 5]"
@@ -130,7 +130,7 @@ def test_comments_and_other_functions_of_the_file_do_not_count(steps, tmp_path):
 
 def test_of_several_copies_the_one_that_is_the_same_is_taken(steps, tmp_path):
     clean, folder = steps()
-    reference = MapReference.of(clean)
+    reference = OwnCode.of(clean)
     (tmp_path / "steps.py").write_text((folder / "steps.py").read_text().replace("plus: int = 1", "plus: int = 5"))
     (tmp_path / "helper_of_steps.py").write_text(HELPER)
     assert in_a_service(reference, tmp_path, folder) == "[3, 5]"
@@ -139,6 +139,22 @@ def test_of_several_copies_the_one_that_is_the_same_is_taken(steps, tmp_path):
 
 def test_a_model_made_before_what_it_uses_was_kept_is_still_answered(steps, tmp_path):
     clean, folder = steps()
-    reference = MapReference.of(clean)
-    older = MapReference(reference.name, reference.digest, file=str(folder / "steps.py"))
+    reference = OwnCode.of(clean)
+    older = OwnCode(reference.name, reference.digest, file=str(folder / "steps.py"))
     assert in_a_service(older, tmp_path) == "[3, 5]"
+
+
+def test_whoever_imports_a_class_finds_the_one_of_training(steps):
+    clean, folder = steps()
+    kind = sys.modules["steps"].Settings
+    old = OwnCode.of(kind)
+    (folder / "steps.py").write_text((folder / "steps.py").read_text().replace("plus: int = 1", "plus: int = 100"))
+    for name in ("steps", "helper_of_steps"):
+        del sys.modules[name]
+    with pytest.raises(InputError, match=r"Settings of steps\.py: has changed since"), at_hand([old]):
+        pass
+    new = OwnCode.of(importlib.import_module("steps").Settings)
+    older = sys.modules["steps"] = type(sys)("steps")
+    with at_hand([new]):
+        assert importlib.import_module("steps").Settings().plus == 100
+    assert sys.modules["steps"] is older
