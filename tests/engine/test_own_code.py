@@ -80,7 +80,7 @@ def test_a_service_finds_it_with_the_modules_that_it_uses(steps, tmp_path, packa
     assert str(tmp_path) not in repr(reference)  # the same bytes wherever the project lies
     assert {place.rpartition("/")[2] for place in reference.places} >= {"steps.py", "helper_of_steps.py"}
     assert in_a_service(reference, tmp_path, root) == in_a_service(reference, root) == "[3, 5]"
-    assert f"there is no {reference.place} in {tmp_path}, where the model was trained (/no)" in in_a_service(
+    assert f"there is no {reference.place} where the model was trained (/no), in {tmp_path}" in in_a_service(
         reference, tmp_path, "/no"
     )
 

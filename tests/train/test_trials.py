@@ -22,7 +22,7 @@ from penstock.features.encoding import fit_learning
 from penstock.store.store import open_store
 from penstock.train.folds import folds_of
 from penstock.train.learners import LEARNERS, Sample, fit_learner, read_predictor
-from penstock.train.learners.estimator import fit_estimator
+from penstock.train.learners.estimator import fit_estimator, own_classes
 from penstock.train.options import Estimator, Search, estimator, search
 from penstock.train.portfolio import portfolio
 from penstock.train.searched import Problem, SearchError, fit_searched
@@ -397,3 +397,12 @@ def test_trees_look_at_some_of_many_columns_at_a_time(learner):
     made = fit_learner(learner, sample, {**many, "rounds": 60}, 0)
     yes = read_predictor(made.written, made.files).predict(matrix)[:, 1]
     assert np.mean((yes > 0.5) == (matrix[:, 0] > 0)) > 0.9
+
+
+class Named:
+    """Stands for an author's learner."""
+
+
+def test_a_stored_model_asks_for_classes_of_the_authors_own_and_no_others():
+    names = [f"{__name__}.Named", f"{__name__}.NotThere", "__main__.Named", "sklearn.linear_model.Ridge", "not_there.X"]
+    assert own_classes(names) == [Named]

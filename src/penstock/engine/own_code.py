@@ -132,7 +132,7 @@ def look_in(folders: Iterable[str]) -> None:
 
 
 def _searched() -> list[Path]:
-    return [Path.cwd(), *map(Path, _folders), *(Path(entry) for entry in sys.path if entry)]
+    return [*map(Path, _folders), Path.cwd(), *(Path(entry) for entry in sys.path if entry)]
 
 
 @functools.lru_cache(maxsize=64)
@@ -149,8 +149,8 @@ def _loaded(wanted: OwnCode) -> _Loaded:
     if problems:
         raise problems[0]
     raise InputError(
-        f"{wanted}: the model needs it, and there is no {wanted.place} in {Path.cwd()}, "
-        f"where the model was trained ({', '.join(_folders) or 'not known'}), or on PYTHONPATH"
+        f"{wanted}: the model needs it, and there is no {wanted.place} where the model was trained "
+        f"({', '.join(_folders) or 'not known'}), in {Path.cwd()}, or on PYTHONPATH"
     )
 
 
@@ -224,7 +224,7 @@ def _files(module: ModuleType) -> Iterator[tuple[str, str]]:
     pending, seen = [module], {module.__name__}
     while pending:
         one = pending.pop(0)
-        file = str(Path(str(one.__file__)).resolve())
+        file = str(Path(str(one.__file__)).absolute())
         parts = one.__name__.replace(".", "/")
         endings = (f"{parts}.py", f"{parts}/__init__.py")
         yield next((ending for ending in endings if file.endswith(f"/{ending}")), Path(file).name), file

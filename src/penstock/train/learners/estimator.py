@@ -64,12 +64,12 @@ def fit_estimator(
 
 
 def own_classes(trusted: Sequence[str]) -> list[type]:
-    """Return those trusted types that are of the author's own making, and imported."""
+    """Return those trusted types that are of the author's own making, in modules that another process can import."""
     found = []
     for name in trusted:
         module, _, kind = name.rpartition(".")
         made = getattr(sys.modules.get(module), kind, None)
-        if isinstance(made, type) and owner_of(module) == "user":
+        if isinstance(made, type) and module != "__main__" and owner_of(module) == "user":
             found.append(made)
     return found
 
