@@ -155,10 +155,13 @@ def test_reading_is_told_by_the_names_of_calls():
 
     written = """
     pd.read_csv(path); read_parquet(path); np.load(path); model.load(path); ast.walk(tree); os.walk(folder)
-    open(path, mode="rb"); open(path, "a"); open(path, "r+"); os.environ["A"] = "1"; print(os.environ["B"])
+    open(path, mode="rb"); open(path, "a"); path.open("w"); gzip.open(path, "wb"); open("a", "r+"); os.environ["A"] = "1"; print(os.environ["B"])
     """
     found = reads_in(ast.parse(textwrap.dedent(written)))
     assert found == (
         "pd.read_csv()", "read_parquet()", "np.load()", "os.walk()", "open()", "os.environ",
     )  # fmt: skip
+    of_bytes = "Image.open(io.BytesIO(body)); zipfile.ZipFile(io.BytesIO(body)); np.load(io.BytesIO(body)); open(path)"
+    assert reads_in(ast.parse(of_bytes)) == ("open()",)
+    assert reads_in(ast.parse('open("a"); path.open("rb")')) == ("open()", "path.open()")
     assert talks("psycopg") and talks("requests.sessions") and not talks("polars") and not talks("requestsx")

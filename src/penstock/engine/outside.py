@@ -10,17 +10,16 @@ from __future__ import annotations
 import ast
 import re
 
-_TABLES = re.compile(
-    "(read|scan)_(avro|clipboard|csv|csv_batched|database|database_uri|delta|deltatable|excel|feather|file|fwf|gbq|gpickle"
+_READERS = re.compile(
+    "ZipFile|ParquetFile|ExcelFile|imread|loadtxt|genfromtxt|open_dataset|(read|scan)_(avro|clipboard|csv|csv_batched|database|database_uri|delta|deltatable|excel|feather|file|fwf|gbq|gpickle"
     "|hdf|html|iceberg|ipc|ipc_stream|json|ndjson|ods|orc|parquet|pickle|sas|spss|sql|sql_query|sql_table|stata|table|xml)"
 )
+"""Calls that read a file, or what is in memory already."""
 _FILES = re.compile(
-    "open|read_text|read_bytes|listdir|scandir|iterdir|glob|rglob|imread|loadtxt|genfromtxt|fromfile|memmap|open_dataset"
-    "|ZipFile|ParquetFile|ExcelFile|urlopen|urlretrieve|getenv|Popen|check_output"
+    "read_text|read_bytes|listdir|scandir|iterdir|glob|rglob|fromfile|memmap|urlopen|urlretrieve|getenv|Popen|check_output"
 )
-_SPELLED = re.compile(
-    r"(np|numpy|joblib|torch)\.load|os\.(walk|popen)|(os\.)?environ\.get|subprocess\.(run|call)|(ps|penstock)\.(load|artifact)"
-)
+_LOADS = re.compile(r"(np|numpy|joblib|torch)\.load")
+_SPELLED = re.compile(r"os\.(walk|popen)|(os\.)?environ\.get|subprocess\.(run|call)|(ps|penstock)\.(load|artifact)")
 """Calls of which the last name alone would say too little."""
 
 _TALKERS = re.compile(
@@ -48,10 +47,11 @@ def reads_in(code: ast.AST) -> tuple[str, ...]:
     for node in nodes:
         if isinstance(node, ast.Call):
             name = _last_name(node.func)
-            table = _TABLES.fullmatch(name) and not in_memory
-            file = _FILES.fullmatch(name) and not (name == "open" and _writes(node))
             written = ast.unparse(node.func)
-            if table or file or _SPELLED.fullmatch(written):
+            opens = name == "open" and not _writes(node)
+            file = _FILES.fullmatch(name) or _SPELLED.fullmatch(written) or (opens and written == "open")
+            either = _READERS.fullmatch(name) or _LOADS.fullmatch(written) or opens
+            if file or (either and not in_memory):
                 found[f"{written}()"] = None
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _last_name(node.value) == "environ":
             found[ast.unparse(node.value)] = None
@@ -74,7 +74,8 @@ def _last_name(node: ast.AST) -> str:
 
 
 def _writes(call: ast.Call) -> bool:
-    """Whether a call of ``open`` says a mode that only writes."""
-    given = [*call.args, *(word.value for word in call.keywords if word.arg == "mode")]
+    """Whether a call of ``open`` says a mode that only writes: the second argument, or of a path's method the first."""
+    first = 1 if isinstance(call.func, ast.Name) else 0
+    given = [*call.args[first:2], *(word.value for word in call.keywords if word.arg == "mode")]
     modes = [item.value for item in given if isinstance(item, ast.Constant) and isinstance(item.value, str)]
     return any(set(mode) <= _MODES and set(mode) & set("wax") and "+" not in mode for mode in modes if mode)
