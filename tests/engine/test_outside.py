@@ -55,6 +55,27 @@ def half(number: int) -> int:
     assert run(module, store, text)[0]["half"] == 10
 
 
+def test_what_a_type_reads_that_only_an_annotation_names_is_read_each_time(module, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = """
+    @dataclass
+    class Reader:
+        name: str
+        def number(self) -> int:
+            return int(Path(self.name).read_text())
+    @ps.step
+    def reader() -> Reader:
+        return Reader("n.txt")
+    @ps.step
+    def number(reader: Reader) -> int:
+        return reader.number()
+    """
+    (tmp_path / "n.txt").write_text("10")
+    assert run(module, store, text)[0]["number"] == 10
+    (tmp_path / "n.txt").write_text("20")
+    assert run(module, store, text)[0]["number"] == 20
+
+
 def test_the_environment_is_read_each_time(module, store, monkeypatch):
     text = """
     @ps.step

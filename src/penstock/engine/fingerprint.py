@@ -70,12 +70,9 @@ def fingerprint(step: Step, types_of_inputs: Mapping[str, Any] | None = None) ->
     reach = Reach(f"step {step.name} ({step.location})")
     if step.version is None:
         reach.function(step.function, root=True)
-        opened = len(reach.reads), len(reach.talks)
         for annotation in [step.returns, *step.annotations.values(), *(types_of_inputs or {}).values()]:
             if annotation is not None and annotation is not Any and not isinstance(annotation, str):
                 reach.token(annotation, "annotation")
-        # A type that can load itself from a file is not thereby loaded.
-        del reach.reads[opened[0] :], reach.talks[opened[1] :]
     for name, value in step.parameters.items():
         written = reach.token(value, name)
         shown = _shown(value)
