@@ -18,7 +18,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from penstock.engine.outside import reads_in
+from penstock.engine.outside import may_read, reads_in
 
 DYNAMIC_NAMES = frozenset({"eval", "exec", "globals", "__import__", "compile"})
 """Builtins that reach code which cannot be seen beforehand."""
@@ -197,12 +197,14 @@ def facts_of(code: CodeType) -> CodeFacts:
     if known is not None and known[0].co_filename == code.co_filename:
         return known[1]
     found = _node_of(code)
+    names = frozenset(_names(code))
     reads: tuple[str, ...] = ()
     if found is None:
         written, text = "bytecode " + _bytecode(code), ""
     else:
         node, file = found
-        written, reads = canonical(node, root=True), reads_in(node)
+        written = canonical(node, root=True)
+        reads = reads_in(node) if may_read(names) else ()
         end = getattr(node, "end_lineno", code.co_firstlineno)
         text = "\n".join(file.lines[code.co_firstlineno - 1 : end])
     reached: dict[tuple[str, ...], None] = {}
@@ -217,7 +219,7 @@ def facts_of(code: CodeType) -> CodeFacts:
         imports=tuple(imports),
         writes=tuple(writes),
         reads=reads,
-        names=frozenset(_names(code)),
+        names=names,
     )
     _facts[code] = (code, facts)
     return facts

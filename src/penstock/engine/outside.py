@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 
 _READERS = re.compile(
     "ZipFile|ParquetFile|ExcelFile|imread|loadtxt|genfromtxt|open_dataset|(read|scan)_(avro|clipboard|csv|csv_batched|database|database_uri|delta|deltatable|excel|feather|file|fwf|gbq|gpickle"
@@ -21,6 +22,9 @@ _FILES = re.compile(
 _LOADS = re.compile(r"(np|numpy|joblib|torch)\.load")
 _SPELLED = re.compile(r"os\.(walk|popen)|(os\.)?environ\.get|subprocess\.(run|call)|(ps|penstock)\.(load|artifact)")
 """Calls of which the last name alone would say too little."""
+
+_LIKELY = re.compile(f"open|load|walk|popen|environ|subprocess|artifact|{_FILES.pattern}|{_READERS.pattern}")
+"""A name without which no such call is made."""
 
 _TALKERS = re.compile(
     r"(requests|httpx|aiohttp|urllib3|urllib\.request|http\.client|ftplib|socket|boto3|botocore|s3fs|gcsfs|adlfs|fsspec"
@@ -56,6 +60,17 @@ def reads_in(code: ast.AST) -> tuple[str, ...]:
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _last_name(node.value) == "environ":
             found[ast.unparse(node.value)] = None
     return tuple(found)
+
+
+def may_read(names: Iterable[str]) -> bool:
+    """Whether code that names these may hold such a call: most holds none, and is not searched.
+
+    Examples
+    --------
+    >>> may_read(["pl", "col", "sum"]), may_read(["pl", "read_csv"])
+    (False, True)
+    """
+    return any(map(_LIKELY.fullmatch, names))
 
 
 def talks(module: str) -> bool:
