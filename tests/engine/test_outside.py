@@ -55,6 +55,30 @@ def half(number: int) -> int:
     assert run(module, store, text)[0]["half"] == 10
 
 
+@pytest.mark.parametrize("each", ['each="parts", ', ""])
+def test_what_was_kept_when_the_author_said_so_is_not_taken_when_he_no_longer_does(
+    module, store, tmp_path, monkeypatch, each
+):
+    monkeypatch.chdir(tmp_path)
+    text = """
+    @ps.step
+    def parts() -> ps.Partitions[int]:
+        return ps.Partitions({{"a": 1, "b": 2}})
+    @ps.step({each}{cache})
+    def added(parts: {kind}) -> int:
+        return int(Path("n.txt").read_text())
+    @ps.step
+    def seen(added: {out}) -> str:
+        return str(list(added.values()) if isinstance(added, dict) else [added])
+    """
+    kinds = {"kind": "int", "out": "ps.Partitions[int]"} if each else {"kind": "ps.Partitions[int]", "out": "int"}
+    (tmp_path / "n.txt").write_text("10")
+    assert "10" in run(module, store, text.format(each=each, cache="cache=True", **kinds))[0]["seen"]
+    (tmp_path / "n.txt").write_text("20")
+    assert "10" in run(module, store, text.format(each=each, cache="cache=True", **kinds))[0]["seen"]
+    assert "20" in run(module, store, text.format(each=each, cache="", **kinds))[0]["seen"]
+
+
 def test_what_a_type_reads_that_only_an_annotation_names_is_read_each_time(module, store, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = """

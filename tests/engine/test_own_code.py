@@ -8,6 +8,7 @@ import sys
 import polars as pl
 import pytest
 
+from penstock.engine import reach
 from penstock.engine.own_code import OwnCode, at_hand, folder_of
 from penstock.errors import InputError
 
@@ -15,6 +16,7 @@ TABLE = pl.DataFrame({"a": [1, 2]})
 STEPS = """
 from __future__ import annotations
 from dataclasses import dataclass
+import polars as pl
 {imported}
 
 @dataclass
@@ -22,7 +24,7 @@ class Settings:
     plus: int = 1
 
 def clean(table):
-    return table.with_columns(b=scaled(table["a"]) + Settings().plus)
+    return pl.DataFrame(table).with_columns(b=scaled(table["a"]) + Settings().plus)
 """
 HELPER = "FACTOR = 2\n\ndef scaled(column):\n    return column * FACTOR\n"
 LATER = """
@@ -108,6 +110,13 @@ def test_what_has_changed_since_training_is_not_called(steps, tmp_path, file, ol
         raise InputError(told)
 
 
+def test_another_version_of_a_package_is_no_change_of_the_authors(steps, monkeypatch):
+    clean, _ = steps()
+    before = OwnCode.of(clean)
+    monkeypatch.setattr(reach, "version_of", lambda name: (name, "0.0.1"))
+    assert OwnCode.of(clean) == before
+
+
 def test_two_versions_in_one_process_have_each_their_own_code(steps):
     clean, folder = steps()
     old = OwnCode.of(clean)
@@ -133,7 +142,7 @@ def test_of_several_copies_the_one_that_is_the_same_is_taken(steps, tmp_path):
     reference = OwnCode.of(clean)
     (tmp_path / "steps.py").write_text((folder / "steps.py").read_text().replace("plus: int = 1", "plus: int = 5"))
     (tmp_path / "helper_of_steps.py").write_text(HELPER)
-    assert in_a_service(reference, tmp_path, folder) == "[3, 5]"
+    assert in_a_service(reference, tmp_path, folder) == in_a_service(reference, folder, tmp_path) == "[3, 5]"
     assert "something that it uses" in in_a_service(reference, tmp_path)
 
 
