@@ -4,9 +4,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.monitor.log import PredictionLog, Record
+from penstock.monitor.log import PredictionLog, Record, log_folder
 from penstock.monitor.looks import LOOKS, is_due, latest_look
+from penstock.monitor.options import Drift
 from penstock.monitor.window import times_of
+from penstock.store.store import open_store
+from penstock.watch import taken_of
 
 
 @given(
@@ -31,6 +34,17 @@ def test_rows_are_judged_four_times_a_window():
     times = np.arange(10_000.0)
     ends = {latest_look(times[:count], 100, rows=1_000) for count in range(5_000, 6_000)}
     assert len(ends) <= LOOKS + 1
+
+
+def test_a_window_of_time_ends_where_it_is_said(tmp_path):
+    store = open_store(tmp_path / "s")
+    log = PredictionLog(log_folder(store.folder, "churn"))
+    log.append([Record(f"{at}", 1_000.0 + at, 1, {"a": at}, "yes") for at in range(500)])
+    log.close()
+    taken = taken_of(store, "churn", 1, Drift(seconds=100.0), until=1_300.0)
+    assert [record.at for record in taken.records] == [1_200.0 + at for at in range(101)]
+    assert taken_of(store, "churn", 1, Drift(rows=50), until=1_300.0).records == taken.records[-50:]
+    store.close()
 
 
 def test_times_are_of_one_version_in_order_and_without_spans(tmp_path):
