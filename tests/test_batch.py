@@ -292,6 +292,9 @@ def test_code_of_the_authors_own_goes_with_an_exported_model(tmp_path, own):
     assert pl.read_csv(done.stdout.encode()).equals(pl.read_csv(tmp_path / "o.csv"))
     lost = penstock("predict", "customers", str(tmp_path / "rows.csv"), "-o", str(tmp_path / "o2.csv"), cwd=tmp_path)
     assert (lost.returncode, "no p.py where" in lost.stderr) == (2, True)
+    assert penstock("run", "p.py", cwd=tmp_path / "gone").returncode == 0
+    found = penstock("predict", "customers", str(tmp_path / "rows.csv"), "-o", str(tmp_path / "o3.csv"), cwd=tmp_path)
+    assert (found.returncode, "customers v1" in found.stderr + found.stdout) == (0, True), found.stderr
 
 
 def test_a_prediction_is_traced_back_to_its_data(tmp_path):
