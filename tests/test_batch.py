@@ -273,12 +273,16 @@ def test_code_of_the_authors_own_goes_with_an_exported_model(tmp_path, own):
     rows.write_csv(tmp_path / "rows.csv")
 
     def penstock(*words, cwd=folder):
-        command = [sys.executable, "-m", "penstock", *words, "--store", str(tmp_path / "s")]
+        store = [] if "--store" in words else ["--store", str(tmp_path / "s")]
+        command = [sys.executable, "-m", "penstock", *words, *store]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
 
     assert penstock("run", "p.py").returncode == 0
     answered = penstock("predict", "customers", str(tmp_path / "rows.csv"), "-o", str(tmp_path / "o.csv"), cwd=tmp_path)
     assert answered.returncode == 0, answered.stderr
+    digest = ps.load("customers", store=tmp_path / "s").digest
+    assert penstock("run", "p.py", "--on", "processes", "--store", str(tmp_path / "t")).returncode == 0
+    assert ps.load("customers", store=tmp_path / "t").digest == digest
     for kind in ("python", "docker", "mlflow"):
         assert penstock("export", "customers", "--to", kind, "-o", str(tmp_path / kind)).returncode == 0
         assert sorted(path.name for path in (tmp_path / kind / "code").glob("*.py"))[:2] == ["helpers.py", "p.py"]

@@ -1,6 +1,8 @@
 """A function or class of the author's own is found again at serving, with all that it uses, or it is said what has changed."""
 
+import hashlib
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -90,11 +92,11 @@ def test_a_service_finds_it_with_the_modules_that_it_uses(steps, tmp_path, packa
 @pytest.mark.parametrize(
     ("file", "old", "new", "says"),
     [
-        ("helper_of_steps.py", "FACTOR = 2", "FACTOR = 3", "something that it uses"),
-        ("helper_of_steps.py", "column * FACTOR", "column + FACTOR", "something that it uses"),
-        ("steps.py", "plus: int = 1", "plus: int = 2", "something that it uses"),
-        ("steps.py", 'b=scaled(table["a"])', 'b=0 * scaled(table["a"])', "steps.py: has changed since"),
-        ("steps.py", "def clean", "def other", "has changed since"),
+        ("helper_of_steps.py", "FACTOR = 2", "FACTOR = 3", "something that it uses .* has changed since"),
+        ("helper_of_steps.py", "column * FACTOR", "column + FACTOR", "something that it uses .* has changed since"),
+        ("steps.py", "plus: int = 1", "plus: int = 2", "something that it uses .* has changed since"),
+        ("steps.py", 'b=scaled(table["a"])', 'b=0 * scaled(table["a"])', "something that it uses .* has changed since"),
+        ("steps.py", "def clean", "def other", "something that it uses .* has changed since"),
         ("steps.py", "from dataclasses import", "from no_such_module import", "importing .* failed: ModuleNotFound"),
     ],
 )
@@ -133,7 +135,8 @@ def test_comments_and_other_functions_of_the_file_do_not_count(steps, tmp_path):
     clean, folder = steps()
     reference = OwnCode.of(clean)
     text = (folder / "steps.py").read_text()
-    (folder / "steps.py").write_text("# a comment\n" + text + "\ndef another():\n    return 5\n")
+    within = text.replace("def clean(table):\n", "def clean(table):\n    # another comment\n")
+    (folder / "steps.py").write_text("# a comment\n" + within + "\ndef another():\n    return 5\n")
     assert in_a_service(reference, tmp_path, folder) == "[3, 5]"
 
 
@@ -143,14 +146,16 @@ def test_of_several_copies_the_one_that_is_the_same_is_taken(steps, tmp_path):
     (tmp_path / "steps.py").write_text((folder / "steps.py").read_text().replace("plus: int = 1", "plus: int = 5"))
     (tmp_path / "helper_of_steps.py").write_text(HELPER)
     assert in_a_service(reference, tmp_path, folder) == in_a_service(reference, folder, tmp_path) == "[3, 5]"
-    assert "something that it uses" in in_a_service(reference, tmp_path)
+    assert "something that it uses in modules of your own, has changed" in in_a_service(reference, tmp_path)
 
 
 def test_a_model_made_before_what_it_uses_was_kept_is_still_answered(steps, tmp_path):
     clean, folder = steps()
-    reference = OwnCode.of(clean)
-    older = OwnCode(reference.name, reference.digest, file=str(folder / "steps.py"))
+    digest = hashlib.sha256(inspect.getsource(clean).encode()).hexdigest()
+    older = OwnCode("clean", file=str(folder / "steps.py"), digest=digest)
     assert in_a_service(older, tmp_path) == "[3, 5]"
+    other = OwnCode("clean", file=str(folder / "steps.py"), digest=digest[::-1])
+    assert "has changed since the model was trained" in in_a_service(other, tmp_path)
 
 
 def test_whoever_imports_a_class_finds_the_one_of_training(steps):
@@ -160,7 +165,7 @@ def test_whoever_imports_a_class_finds_the_one_of_training(steps):
     (folder / "steps.py").write_text((folder / "steps.py").read_text().replace("plus: int = 1", "plus: int = 100"))
     for name in ("steps", "helper_of_steps"):
         del sys.modules[name]
-    with pytest.raises(InputError, match=r"Settings of steps\.py: has changed since"), at_hand([old]):
+    with pytest.raises(InputError, match=r"Settings of steps\.py: it, or something that it uses"), at_hand([old]):
         pass
     new = OwnCode.of(importlib.import_module("steps").Settings)
     older = sys.modules["steps"] = type(sys)("steps")

@@ -36,21 +36,19 @@ class OwnCode(msgspec.Struct, frozen=True):
     ----------
     name : str
         The function in its file.
-    digest : str
-        Of its source.
     reached : str
-        Digest of all that it reaches in modules of the author's own; empty in models made before this was kept.
+        Digest of its code and all that it reaches in modules of the author's own.
     places : tuple of str
         Its file and those of the author's own that this imports, as an import finds them: ``cleaning/steps.py``.
-    file : str
-        Where the file lay, in models made before `places` was kept.
+    file, digest : str
+        In models made before these two were kept: where the file lay, and the digest of the source as written.
     """
 
     name: str
-    digest: str
     reached: str = ""
     places: tuple[str, ...] = ()
     file: str = ""
+    digest: str = ""
 
     @classmethod
     def of(cls, code: Any) -> Self:
@@ -61,9 +59,8 @@ class OwnCode(msgspec.Struct, frozen=True):
         FingerprintError
             When what it reaches cannot be hashed soundly.
         """
-        source, name = inspect.getsource(code).encode(), code.__qualname__
         places = tuple(place for place, _ in _files(sys.modules[code.__module__]))
-        return cls(name, hashlib.sha256(source).hexdigest(), _reached(code, name), places)
+        return cls(code.__qualname__, _reached(code, code.__qualname__), places)
 
     def load(self) -> Any:
         """Import it again, once a process, and check that it is the same.
@@ -164,20 +161,21 @@ def _loaded_from(root: Path, wanted: OwnCode) -> _Loaded:
         except Exception as error:
             raise InputError(f"{wanted}: importing {file} failed: {type(error).__name__}: {error}") from error
         code = getattr(module, wanted.name, None)
-        if code is None or hashlib.sha256(inspect.getsource(code).encode()).hexdigest() != wanted.digest:
+        if code is None or not _is_same(code, wanted):
             raise InputError(
-                f"{wanted}: has changed since the model was trained, in {file}. Train again, or put it back."
-            )
-        try:
-            same = not wanted.reached or _reached(code, wanted.name) == wanted.reached
-        except FingerprintError:
-            same = False
-        if not same:
-            raise InputError(
-                f"{wanted}: something that it uses in modules of your own has changed since the model was trained, "
+                f"{wanted}: it, or something that it uses in modules of your own, has changed since the model was trained, "
                 f"in {root}. Train again, or put it back."
             )
         return _Loaded(code, root, {name: sys.modules[name] for name in names if name in sys.modules})
+
+
+def _is_same(code: Any, wanted: OwnCode) -> bool:
+    if not wanted.reached:
+        return hashlib.sha256(inspect.getsource(code).encode()).hexdigest() == wanted.digest
+    try:
+        return _reached(code, wanted.name) == wanted.reached
+    except FingerprintError:
+        return False
 
 
 @contextlib.contextmanager
