@@ -277,13 +277,15 @@ def test_broken_data_are_told_and_the_champion_stays(tmp_path):
 
 
 def test_it_is_not_trained_again_and_again(tmp_path):
-    place = Place(tmp_path, 'ps.monitor.retrain(on=["data"], cool_down=0, most_per_day=2)')
-    place.watcher.look()
-    for seed in (21, 22, 23, 24):
+    place = Place(tmp_path, 'ps.monitor.retrain(on=["data"], cool_down=0, most_per_day=1)')
+    place.run()
+    for seed in (21, 22, 23):
         place.new_data(seed, drifted=False)
         place.watcher.look()
-    assert len(decisions_of(place.store, "customers", "retrain")) == 2
+    assert len(decisions_of(place.store, "customers", "retrain")) == 1
     assert [item.what for item in decisions_of(place.store, "customers", "wait")] == ["wait"]
+    said = [line for line in place.heard if line.startswith("waits")]
+    assert said == ["waits: the source holds new rows; and so many retrainings a day are enough: 1"]
 
 
 def test_an_upgrade_is_no_new_data(tmp_path, monkeypatch):

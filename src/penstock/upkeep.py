@@ -218,8 +218,9 @@ class Watcher:
         if cause is None:
             return None
         if sum(now - item.at < _DAY for item in done) >= policy.most_per_day:
-            why = f"{cause[1]}; and {policy.most_per_day} retrainings in a day are enough"
-            decide(self.store, self.name, f"enough:{int(now // _DAY)}", "wait", why)
+            why = f"{cause[1]}; and so many retrainings a day are enough: {policy.most_per_day}"
+            if decide(self.store, self.name, f"enough:{int(now // _DAY)}", "wait", why):
+                self.say(f"waits: {why}")
             return None
         return cause
 

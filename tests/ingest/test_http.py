@@ -395,6 +395,42 @@ def test_a_growing_api_is_asked_for_new_rows_only_and_late_and_changed_ones_are_
     store.close()
 
 
+@pytest.fixture
+def growing(api, tmp_path):
+    """Run a pipeline over the API of growing rows, and return what it has read."""
+    store = open_store(tmp_path / "s")
+
+    def run():
+        ingest = ps.ingest.http(f"{api.url}/new", since="from", cursor="at", unique="id", pages=by_page(size=10))
+        pipeline = ps.Pipeline("growing", ingest=ingest, target=ps.binary("gone"), file=str(tmp_path / "p.py"))
+        run = pipeline.graph().until(["snapshot"]).run(store)
+        run.raise_for_status()
+        return run
+
+    yield run
+    store.close()
+
+
+def test_rows_that_come_again_stay_where_they_are_also_when_a_short_answer_has_other_types(api, growing):
+    rows = [grown_row(number, 1 + (number + 5) // 10, size=number + 0.5, seen=True) for number in range(95)]
+    for row in rows[-10:]:  # they are the last day's, and stand on two pages at first
+        row |= {"seen": None, "size": 7}
+    api.grown = rows
+    first = growing()["snapshot"]
+    again = growing()
+    assert {step.status for step in again.steps if step.name != "read"} == {"cached"}
+    del rows[-1]["seen"]
+    assert growing()["snapshot"].equals(first)
+
+
+def test_rows_that_come_at_the_same_moment_as_those_before_are_all_kept(api, growing):
+    api.grown = [grown_row(number, 1) for number in range(80)]
+    growing()
+    for number in range(80, 83):
+        api.grown.append(grown_row(number, 1))
+        assert growing()["snapshot"]["id"].sort().to_list() == list(range(number + 1))
+
+
 def test_what_since_needs_is_said():
     with pytest.raises(InputError, match="which column tells rows apart, unique="):
         http("http://127.0.0.1/x", since="from", cursor="at")

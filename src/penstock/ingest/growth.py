@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -13,8 +14,10 @@ import polars as pl
 from penstock.errors import DataError
 from penstock.ingest.download import download
 from penstock.ingest.http import Http
+from penstock.ingest.read import common_schema, with_schema
 from penstock.types.durations import seconds_of
 from penstock.types.nested import flat
+from penstock.types.table import ROW
 
 STATE = "penstock state"
 """Name of the part that says how far a table has been read."""
@@ -78,13 +81,15 @@ def read_new(source: Http, place: str, known: Known, refs: Mapping[str, Any]) ->
     keys = {name: known.select([unique])[name][unique].cast(pl.String) for name in parts}
     touched = {name: _among(keys[name], new, unique) for name in parts}
     new = _changed(new, [known[name].filter(some) for name, some in touched.items() if some.any()])
+    taken = set()
     for name in parts:
         again = _among(keys[name], new, unique)
-        if not again.any():
-            yield name, refs[name]
-        elif not again.all():
-            yield name, known[name].filter(~again)
-    yield from new
+        if again.all():
+            continue
+        taken.add(name)
+        yield name, known[name].filter(~again) if again.any() else refs[name]
+    for name, rows in new:
+        yield _free(name, taken), rows
     yield STATE, {"source": mark, "greatest": greatest}
 
 
@@ -100,11 +105,30 @@ def _changed(new: list[tuple[str, pl.DataFrame]], known: list[pl.DataFrame]) -> 
     found = []
     for name, rows in new:
         for frame in same:
-            if rows.schema == frame.schema:
-                rows = rows.join(frame, on=rows.columns, how="anti", nulls_equal=True, maintain_order="left")
+            if (common := _comparable(rows.schema, frame.schema)) is not None:
+                numbered, theirs = with_schema(rows, common).with_row_index(ROW), with_schema(frame, common)
+                rows = rows[numbered.join(theirs, on=list(common), how="anti", nulls_equal=True)[ROW].sort()]
         if rows.height:
             found.append((name, rows))
     return found
+
+
+def _comparable(new: pl.Schema, known: pl.Schema) -> dict[str, pl.DataType] | None:
+    """Return types in which both can be compared, or None: an answer of few rows has columns of nothing but nulls, and lacks some.
+
+    Text is compared with nothing else: as text, other cells would look alike.
+    """
+    common = common_schema({"new": new, "known": known})
+    for name in (name for name, kind in common.items() if kind == pl.String):
+        if not {schema.get(name, pl.Null()) for schema in (new, known)} <= {pl.String(), pl.Null()}:
+            return None
+    return common
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return a name that no part has: rows of one moment may come by and by, and are asked for in the same words."""
+    names = itertools.chain([name], (f"{name}, {count}" for count in itertools.count(2)))
+    return next(free for free in names if free not in taken)
 
 
 def before(greatest: str | int | float, lateness: float | str, who: str) -> str:
