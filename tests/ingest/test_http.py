@@ -126,7 +126,7 @@ class Api(BaseHTTPRequestHandler):
             self.json(ROWS[:5])
 
     def get_new(self, asked):
-        rows = [row for row in type(self).grown if row["at"] >= asked.get("from", "")]
+        rows = [row for row in type(self).grown if (row["at"] or "") >= asked.get("from", "")]
         start = int(asked["page"]) * 10 - 10
         self.json(rows[start : start + 10])
 
@@ -429,6 +429,13 @@ def test_rows_that_come_at_the_same_moment_as_those_before_are_all_kept(api, gro
     for number in range(80, 83):
         api.grown.append(grown_row(number, 1))
         assert growing()["snapshot"]["id"].sort().to_list() == list(range(number + 1))
+
+
+def test_rows_without_a_cursor_are_all_asked_for_again(api, growing):
+    api.grown = [grown_row(number, 1, at=None) for number in range(25)]
+    assert growing()["snapshot"].height == 25
+    api.grown += [grown_row(25, 1)]
+    assert growing()["snapshot"]["id"].to_list() == list(range(26))
 
 
 def test_what_since_needs_is_said():

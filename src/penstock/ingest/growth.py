@@ -62,7 +62,7 @@ def read_new(source: Http, place: str, known: Known, refs: Mapping[str, Any]) ->
     who = f"ps.ingest.http({source.url!r})"
     mark = hashlib.sha256(repr(replace(source, lateness=0, retries=0, timeout=0, rate=None)).encode()).hexdigest()
     state = known.get(STATE)
-    if state is None or state["source"] != mark:
+    if state is None or state["source"] != mark or state["greatest"] is None:
         greatest: str | int | float | None = None
         for name, frame in download(source, place):
             rows = flat(frame)
@@ -160,17 +160,18 @@ def _later(greatest: Any, rows: pl.DataFrame, source: Http, who: str) -> Any:
     if name not in rows.columns:
         raise DataError(f'{who}: cursor="{name}" is not a column; there are {", ".join(rows.columns)}')
     values = rows[name].drop_nulls()
+    if not values.len():
+        return greatest
     if values.dtype.is_temporal():
         values = values.dt.to_string("iso:strict")
     if values.dtype == pl.String:
         texts = values.to_list()
-        found: Any = max(texts, key=lambda text: _moment(text, who), default=None)
-        known = greatest is None or (found is not None and _moment(found, who) > _moment(greatest, who))
-        return found if known else greatest
+        latest: Any = max(texts, key=lambda text: _moment(text, who))
+        return latest if greatest is None or _moment(latest, who) > _moment(greatest, who) else greatest
     if not values.dtype.is_numeric():
         raise DataError(f'{who}: cursor="{name}" holds {values.dtype}; times or numbers are expected')
-    found = values.max()
-    return found if greatest is None or (found is not None and found > greatest) else greatest
+    latest = values.max()
+    return latest if greatest is None or latest > greatest else greatest
 
 
 def _moment(text: str, who: str) -> dt.datetime:
