@@ -114,10 +114,11 @@ def window(
     >>> [name for name, _ in made.aggregates]
     ['mean_delay', 'flights']
     """
+    for option, value in {"table": table, "by": by, "over": over, "rows": rows, "delay": delay}.items():
+        if isinstance(value, pl.Expr | Rate | TimeSince):
+            raise InputError(f"ps.features.window: {option}= is an option of its own; give the aggregate another name")
     if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int)):
-        raise InputError(
-            f"ps.features.window: rows= is how many events, a whole number, not {rows}; give an aggregate another name"
-        )
+        raise InputError(f"ps.features.window: rows= is how many events, a whole number, not {rows}")
     if not aggregates:
         raise InputError("ps.features.window(...) makes no column; give it one, such as flights=pl.len()")
     if over is not None and rows is not None:
