@@ -1,14 +1,21 @@
 """The function that is written for a row: whatever a cell holds, as by readers and encoders one after the other, or it raises."""
 
+from contextlib import closing
+
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import penstock as ps
 from penstock.features.encoders import Boolean, Category, Number
 from penstock.inputs import InputColumn, readers_of
 from penstock.rowcode import Cell, compile_row
+from penstock.store.store import open_store
 from penstock.types.parse import Parse
+from penstock.types.rows import RowsError
+from tests.conftest import customers, make_pipeline
 
 INPUTS = [
     InputColumn("n", "number", True), InputColumn("i", "integer", True), InputColumn("amount", "text", True, "number"),
@@ -68,3 +75,38 @@ def test_a_row_that_lacks_a_column_or_has_one_more_is_refused():
             read(wrong)
     with pytest.raises(KeyError):
         read({**{name: row[name] for name in row if name != "city"}, "target": 1})
+
+
+def with_moment(frame):
+    return frame.with_columns(
+        at=pl.col("birthday").cast(pl.Datetime), paid=pl.col("paid").cast(pl.Float64, strict=False)
+    )
+
+
+def test_features_of_rows_that_a_function_of_the_authors_prepares_are_computed_row_by_row_and_are_as_of_a_table(
+    tmp_path, monkeypatch
+):
+    customers(400).write_csv(tmp_path / "customers.csv")
+    features = [
+        ps.features.window(by="city", over=["900d"], mean_paid=pl.col("paid").mean(), n=pl.len()),
+        ps.features.derive(year=pl.col("at").dt.year(), more=pl.col("paid") - pl.col("mean_paid_900d")),
+    ]
+    ingest = ps.ingest.files(str(tmp_path / "customers.csv"), time="at")
+    pipeline = make_pipeline(tmp_path, ingest=ingest, prepare=[ps.prepare.map(with_moment)], features=features)
+    with closing(open_store(tmp_path / "s")) as store:
+        run = pipeline.run(store)
+        run.raise_for_status()
+        compared = run["compared"]
+        assert compared["rows"] == int(run["divided"]["test"].sum()) and compared["equal"], compared
+        model = ps.load("customers", store=store)
+        raw = customers(60, seed=3).drop("left")
+        expected = model.predict_table(raw)
+        with monkeypatch.context() as patched:
+            patched.setattr(model, "featured", None)  # as a table they would fail
+            rows = raw.with_columns(pl.col("birthday").cast(pl.String)).to_dicts()
+            found = [list(answer.probabilities.values()) for answer in model.predict_rows(rows)]
+            alone = [list(model.predict_rows([row])[0].probabilities.values()) for row in rows]
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+        np.testing.assert_allclose(alone, expected, atol=1e-12)
+        with pytest.raises(RowsError, match="orders"):
+            model.predict_rows([{**rows[0], "orders": "much"}])

@@ -182,7 +182,7 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         {"gate": gate, "target": target, "base": base, "seed": seed},
     )
     served = {"trained": answers, "snapshot": "snapshot", "featured": "featured", "divided": "divided"}
-    add("deploy", "verdicts.compared", served, {})
+    add("deploy", "served.compared", served, {})
     told = ("trained", "evaluated", "gated", "checked", *(["curve"] if tried else []))
     everything = {**ready, **facts, **known, **{name: name for name in told}, **looked}
     add("evaluate", "reports.report", everything, again)

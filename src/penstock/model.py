@@ -287,11 +287,17 @@ class Model:
         DataError
             When a column is missing or holds what it should not, with the first such row.
         """
-        prepared = typed(
-            apply_facts(as_in_training(raw, self.inputs, f"model {self.name}"), self._facts),
-            self.manifest.dtypes,
-            self.name,
-        )
+        return self.featured(self.repaired(raw), tables)
+
+    def repaired(self, raw: pl.DataFrame) -> pl.DataFrame:
+        """Prepare a raw table, without features; raises as :meth:`prepare` does."""
+        read = as_in_training(raw, self.inputs, f"model {self.name}")
+        return typed(apply_facts(read, self._facts), self.manifest.dtypes, self.name)
+
+    def featured(
+        self, prepared: pl.DataFrame, tables: Mapping[str, pl.DataFrame | Table] | None = None
+    ) -> pl.DataFrame:
+        """Compute the features of a prepared table."""
         if tables is None:
             return add_features(prepared, self.manifest.features, self.knows.relations())
         return compute(prepared, self.manifest.features, self.knows.of(tables))

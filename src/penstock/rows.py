@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from penstock.model import Model
 
 _HINTS = 100
+_FEW = 200
+"""Up to so many prepared rows, features cost less row by row than as a table."""
 
 
 def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[list[float]]]:
     """Return what checks and encodes the rows of a request: plain functions, one a column.
 
     A model whose rows need a function of the author's own, or a type read from something else than text,
-    goes through a table.
+    prepares them as a table; the features of a few are computed one by one all the same.
     """
     inputs = {column.name: column for column in model.inputs}
     plan, by_table = readers_of(model.inputs, model.manifest.changes)
@@ -96,14 +98,20 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
         if problems:
             raise RowsError(problems)
         if by_table:
-            matrix: list[list[float]] = model.manifest.encoding.matrix(model.prepare(model.frame_of(rows))).tolist()
+            table = model.repaired(model.frame_of(rows))
+            if len(rows) <= _FEW and not model.plain:
+                with contextlib.suppress(Exception):
+                    return finish(table.to_dicts())
+            matrix: list[list[float]] = model.manifest.encoding.matrix(model.featured(table)).tolist()
             return matrix
-        if prepared:
-            for repair in repairs:
-                for values in prepared:
-                    repair(values)
-            for feature in features:
-                feature(prepared)
+        for repair in repairs:
+            for values in prepared:
+                repair(values)
+        return finish(prepared)
+
+    def finish(prepared: list[dict[str, Any]]) -> list[list[float]]:
+        for feature in features if prepared else ():
+            feature(prepared)
         return [encode(values) for values in prepared]
 
     return read

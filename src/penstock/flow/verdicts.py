@@ -192,62 +192,6 @@ def _kept(matrix: Array, seed: int) -> Array:
 
 _LEAST_KEPT, _MOST_KEPT, _CELLS = 200, 5_000, 500_000
 
-_ASKED = 100_000
-_CLOSE = 1e-6
-
-
-def compared(
-    trained: Bundle, snapshot: Parts, featured: Parts, divided: Partitions[Any]
-) -> dict[str, float | int | bool | str]:
-    """Ask the model for each test row as a request would, one by one, and compare with what the tests gave.
-
-    Where features look into other tables, which know more by now than when the row was made, the answers are compared
-    with those to the same rows as a table. Of more than 100,000 test rows, so many are asked.
-
-    Returns
-    -------
-    dict
-        ``rows``; ``largest`` difference, of a probability, or of a number over the spread of all answers; and whether
-        it is at most 1e-6: else services answer through tables.
-    """
-    model = Model(trained)
-    table = Table(featured).chosen(divided["test"])
-    test = table.each(-(-table.height // _ASKED)).whole()
-    raw = _rows_at(snapshot, test[ROW].to_numpy())
-    present = set(raw.columns)
-    names = [column.name for column in model.inputs if column.name in present]
-    rows = msgspec.json.decode(msgspec.json.encode(raw[names].to_dicts()))
-    by_table = model.knows.looks_up
-    expected = model.predict_table(raw) if by_table else model.predict_prepared(test)
-    largest, spread = 0.0, float(np.ptp(expected)) or 1.0 if model.task == "regression" else 1.0
-    problem = ""
-    for row, truth in zip(rows, expected, strict=True):
-        try:
-            (answer,) = model.predict_rows([row])
-        except PenstockError as error:
-            problem = str(error)
-            break
-        found = answer.prediction if answer.probabilities is None else list(answer.probabilities.values())
-        largest = max(largest, float(np.max(np.abs(np.asarray(found, dtype=np.float64) - truth))) / spread)
-    return {
-        "rows": len(rows),
-        "largest": largest,
-        "equal": largest <= _CLOSE and not problem,
-        "with": "the rows as a table" if by_table else "the test rows",
-        "problem": problem,
-    }
-
-
-def _rows_at(snapshot: Parts, wanted: Array) -> pl.DataFrame:
-    """Return raw rows by their numbers, in the order of `wanted`."""
-    found, start = [], 0
-    for frame in snapshot.values():
-        here = wanted[(wanted >= start) & (wanted < start + frame.height)]
-        found.append(frame[here - start].with_columns(pl.Series(ROW, here)))
-        start += frame.height
-    order = pl.DataFrame({ROW: wanted})
-    return order.join(pl.concat(found, how="diagonal_relaxed"), on=ROW, how="left", maintain_order="left").drop(ROW)
-
 
 _SHOWN = 6
 _CURVED = 20_000
