@@ -1,4 +1,4 @@
-"""From a model to its verdict: evaluated, compared, curve, gated."""
+"""From a model to its verdict: evaluated, curve, gated."""
 
 from __future__ import annotations
 
