@@ -102,7 +102,7 @@ def test_features_of_rows_that_a_function_of_the_authors_prepares_are_computed_r
         raw = customers(60, seed=3).drop("left")
         expected = model.predict_table(raw)
         with monkeypatch.context() as patched:
-            patched.setattr(model, "featured", None)  # as a table they would fail
+            patched.setattr(model, "with_features", None)  # as a table they would fail
             rows = raw.with_columns(pl.col("birthday").cast(pl.String)).to_dicts()
             found = [list(answer.probabilities.values()) for answer in model.predict_rows(rows)]
             alone = [list(model.predict_rows([row])[0].probabilities.values()) for row in rows]

@@ -287,14 +287,14 @@ class Model:
         DataError
             When a column is missing or holds what it should not, with the first such row.
         """
-        return self.featured(self.repaired(raw), tables)
+        return self.with_features(self.without_features(raw), tables)
 
-    def repaired(self, raw: pl.DataFrame) -> pl.DataFrame:
-        """Prepare a raw table, without features; raises as :meth:`prepare` does."""
+    def without_features(self, raw: pl.DataFrame) -> pl.DataFrame:
+        """Prepare a raw table and nothing more; raises as :meth:`prepare` does."""
         read = as_in_training(raw, self.inputs, f"model {self.name}")
         return typed(apply_facts(read, self._facts), self.manifest.dtypes, self.name)
 
-    def featured(
+    def with_features(
         self, prepared: pl.DataFrame, tables: Mapping[str, pl.DataFrame | Table] | None = None
     ) -> pl.DataFrame:
         """Compute the features of a prepared table."""

@@ -98,11 +98,11 @@ def compile_rows(model: Model) -> Callable[[Sequence[Mapping[str, Any]]], list[l
         if problems:
             raise RowsError(problems)
         if by_table:
-            table = model.repaired(model.frame_of(rows))
+            table = model.without_features(model.frame_of(rows))
             if len(rows) <= _FEW and not model.plain:
                 with contextlib.suppress(Exception):
                     return finish(table.to_dicts())
-            matrix: list[list[float]] = model.manifest.encoding.matrix(model.featured(table)).tolist()
+            matrix: list[list[float]] = model.manifest.encoding.matrix(model.with_features(table)).tolist()
             return matrix
         for repair in repairs:
             for values in prepared:

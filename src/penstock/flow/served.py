@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import msgspec
@@ -50,15 +49,14 @@ def compared(
     expected = model.predict_table(raw) if by_table else model.predict_prepared(test)
     largest, spread = 0.0, float(np.ptp(expected)) or 1.0 if model.task == "regression" else 1.0
     problem = ""
-    ends = [*range(1, min(_ALONE, len(rows)) + 1), *range(_ALONE + _TOGETHER, len(rows) + _TOGETHER, _TOGETHER)]
-    for start, end in itertools.pairwise([0, *ends]):
+    for some in requests_of(len(rows)):
         try:
-            answers = model.predict_rows(rows[start:end])
+            answers = model.predict_rows(rows[some])
         except PenstockError as error:
             problem = str(error)
             break
         found = [one.prediction if one.probabilities is None else [*one.probabilities.values()] for one in answers]
-        off = np.abs(np.asarray(found, dtype=np.float64) - expected[start:end])
+        off = np.abs(np.asarray(found, dtype=np.float64) - expected[some])
         largest = float(np.maximum(largest, np.max(off) / spread))  # keeps what is no number
     return {
         "rows": len(rows),
@@ -67,6 +65,18 @@ def compared(
         "with": "the rows as a table" if by_table else "the test rows",
         "problem": problem,
     }
+
+
+def requests_of(rows: int) -> list[slice]:
+    """Divide test rows into requests: the first thousand by themselves, then eight together.
+
+    Examples
+    --------
+    >>> requests_of(1_009)[-3:]
+    [slice(999, 1000, None), slice(1000, 1008, None), slice(1008, 1016, None)]
+    """
+    alone = [slice(at, at + 1) for at in range(min(_ALONE, rows))]
+    return alone + [slice(at, at + _TOGETHER) for at in range(_ALONE, rows, _TOGETHER)]
 
 
 def _rows_at(snapshot: Parts, wanted: Array) -> pl.DataFrame:

@@ -105,24 +105,13 @@ def _changed(new: list[tuple[str, pl.DataFrame]], known: list[pl.DataFrame]) -> 
     found = []
     for name, rows in new:
         for frame in same:
-            if (common := _comparable(rows.schema, frame.schema)) is not None:
-                numbered, theirs = with_schema(rows, common).with_row_index(ROW), with_schema(frame, common)
-                rows = rows[numbered.join(theirs, on=list(common), how="anti", nulls_equal=True)[ROW].sort()]
+            # A short answer has columns of nothing but nulls, and may lack some.
+            common = common_schema({"new": rows.schema, "known": frame.schema})
+            numbered, theirs = with_schema(rows, common).with_row_index(ROW), with_schema(frame, common)
+            rows = rows[numbered.join(theirs, on=list(common), how="anti", nulls_equal=True)[ROW].sort()]
         if rows.height:
             found.append((name, rows))
     return found
-
-
-def _comparable(new: pl.Schema, known: pl.Schema) -> dict[str, pl.DataType] | None:
-    """Return types in which both can be compared, or None: an answer of few rows has columns of nothing but nulls, and lacks some.
-
-    Text is compared with nothing else: as text, other cells would look alike.
-    """
-    common = common_schema({"new": new, "known": known})
-    for name in (name for name, kind in common.items() if kind == pl.String):
-        if not {schema.get(name, pl.Null()) for schema in (new, known)} <= {pl.String(), pl.Null()}:
-            return None
-    return common
 
 
 def _free(name: str, taken: set[str]) -> str:
