@@ -115,8 +115,10 @@ def compile_graph(pipeline: Pipeline) -> Graph:
     trained["forms"] = {table: item.form for table, item in pipeline.tables.items() if isinstance(item, Files)}
     tried = []
     chosen = []
-    if any(isinstance(item, Select) for item in features):
-        learning = {"target": target, "features": features, "seed": seed}
+    ingest = pipeline.tables[base]
+    cursor = ingest.cursor if isinstance(ingest, Http) and ingest.since and ingest.cursor != time else None
+    if cursor or any(isinstance(item, Select) for item in features):
+        learning = {"target": target, "features": features, "seed": seed, "cursor": cursor}
         add("train", "models.selected", ["featured", "divided"], learning)
         chosen = ["selected"]
     by_time = split.kind == "time" or (split.kind == "auto" and time is not None)

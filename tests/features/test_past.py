@@ -348,6 +348,22 @@ def test_a_join_never_multiplies_rows_and_keeps_their_order():
     assert first.columns == ["who", "planes_size", "planes_name"]
 
 
+@pytest.mark.parametrize(
+    ("columns", "taken"),
+    [
+        ({"rownames": [4, 2], "size": [7, 9]}, ["planes_size"]),
+        ({"rownames": [4, 2]}, ["planes_rownames"]),
+        ({"rownames": ["x", "y"], "size": [7, 9]}, ["planes_rownames", "planes_size"]),
+    ],
+)
+def test_the_number_of_a_row_in_its_file_is_not_joined_unless_asked_for_or_all_there_is(columns, taken):
+    rows, table = pl.DataFrame({"who": ["b"]}), pl.DataFrame({"code": ["a", "b"], **columns})
+    schemas = {"rows": rows.schema, "planes": table.schema}
+    assert resolve([ps.features.join("planes", on={"who": "code"})], "rows", schemas, {})[0].names == taken
+    asked = ps.features.join("planes", on={"who": "code"}, columns=["rownames"])
+    assert resolve([asked], "rows", schemas, {})[0].names == ["planes_rownames"]
+
+
 def test_keys_of_whole_and_of_decimal_numbers_are_equal():
     rows, events = pl.DataFrame({"k": [1, 2], "when": [5, 5]}), pl.DataFrame({"k": [1.0, 1.5], "when": [1, 1]})
     made = [ps.features.window("events", by="k", n=pl.len())]

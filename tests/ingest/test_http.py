@@ -5,6 +5,7 @@ import email.utils
 import json
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -429,6 +430,25 @@ def test_rows_that_come_at_the_same_moment_as_those_before_are_all_kept(api, gro
     for number in range(80, 83):
         api.grown.append(grown_row(number, 1))
         assert growing()["snapshot"]["id"].sort().to_list() == list(range(number + 1))
+
+
+@pytest.mark.parametrize(
+    ("column", "left"), [("updated_at", [("updated_at", "says when a row was last written")]), ("at", [])]
+)
+def test_what_says_when_a_row_was_last_written_is_not_learnt_from_but_the_time_is(api, tmp_path, column, left):
+    api.grown = [grown_row(number, 1 + number // 10) for number in range(95)]
+    for row in api.grown:
+        row["updated_at"] = row["at"] if row["gone"] == "yes" else "2024-04-01T00:00:00Z"
+    ingest = ps.ingest.http(f"{api.url}/new", since="from", cursor=column, unique="id", pages=by_page(size=10))
+    file = str(tmp_path / "p.py")
+    pipeline = ps.Pipeline("growing", ingest=ingest, target=ps.binary("gone"), file=file, features=[])
+    store = open_store(tmp_path / "s")
+    run = pipeline.graph().until(["divided", "selected"]).run(store)
+    run.raise_for_status()
+    assert run["divided"]["division"]["column"] == "at"
+    assert run["selected"] == left
+    assert "selected" not in replace(pipeline, ingest=replace(ingest, time=column)).graph().steps
+    store.close()
 
 
 def test_rows_without_a_cursor_are_all_asked_for_again(api, growing):

@@ -227,7 +227,7 @@ def asof(
     by : str, list, or mapping
         Columns that must be equal; see :func:`window`.
     columns : sequence of str, optional
-        Which to take; all but keys and time when left out.
+        Which to take; all but keys and time, and ``rownames`` that number the rows, when left out.
     within : float or str, optional
         An older row than this counts as none.
 
@@ -258,7 +258,7 @@ def join(
     on : str, list, or mapping
         Columns that must be equal: names in both tables, or row's column to the table's.
     columns : sequence of str, optional
-        Which to take; all but the keys when left out.
+        Which to take; all but the keys, and ``rownames`` that number the rows, when left out.
     duplicates : {"error", "first", "last"}
         What to do when several rows have the same key: a join never multiplies rows.
 

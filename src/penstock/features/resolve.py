@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ _SIMPLE = {
 }  # fmt: skip
 _BLIND = {"sum", "mean", "std", "var", "min", "max", "count", "quantile", "nearest", "first_known", "last_known"}
 """What passes over missing values: of the rows that a filter leaves, and of all with the others made missing, it is the same."""
+_NUMBERS = re.compile(r"^(row[ _.]?names?|row[ _.]?(number|nr)|unnamed:? ?0)$", re.IGNORECASE)
+"""Columns that are called so hold the number of the row in its file, if they are whole numbers."""
 _ANY_TYPE = {"count", "first", "last", "first_known", "last_known", "n_unique", "nth"}
 
 
@@ -312,9 +315,11 @@ def _columns(
     wanted: Sequence[str] | None, table: str, schema: Schema, keys: set[str], who: str
 ) -> list[tuple[str, str]]:
     need(who, wanted or (), schema)
-    names = (
-        wanted if wanted is not None else [name for name in schema if name not in keys and not name.startswith(OURS)]
-    )
+    names = wanted
+    if names is None:
+        left = [name for name in schema if name not in keys and not name.startswith(OURS)]
+        # Where a row stands in its file says nothing of what it is about; in the rows predicted it is left out too.
+        names = [name for name in left if not _NUMBERS.match(name) or not schema[name].is_integer()] or left
     if not names:
         raise DataError(f"{who}: has no column besides its keys")
     return [(f"{table}_{name}", name) for name in names]

@@ -54,13 +54,23 @@ _PROBED = 5_000
 
 
 def selected(
-    featured: Parts, divided: Partitions[Any], target: Target, features: Sequence[Feature], seed: int
+    featured: Parts,
+    divided: Partitions[Any],
+    target: Target,
+    features: Sequence[Feature],
+    seed: int,
+    cursor: str | None = None,
 ) -> list[Left]:
-    """Choose the columns that are left out, as the training rows say: each with the reason."""
+    """Choose the columns that are left out, as the training rows say: each with the reason.
+
+    An API's `cursor` tells when a row was last written to, often with its label, and nobody knows it when asking.
+    """
     whole, codes, labels = training_rows(featured, divided, target)
     table, rows = looked_at(whole, codes, target.task)
     codes = codes[rows]
     found: list[Left] = []
+    if cursor in table.columns and cursor != clock_of(divided):
+        found.append((str(cursor), "says when a row was last written"))
     for item in (item for item in features if isinstance(item, Select)):
         need("ps.features.select", item.drop, table.columns)
         found += [(name, "left out by name") for name in item.drop]

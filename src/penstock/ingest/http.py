@@ -157,7 +157,8 @@ def http(
         A parameter of the request that asks for rows from a moment or number on: then a run asks for new rows only,
         and those that it knew are kept. A row that comes again, by `unique`, takes the place of the one that was known.
     cursor : str, optional
-        The column that `since` speaks of; `time` when left out.
+        The column that `since` speaks of; `time` when left out. Another one says when a row was last written to, often
+        with its label, and is not learnt from.
     lateness : float or str
         Ask from so long before the latest row that is known, such as ``"2d"``: rows may come late.
 

@@ -27,7 +27,8 @@ _FEW = 200
 """A class with fewer rows than this is divided exactly instead of by chance."""
 _MOST_STRANGE = 0.2
 """Of the test rows, at most this share may be of classes that no training row has."""
-_BIRTHS = re.compile(r"(?i)(birth|dob|born)")
+_OTHER_MOMENTS = re.compile(r"(?i)(birth|dob|born|update|modif|changed)")
+"""Columns that are called so do not say when a row happened: it did later than a birth and before the last change."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ def time_column(table: pl.DataFrame, target: str) -> str | None:
     """
     sorted_by = None
     for name, kind in table.schema.items():
-        if not isinstance(kind, pl.Datetime) or name == target or _BIRTHS.search(name):
+        if not isinstance(kind, pl.Datetime) or name == target or _OTHER_MOMENTS.search(name):
             continue
         values = table[name]
         if values.null_count() == 0 and values.min() != values.max():
