@@ -212,6 +212,25 @@ def test_partitions_by_number_and_rows_without_cursor(servers, backend):
 
 
 @each_backend
+@pytest.mark.parametrize("options", [{"cursor": "made"}, {"cursor": "id", "partition": 100}], ids=["times", "numbers"])
+def test_a_row_less_and_another_more_change_a_partition_though_count_and_bounds_are_as_before(
+    servers, backend, options
+):
+    held = servers(backend)
+    first, *others, last = rows(50, months=1, first=300)
+    held.fill([first, *others, last, (None, None, 1.0, "Oslo", "no")])
+    source = database(held.url, table="orders", **options)
+    before = dict(parts_of(source))
+    held.execute("DELETE FROM orders WHERE id = 307")
+    held.many([(340, first[1] + dt.timedelta(seconds=90), 2.0, "Rome", "no")])
+    after = dict(parts_of(source))
+    changed = {name for name in after if name != "none" and after[name] != before[name]}
+    assert changed == set(before) - {"none"} == ({"2024-01"} if options["cursor"] == "made" else {"3"})
+    assert after["none"]["n"] == "1"
+    assert after["none"] != before["none"], "nothing tells whether rows without a cursor are the same"
+
+
+@each_backend
 @pytest.mark.parametrize(
     ("options", "says"),
     [

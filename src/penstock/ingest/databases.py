@@ -72,12 +72,13 @@ def database(
         The column that says when each row happened.
     cursor : str, optional
         A column by which the table grows: a time or a whole number. Then a run reads only partitions that are new or
-        changed; without it the whole table is read each time, for nothing tells whether it has changed.
+        changed, and rows where it is missing; without it the whole table is read each time, for nothing tells whether
+        it has changed.
     partition : {"day", "month", "year"} or int
         How a cursor cuts the table: by calendar for times, by so many units for numbers.
     checks : sequence of str
-        Columns of numbers whose sums are compared too, so that a changed value is noticed in a partition with as many
-        rows as before.
+        Columns of numbers whose sums are compared too, so that a changed value is noticed in a partition with the same
+        number and cursors of rows as before.
 
     Raises
     ------
@@ -124,8 +125,8 @@ def parts_of(source: Database) -> list[tuple[str, dict[str, Any]]]:
     Returns
     -------
     list of (str, dict)
-        Name of each partition, and what tells whether it has changed: its bounds, rows, latest cursor and sums.
-        Without a cursor, one that is like no other.
+        Name of each partition, and what tells whether it has changed: its bounds, number of rows, and sums.
+        Rows without a cursor, and a table without one, are like no other.
 
     Raises
     ------
@@ -139,7 +140,7 @@ def parts_of(source: Database) -> list[tuple[str, dict[str, Any]]]:
     cursor, bucket = quoted(source.cursor, backend), _bucket(source, backend)
     sums = "".join(f", SUM({quoted(name, backend)}) AS sum_{at}" for at, name in enumerate(source.checks))
     asked = (
-        f"SELECT {bucket} AS bucket, COUNT(*) AS n, MIN({cursor}) AS low, MAX({cursor}) AS high{sums} "  # noqa: S608
+        f"SELECT {bucket} AS bucket, COUNT(*) AS n, MIN({cursor}) AS low, MAX({cursor}) AS high, {_total(source, backend)} AS total{sums} "  # noqa: S608
         f"FROM {_from(source, backend)} GROUP BY 1 ORDER BY 1"
     )
     batches = [batch for batch in _batches(source, asked) if batch.height]
@@ -149,7 +150,9 @@ def parts_of(source: Database) -> list[tuple[str, dict[str, Any]]]:
     parts = []
     for row in found.iter_rows(named=True):
         name = "none" if row["bucket"] is None else str(row["bucket"]).removesuffix(".0")
-        held = {key: None if value is None else str(value) for key, value in row.items()}
+        held: dict[str, Any] = {key: None if value is None else str(value) for key, value in row.items()}
+        if row["bucket"] is None:  # without bounds, one row more and one less look like none
+            held["at"] = time.time_ns()
         parts.append((name, held))
     return parts
 
@@ -266,6 +269,9 @@ def _who(source: Database) -> str:
     return f"ps.ingest.database({source.url!r}): {source.table or 'the query'}"
 
 
+_TEXT = {"mysql": "CHAR"}
+
+
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
@@ -287,3 +293,21 @@ def _bucket(source: Database, backend: str) -> str:
     if backend == "sqlite":
         return f"SUBSTR({cursor}, 1, {size})"
     return f"SUBSTR(CAST(CAST({cursor} AS DATE) AS VARCHAR), 1, {size})"
+
+
+def _total(source: Database, backend: str) -> str:
+    """Return what adds up the cursor: a row more and another one less leave count and bounds as they were."""
+    assert source.cursor is not None
+    cursor = quoted(source.cursor, backend)
+    if isinstance(source.partition, int):
+        # Exact and without an overflow, also for numbers of nineteen digits.
+        value = {"sqlite": f"{cursor} % 1000003", "postgresql": f"CAST({cursor} AS NUMERIC)"}.get(backend, cursor)
+        return f"CAST(SUM({value}) AS {_TEXT.get(backend, 'VARCHAR')})"
+    moment = f"CAST({cursor} AS TIMESTAMP)"
+    seconds = {
+        "sqlite": f"CAST(STRFTIME('%s', {cursor}) AS INTEGER)",
+        "mysql": f"TO_SECONDS({cursor})",
+        "postgresql": f"CASE WHEN ISFINITE({moment}) THEN CAST(DATE_PART('epoch', {moment}) * 1000 AS BIGINT) END",
+        "duckdb": f"CASE WHEN ISFINITE({moment}) THEN EPOCH_MS({moment}) END",
+    }
+    return f"CAST(SUM({seconds[backend]}) AS {_TEXT.get(backend, 'VARCHAR')})"
