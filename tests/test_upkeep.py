@@ -54,16 +54,17 @@ ESTIMATOR = (
 SEARCH = ("", 'ps.train.search(trials=1, learners=["linear"])')
 """Slower to train, and quicker to find that nothing needs to be done: it imports little."""
 
-_FIRST = []
-"""The store of a first run."""
+_FIRST = {}
+"""Stores with a first version: one that a person trained, and one that the watcher did."""
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _first_run(tmp_path_factory):
-    place = Place(tmp_path_factory.mktemp("first") / "place")
-    place.run()
-    place.store.close()
-    _FIRST.append(place.folder / "s")
+def _first_version(tmp_path_factory):
+    for name, begin in (("run", Place.run), ("look", Place.look)):
+        place = Place(tmp_path_factory.mktemp("first") / name)
+        begin(place)
+        place.store.close()
+        _FIRST[name] = place.folder / "s"
     yield
     _FIRST.clear()
 
@@ -91,14 +92,22 @@ class Place:
 
     def run(self):
         """Run; the first run of all tests is taken over by those that begin alike."""
+        self._take_over("run")
+        self.pipeline.run(self.store).raise_for_status()
+
+    def look(self):
+        """Let the watcher look; its first training of all tests is taken over by those that begin alike."""
+        self._take_over("look")
+        return self.watcher.look()
+
+    def _take_over(self, first):
         text = (self.folder / "p.py").read_text()
         alike = "gate(min_gain=-1)" in text and ESTIMATOR[1] in text
-        if _FIRST and alike and Registry(self.store, "customers").champion() is None:
+        if first in _FIRST and alike and Registry(self.store, "customers").champion() is None:
             self.store.close()
-            shutil.copytree(_FIRST[0], self.folder / "s", dirs_exist_ok=True)
+            shutil.copytree(_FIRST[first], self.folder / "s", dirs_exist_ok=True)
             self.store = open_store(self.folder / "s")
             self.watcher = self.another()
-        self.pipeline.run(self.store).raise_for_status()
 
     def asked(self, n=200, seed=5, drifted=False, labels=None):
         """Answer rows and keep them as the service does; `labels` tells the truth of each."""
@@ -226,7 +235,7 @@ def test_a_world_that_answers_otherwise_is_seen_by_the_losses_since_the_version_
 
 def test_drift_is_told_once_answered_with_new_data_and_calm_is_told(tmp_path):
     place = Place(tmp_path, NOW.format(more=""))
-    place.watcher.look()
+    place.look()
     place.asked()
     assert place.watcher.look().status == "calm"
     place.asked(drifted=True, seed=6)
@@ -265,7 +274,7 @@ def test_a_challenger_that_the_gate_refuses_changes_nothing(tmp_path):
 
 def test_broken_data_are_told_and_the_champion_stays(tmp_path):
     place = Place(tmp_path, NOW.format(more=""))
-    place.watcher.look()
+    place.look()
     (place.folder / "customers-2.csv").write_text("age,city\n1,Oslo\n2\n")
     place.watcher.look()
     last = decisions_of(place.store, "customers", "retrain")[0]
@@ -302,7 +311,7 @@ def test_an_upgrade_is_no_new_data(tmp_path, monkeypatch):
 
 def test_a_cool_down_is_kept(tmp_path):
     place = Place(tmp_path, 'ps.monitor.retrain(on=["data"], cool_down="1h")')
-    place.watcher.look()
+    place.look()
     place.new_data(31, drifted=False)
     place.watcher.look()
     assert len(decisions_of(place.store, "customers", "retrain")) == 1
@@ -310,7 +319,7 @@ def test_a_cool_down_is_kept(tmp_path):
 
 def test_the_calendar_and_labels_are_causes_too(tmp_path):
     place = Place(tmp_path, 'ps.monitor.retrain(on=[], every="2s", labels=50, cool_down=0)')
-    place.watcher.look()
+    place.look()
     place.asked(60, labels=lambda truth: truth)
     time.sleep(2.1)
     place.watcher.look()
@@ -492,7 +501,7 @@ def test_looks_of_cron_judge_a_window_as_seldom_as_one_that_stays(tmp_path):
 
 def test_a_good_champion_stays(tmp_path):
     place = Place(tmp_path, NOW.format(more=""))
-    place.watcher.look()
+    place.look()
     place.new_data(drifted=False)
     place.watcher.look()
     place.asked(400, seed=16, labels=lambda truth: truth)
@@ -513,9 +522,9 @@ def test_two_watchers_do_nothing_twice_and_one_that_is_killed_is_followed(tmp_pa
         "--store",
         str(place.store.folder),
     ]
-    for turn in range(5):
+    for moment in (0.7, 1.5, 2.3):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(0.7 + 0.4 * turn)
+        time.sleep(moment)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     others = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
@@ -625,7 +634,7 @@ def test_files_for_schedulers_are_whole(tmp_path, kind):
 
 def test_a_service_follows_what_the_watcher_promotes(tmp_path):
     place = Place(tmp_path, NOW.format(more=""))
-    place.watcher.look()
+    place.look()
     with serving(place.store.folder) as (client, _):
         rows = (
             customers(300, seed=8, drifted=True)
