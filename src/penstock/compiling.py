@@ -91,7 +91,9 @@ def compile_graph(pipeline: Pipeline) -> Graph:
         add("ingest", "tables.profiled", raw, {}, f"profiled{suffix}")
         plain = [referenced(item) for item in pipeline.operations(table) if not isinstance(item, Fill | Clip)]
         time = times[table] or (split.column if table == base and split.kind == "time" else None)
-        asked = {"operations": plain, "target": target.column if table == base else None, "time": time}
+        asked = {"operations": plain, "target": None, "time": time, "amounts": False}
+        if table == base:
+            asked |= {"target": target.column, "amounts": target.task == "regression"}
         add("prepare", "tables.inferred", raw, asked, f"inferred{suffix}")
         each = {**raw, "inferred": f"inferred{suffix}"}
         how: dict[str, Any] = {"each": "snapshot", "along": ("inferred",)}

@@ -17,12 +17,13 @@ from penstock.ingest.databases import BACKENDS, database, read_part
 from penstock.ingest.options import TextForm
 from penstock.ingest.read import concatenate, in_found, read_table
 from penstock.prepare.decisions import prepare
-from penstock.prepare.inference import look_at
+from penstock.prepare.inference import infer, look_at
 from penstock.prepare.operations import Filter, Operation, cast
 from penstock.train.split import time_column
 from penstock.types.columns import need
 from penstock.types.labels import fit_labels, text_of
 from penstock.types.nested import flat
+from penstock.types.parse import read_columns
 from penstock.types.table import ROW
 from penstock.types.target import Target
 
@@ -93,9 +94,13 @@ def write_starter(
         found = _in_files(data, output, TextForm(columns=tuple(columns), sheet=sheet, skip=skip))
     raw = found.raw
     need(f"--target {target}", [target], raw.columns)
-    done, mended, told = _mend(target, raw[target])
+    amounts, told = _amounts(raw[target])
+    done: list[Operation] = []
+    mended = ""
+    if amounts is None:
+        done, mended, told = _mend(target, raw[target])
     rows, facts = prepare(raw, done, target)
-    wanted = rows[target] if done else raw[target]
+    wanted = amounts if amounts is not None else rows[target] if done else raw[target]
     task = guess_task(wanted)
     labels = fit_labels(wanted, Target(target, task))  # type: ignore[arg-type]
     encoding = fit_encoding(rows, [column for column in rows.columns if column not in (target, ROW)])
@@ -151,6 +156,18 @@ def _in_database(url: str, table: str | None, output: Path) -> _Found:
     if kind in ("sqlite", "duckdb"):
         url = f"{kind}:///{os.path.relpath(Path.cwd() / path, output.resolve().parent)}"
     return _Found(raw, f"database({json_text(url)}, table={json_text(table)})", table)
+
+
+def _amounts(cells: pl.Series) -> tuple[pl.Series | None, str]:
+    """Return a target of text as the numbers that a regression reads it as, if it asks for one, and what is told."""
+    parses, notes = infer(cells.to_frame(), set()) if cells.dtype == pl.String else ([], [])
+    if not parses or parses[0].to != "number":
+        return None, ""
+    found = read_columns(cells.to_frame(), parses).to_series()
+    whole = found.drop_nulls()
+    counted = whole.cast(pl.Int64) if (whole % 1 == 0).all() and whole.abs().max() < 2**53 else whole  # type: ignore[operator]
+    told = notes[0].text + (", whose rows are left out" if found.null_count() else "")
+    return (found, told) if guess_task(counted) == "regression" else (None, "")
 
 
 def _mend(target: str, cells: pl.Series) -> tuple[list[Operation], str, str]:

@@ -317,16 +317,44 @@ def test_init_reads_decimal_commas_and_other_encodings_and_writes_them_down(tmp_
     (tmp_path / "p.py").write_text(written.replace('budget="60s"', 'trials=1, folds=2, learners=["lightgbm"]'))
     run = call_json("run", "p.py", folder=tmp_path)
     assert run["metrics"]["roc_auc"]["value"] == 1.0
-    price = call_json("init", "rows.csv", "--target", "Größe", "-o", "q.py", folder=tmp_path)
+    price = call_json("init", "rows.csv", "--target", "Größe", "--name", "q", "-o", "q.py", folder=tmp_path)
     assert price["task"] == "regression"
-    assert "Größe: is read as numbers with a comma before the fraction" in price["notes"]
-    assert 'ps.prepare.cast("Größe", "number", decimal=",")' in (tmp_path / "q.py").read_text()
+    assert "Größe: numbers as text with a comma before the fraction, read as numbers" in price["notes"]
+    text = (tmp_path / "q.py").read_text()
+    assert "cast(" not in text, "a regression reads its target by itself"
+    (tmp_path / "q.py").write_text(text.replace('budget="60s"', 'trials=1, folds=2, learners=["linear"]'))
+    call("run", "q.py", folder=tmp_path)
+    featured = ps.artifact("featured", store=tmp_path / ".penstock")
+    assert featured["Größe"].to_list() == [float(f"{row % 7}.{row % 10}") for row in range(200)]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "${:,.2f}".format,
+        lambda value: f"{value:,.2f} €".translate(str.maketrans(",.", ".,")),
+        lambda value: f"{value // 60:.0f}:{value % 60:02.0f}",
+        lambda value: f"{value / 1000:.3f}K" if value > 900 else f"{value:.0f}",
+        "{:.0f} kg".format,
+        "{:.0f}%".format,
+    ],
+    ids=["dollars", "euros", "clock", "thousands", "unit", "percent"],
+)
+def test_amounts_as_people_write_them_are_the_target_of_a_regression(tmp_path, write):
+    values = [100.0 + 300 * (row % 7) + row % 11 for row in range(120)]
+    cells = [f'{row % 7},{row % 11},"{write(value)}"' for row, value in enumerate(values)]
+    (tmp_path / "rows.csv").write_text("a,b,y\n" + "\n".join(cells))
+    assert call_json("init", "rows.csv", "--target", "y", "-o", "p.py", folder=tmp_path)["task"] == "regression"
+    text = (tmp_path / "p.py").read_text()
+    (tmp_path / "p.py").write_text(text.replace('budget="60s"', 'trials=1, folds=2, learners=["linear"]'))
+    call("run", "p.py", folder=tmp_path)
+    assert ps.artifact("featured", store=tmp_path / ".penstock")["y"].to_list() == pytest.approx(values)
 
 
 @pytest.mark.parametrize(
     ("cells", "gap", "task", "written"),
     [
-        (lambda at: 3000 + 25 * (at % 10 * 9 + at % 7), "NA", "regression", 'ps.prepare.cast("y", "number")'),
+        (lambda at: 3000 + 25 * (at % 10 * 9 + at % 7), "NA", "regression", ""),
         (lambda at: at * 7 % 10 // 5, "?", "binary", 'ps.prepare.cast("y", "number")'),
         (lambda at: "up" if at % 10 > 4 else "down", "NA", "binary", 'ps.prepare.filter(~pl.col("y").is_in(["NA"]))'),
         (lambda at: "abc"[at % 10 // 4], "none", "multiclass", None),
@@ -338,10 +366,10 @@ def test_init_leaves_out_rows_of_which_the_target_is_not_known(tmp_path, cells, 
     made = call_json("init", "rows.csv", "--target", "y", "-o", "p.py", folder=tmp_path)
     text = (tmp_path / "p.py").read_text()
     assert made["task"] == task
-    assert ("    prepare=[" in text) is (written is not None)
+    assert ("    prepare=[" in text) is bool(written)
     if written is not None:
-        assert f"    prepare=[{written}]," in text
-        assert [note for note in made["notes"] if note.startswith("y: ") and "12 rows" in note]
+        assert not written or f"    prepare=[{written}]," in text
+        assert [note for note in made["notes"] if note.startswith("y: ") and "12 " in note and "left out" in note]
     (tmp_path / "p.py").write_text(text.replace('budget="60s"', 'trials=1, folds=2, learners=["linear"]'))
     call("run", "p.py", folder=tmp_path)
     table = ps.artifact("featured", store=tmp_path / ".penstock")

@@ -135,10 +135,12 @@ def profiled(snapshot: Parts) -> Profile:
     return profile_of(normalised(table.each(step).whole()), table.columns)
 
 
-def inferred(snapshot: Parts, operations: Sequence[Operation], target: str | None, time: str | None) -> Partitions[Any]:
+def inferred(
+    snapshot: Parts, operations: Sequence[Operation], target: str | None, time: str | None, *, amounts: bool
+) -> Partitions[Any]:
     """Look at the whole snapshot and decide how each part of it is cleaned; the part :data:`WHOLE` speaks of all."""
     table = Table(snapshot)
-    made = decide(table, operations, target, time)
+    made = decide(table, operations, target, time, amounts=amounts)
     found: dict[str, Any] = {}
     for name in table.names:
         mine = made.of(name)

@@ -75,6 +75,8 @@ def prepare(
     operations: Sequence[Operation],
     target: str | None,
     time: str | None = None,
+    *,
+    amounts: bool = False,
 ) -> tuple[pl.DataFrame, Facts]:
     """Do what the author asked for, then read what is left as text for what it is; of a table in memory.
 
@@ -88,6 +90,8 @@ def prepare(
         Column to predict, whose cells are left as they are; None for a table that is only looked up in.
     time : str, optional
         The column that says when each row happened: whole numbers there may be dates.
+    amounts : bool
+        Whether the target is one of numbers: then its text is read so.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def prepare(
         When an operation does not fit the table, or no row is left.
     """
     table = Table.of(raw)
-    made = decide(table, operations, target, time)
+    made = decide(table, operations, target, time, amounts=amounts)
     frame, notes = clean(raw, operations, made.of("all"))
     if frame.height == 0:
         raise DataError("no row is left after ps.prepare.filter(...); make its condition wider")
@@ -114,6 +118,8 @@ def decide(
     operations: Sequence[Operation],
     target: str | None,
     time: str | None = None,
+    *,
+    amounts: bool = False,
 ) -> Decisions:
     """Look at a table, part by part and as often as is needed, and decide how each part is cleaned.
 
@@ -121,7 +127,7 @@ def decide(
     ----------
     table : Table
         The snapshot.
-    operations, target, time
+    operations, target, time, amounts
         As for :func:`prepare`.
 
     Raises
@@ -179,7 +185,8 @@ def decide(
         first = clean_by(first, made, number, mine)[0]
     if target is not None:
         need("target", [target], first.columns)
-    parses, notes = infer_parts((frame for _, frame in seen(len(operations))), settled, time)
+    frames = (frame for _, frame in seen(len(operations)))
+    parses, notes = infer_parts(frames, settled, time, target if amounts else None)
     if table.height <= _COMPARED_ROWS:
         whole = pl.concat([frame for _, frame in seen(len(operations))])
         notes += _near_duplicates(read_columns(whole, parses), target)

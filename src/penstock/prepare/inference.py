@@ -55,14 +55,17 @@ def infer(frame: pl.DataFrame, leave: set[str], time: str | None = None) -> tupl
 
 
 def infer_parts(
-    frames: Iterable[pl.DataFrame], leave: set[str], time: str | None = None
+    frames: Iterable[pl.DataFrame], leave: set[str], time: str | None = None, amounts: str | None = None
 ) -> tuple[list[Parse], list[Note]]:
-    """Say how the columns of a table in parts are to be read; see :func:`infer`."""
+    """Say how the columns of a table in parts are to be read; see :func:`infer`.
+
+    The column `amounts` is one of numbers, the target of a regression: its text is read as numbers, or left as it is.
+    """
     seen: dict[str, Look] = {}
     numbers: dict[str, Numbers] = {}
     for frame in frames:
         for name, kind in frame.schema.items():
-            if name in leave:
+            if name in leave and not (name == amounts and kind == pl.String):
                 continue
             if kind == pl.String:
                 found = look_at(frame[name])
@@ -71,12 +74,14 @@ def infer_parts(
                 counted = look_at_numbers(frame[name])
                 numbers[name] = numbers[name].with_more(counted) if name in numbers else counted
     parses, notes = [], []
-    for name, amounts in numbers.items():
-        if (dates := decide_numbers(name, amounts, time)) is not None:
+    for name, counted in numbers.items():
+        if (dates := decide_numbers(name, counted, time)) is not None:
             parses.append(dates[0])
             notes.append(dates[1])
     for name, look in seen.items():
         parse, note = _decide(name, look)
+        if name == amounts and (parse is None or parse.to != "number"):
+            continue
         if parse:
             parses.append(parse)
         if note:

@@ -118,7 +118,7 @@ def regression(column: str, interval: float | None = 0.9, quantiles: Sequence[fl
     Parameters
     ----------
     column : str
-        The column to predict.
+        The column to predict; text such as ``$1,200.50``, ``12 kg`` or ``1:34:45`` is read as numbers, in what it is written in.
     interval : {0.9, 0.5, 0.8, 0.95, None}
         The share of truths that the interval of an answer is to hold; the report says what share it held on the test
         rows. None for answers without one.
