@@ -58,8 +58,10 @@ ROW = pl.int_range(pl.len())
             ps.binary("y"),
             "no column is left to learn from .a is empty",
         ),
+        (table().with_columns(y=pl.date(2024, 1, 1) + pl.duration(days=ROW)), ps.multiclass("y"), "holds dates"),
+        (table().with_columns(y=pl.date(2024, 1, 1) + pl.duration(days=ROW)), ps.regression("y"), "holds dates"),
     ],
-    ids=["one class", "a class of one row", "constant target", "nothing but nulls"],
+    ids=["one class", "a class of one row", "constant target", "nothing but nulls", "dates", "dates as numbers"],
 )
 def test_what_cannot_be_learnt_is_refused_with_a_reason(run, rows, target, says):
     with pytest.raises(InputError, match=says):

@@ -20,6 +20,7 @@ from penstock.errors import DataError
 from penstock.types.columns import need
 from penstock.types.dates import TIME_NAMES
 from penstock.types.labels import text_of
+from penstock.types.reading import shown
 from penstock.types.split import Split
 
 Flags = npt.NDArray[np.bool_]
@@ -75,7 +76,9 @@ class Division:
         if not strange.len():
             return self
         classes = strange.unique().sort().to_list()
-        named = ", ".join(map(repr, classes[:5])) + (", ..." if len(classes) > 5 else "")
+        named = ", ".join(shown(item) if isinstance(item, str) else str(item) for item in classes[:5]) + (
+            ", ..." if len(classes) > 5 else ""
+        )
         if strange.len() > _MOST_STRANGE * self.test:
             raise DataError(
                 f'target "{strange.name}": {strange.len():,} of {self.test:,} test rows are of classes that no training row '

@@ -18,6 +18,10 @@ from penstock.types.target import Target
 
 _YES = ("yes", "true", "1", "y", "t", "positive", "up")
 _MOST = 1_000
+_DATES = (
+    'target "{name}": holds dates, and a model predicts numbers or classes. Make a number of it, such as the days until then, '
+    "with ps.prepare.map(...), and name that as the target."
+)
 
 
 class Labels(msgspec.Struct, frozen=True):
@@ -114,6 +118,8 @@ def numbers(parts: Iterable[pl.Series]) -> Iterator[pl.Series]:
         if part.dtype.is_numeric() or part.dtype == pl.Boolean:
             yield part.cast(pl.Float64)
             continue
+        if part.dtype.is_temporal():
+            raise DataError(_DATES.format(name=part.name))
         parse, frame = Parse(part.name, "number"), part.cast(pl.String).to_frame()
         found = frame.select(parse.expression()).to_series()
         odd = (found.is_null() & ~frame.select(parse.blank().fill_null(value=True)).to_series()).arg_true()
@@ -162,6 +168,8 @@ def fit_labels(column: pl.Series | Iterable[pl.Series], target: Target) -> Label
             f'target "{name}": has {len(labels)} values ({", ".join(map(shown, labels[:5]))}...), a binary target has two. '
             f'Use ps.multiclass("{name}"), or leave rows out: ps.prepare.filter(pl.col("{name}") != "{left}")'
         )
+    if kinds[0].is_temporal() and (len(labels) > _MOST or counted["penstock count"].min() == 1):
+        raise DataError(_DATES.format(name=name))
     if len(labels) > _MOST:
         raise DataError(
             f'target "{name}": has {len(labels)} different values, more than {_MOST}. If it is a number to predict, use '
