@@ -54,6 +54,13 @@ def test_many_classes_choose_nothing_for_each_asks_for_trees_of_its_own():
     assert chosen == Window(text="all training rows: too many classes to choose")
 
 
+def test_of_one_moment_there_is_nothing_to_choose():
+    at = np.repeat([0.0, 3600.0], 600)
+    codes, table = np.arange(1200) % 2, pl.DataFrame({"x": np.arange(1200.0)})
+    chosen = choose_window(table, codes, at, 0.0, 0.0, lambda *_: pytest.fail("learnt"), 2, 0)
+    assert (chosen.kind, chosen.text) == ("all", "all training rows: those to choose from are of one moment")
+
+
 def test_weights_of_a_window():
     at = np.array([0.0, 5.0, 10.0])
     assert Window().weights(at).tolist() == [1, 1, 1]

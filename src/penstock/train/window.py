@@ -112,8 +112,10 @@ def choose_window(
     past = past[at[past] < at[judged[0]]]
     if len(past) < 2 * _LEAST or (classes and len(np.unique(codes[past])) < classes):
         return Window(text="all training rows: too few to choose")
-    judged = judged[:: -(-len(judged) // _JUDGED)]
     whole = float(at[past].max() - at[past].min())
+    if not whole:
+        return Window(text="all training rows: those to choose from are of one moment")
+    judged = judged[:: -(-len(judged) // _JUDGED)]
     ways = {"all": Window()}
     for halving in range(1, _HALVINGS + 1):
         recent = Window("recent", whole / 2**halving)
