@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import penstock as ps
 from penstock.engine.graph import Graph
 from penstock.engine.history import artifact, past_run
 from penstock.errors import GraphError, InputError
@@ -82,6 +83,22 @@ def test_each_needs_partitions(module):
             module,
             "@ps.step\ndef a() -> int:\n    return 1\n@ps.step(each='a')\ndef b(a: int) -> int:\n    return 1\n",
         )
+
+
+def test_marked_functions_are_put_together_by_name_and_what_is_no_step_is_told(tmp_path):
+    @ps.step
+    def one() -> int:
+        return 1
+
+    @ps.step
+    def two(one: int) -> int:
+        return one + 1
+
+    assert ps.Graph.build("numbers", [two, one]).run(tmp_path / "s")["two"] == 2
+    with pytest.raises(GraphError, match=r"ps.Graph.build\('numbers', \[one, two\]\)"):
+        ps.Graph("numbers", [one, two])
+    with pytest.raises(GraphError, match="is no step; mark the function with @ps.step"):
+        ps.Graph.build("numbers", [one, two.function])
 
 
 def test_a_chain_of_ten_thousand_steps_is_put_in_order():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from penstock.engine.step import LazyPartitions, Partitions, Source, Step, StepF
 from penstock.errors import GraphError, InputError
 from penstock.store.tables import table_library
 from penstock.types.columns import nearest
+from penstock.types.reading import shown
 
 if TYPE_CHECKING:
     from penstock.engine.plan import Plan
@@ -40,7 +41,14 @@ class Graph:
 
     name: str
     steps: Mapping[str, Step]
-    sources: Mapping[str, Source]
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.steps, Mapping):
+            raise GraphError(
+                f"ps.Graph({self.name!r}, ...) takes steps that are in order; make a graph of functions with "
+                f"ps.Graph.build({self.name!r}, [one, two]), or of all steps of a module with ps.Graph.of()"
+            )
 
     @classmethod
     def of(cls, module: types.ModuleType | None = None, name: str | None = None) -> Graph:
@@ -60,7 +68,7 @@ class Graph:
         ['one', 'two']
         """
         module = sys.modules[sys._getframe(1).f_globals["__name__"]] if module is None else module
-        made: list[tuple[str, StepFunction[Any]]] = []
+        made: list[StepFunction[Any]] = []
         sources: list[Source] = []
         seen: set[int] = set()
         for variable, value in list(vars(module).items()):
@@ -68,14 +76,11 @@ class Graph:
                 continue
             if isinstance(value, StepFunction):
                 seen.add(id(value))
-                made.append((str(value.options.get("name") or value.function.__name__), value))
+                made.append(value)
             elif isinstance(value, Source):
                 seen.add(id(value))
                 sources.append(value if value.name else _named(value, variable))
-        known = {step_name for step_name, _ in made} | {item.name for item in sources}
-        return cls.build(
-            name or module.__name__.rpartition(".")[2].strip("_"), [as_step(item, known) for _, item in made], sources
-        )
+        return cls.build(name or module.__name__.rpartition(".")[2].strip("_"), made, sources)
 
     def plan(self, store: Store | str | Path | None = None) -> Plan:
         """Say of every step whether its result is known, and if not, why.
@@ -119,16 +124,23 @@ class Graph:
         return run_graph(self, opened(store), **options)
 
     @classmethod
-    def build(cls, name: str, steps: Iterable[Step], sources: Iterable[Source] = ()) -> Graph:
-        """Check the nodes and put them in order.
+    def build(cls, name: str, steps: Iterable[Step | StepFunction[Any]], sources: Iterable[Source] = ()) -> Graph:
+        """Check the nodes, steps or functions marked with ``@ps.step``, and put them in order.
 
         Raises
         ------
         GraphError
-            As :meth:`of` does.
+            As :meth:`of` does, and for what is no step.
+
+        Examples
+        --------
+        >>> from penstock.engine.step import step
+        >>> one, two = step(lambda: 1, name="one"), step(lambda one: one + 1, name="two")
+        >>> list(Graph.build("numbers", [two, one]).steps)
+        ['one', 'two']
         """
         nodes: dict[str, Step | Source] = {}
-        given: list[Step | Source] = [*sources, *steps]
+        given: list[Step | Source] = [*(sources := list(sources)), *_as_steps(name, list(steps), sources)]
         for node in given:
             if node.name in nodes:
                 raise GraphError(
@@ -253,6 +265,20 @@ def needs_of(node: Step | Source) -> tuple[str, ...]:
 
 def _named(item: Source, name: str) -> Source:
     return replace(item, name=name)
+
+
+def _as_steps(graph: str, made: Sequence[Step | StepFunction[Any]], sources: Sequence[Source]) -> Iterator[Step]:
+    def name_of(item: Step | StepFunction[Any]) -> str:
+        return item.name if isinstance(item, Step) else str(item.options.get("name") or item.function.__name__)
+
+    for item in made:
+        if not isinstance(item, Step | StepFunction):
+            raise GraphError(
+                f"ps.Graph.build({graph!r}, ...): {shown(item)} is no step; mark the function with @ps.step"
+            )
+    known = {item.name for item in sources} | {name_of(item) for item in made}
+    for item in made:
+        yield item if isinstance(item, Step) else as_step(item, known)
 
 
 def _in_order(nodes: Mapping[str, Step | Source]) -> list[Step | Source]:
