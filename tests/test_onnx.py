@@ -87,7 +87,9 @@ def test_the_graph_of_a_learner_gives_what_the_learner_gives(learner, task):
 def test_several_learners_together_and_means_of_the_target(tmp_path, store):
     customers(900).drop("note", "birthday").write_csv(tmp_path / "customers.csv")
     search = ps.train.search(budget="60s", trials=3, learners=["linear", "lightgbm", "network"])
-    make_pipeline(tmp_path, train=search, features=[ps.features.categories("city")]).run(store).raise_for_status()
+    make_pipeline(tmp_path, train=search, features=[ps.features.categories("city", "orders")]).run(
+        store
+    ).raise_for_status()
     model = ps.load("customers", 1, store)
     rows = odd()
     expected = model.predict_table(rows)

@@ -244,6 +244,25 @@ def test_means_are_offered_for_categories_that_the_author_did_not_ask_for():
     assert not many.offers()
 
 
+@pytest.mark.parametrize("name", ["user_id", "userId", "PULocationID", "Store", "zip code", "store_nbr", "customer"])
+def test_whole_numbers_that_name_things_are_offered_as_means_of_the_target_too(name):
+    random = np.random.default_rng(0)
+    who = random.integers(10_000, 10_040, 400)
+    target = (who % 7).astype(float)
+
+    def fitted(column, values):
+        return fit_learning(pl.DataFrame({column: values}), target, [column], offered=["means"])[0]
+
+    encoding = fitted(name, who)
+    assert encoding.kinds() == {name: "number, target mean"}
+    assert encoding.keyed()
+    assert not fitted(name, who % 20).keyed(), "of so few, trees tell each apart"
+    assert not fitted(name, np.arange(400)).offers(), "each has a row of its own"
+    assert not fitted(name, who + 0.5).offers()
+    for amount in ("paid", "grid", "orders", "age", "casino"):
+        assert not fitted(amount, who).offers()
+
+
 def test_texts_of_one_meaning_are_near_each_other():
     notes = [
         "the goods were broken",

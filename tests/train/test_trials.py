@@ -326,6 +326,25 @@ def test_trials_with_means_of_the_target_are_tried_and_the_model_has_them_only_w
     assert not fit_searched(Problem(table, fit, target, "regression", 0), alone, 0)[0].offers()
 
 
+def test_where_things_are_named_by_numbers_all_learn_from_means_of_the_target_but_where_rows_are_divided_by_them():
+    random = np.random.default_rng(3)
+    which = random.integers(0, 80, 800)
+    table = pl.DataFrame({"user_id": which, "noise": random.normal(size=800)})
+    target = random.normal(size=80)[which] * 3 + random.normal(size=800)
+    problem = Problem(table, functools.partial(fit_learning, columns=table.columns), target, "regression", 0)
+
+    def tried(trials, learners=("linear", "lightgbm"), **how):
+        return run_trials(problem, Search(trials=trials, folds=3, learners=learners), 0, **how).trials
+
+    found = tried(3)
+    asked = sorted((trial.learner, trial.parameters.get("means", False)) for trial in found)
+    assert asked == [("lightgbm", False), ("lightgbm", True), ("linear", True)]
+    assert found[0].score < 1.2  # noise alone is 1; numbers in no order tell little
+    assert next(trial for trial in found if trial.learner == "lightgbm" and "means" not in trial.parameters).score > 1.3
+    assert not any(trial.parameters.get("means") for trial in tried(3, groups=which))
+    assert not any(trial.parameters.get("means") for trial in tried(2)), "so few are plain ones"
+
+
 def grown(rows=600, slope=0.01):
     """Two years of days, a number that says little, and a target that rises with the days."""
     random = np.random.default_rng(5)

@@ -82,9 +82,11 @@ def to_onnx(model: Model) -> bytes:
         raise InputError("--to onnx needs the package onnx: pip install 'penstock[onnx]'") from None
     graph = _Graph()
     inputs, parts, names = [], [], {}
-    for encoder in model.manifest.encoding.encoders:
-        text = isinstance(encoder, Category | TargetMean)
-        if not text and not isinstance(encoder, Number | Boolean):
+    encoders = model.manifest.encoding.encoders
+    numbers = {encoder.column for encoder in encoders if isinstance(encoder, Number | Boolean)}
+    for encoder in encoders:
+        text = encoder.column not in numbers
+        if not isinstance(encoder, Number | Boolean | Category | TargetMean):
             kind = type(encoder).__name__.lower()
             raise InputError(
                 f'model {model.name}: column "{encoder.column}" is a {kind}, which is not written as ONNX; leave it out with '
@@ -94,7 +96,7 @@ def to_onnx(model: Model) -> bytes:
             names[encoder.column] = f"{encoder.column}"
             kind_ = TensorProto.STRING if text else TensorProto.DOUBLE
             inputs.append(helper.make_tensor_value_info(encoder.column, kind_, [None, 1]))
-        parts += _encoded(graph, encoder)
+        parts += _encoded(graph, encoder, text=text)
     matrix = graph.add("Concat", parts, axis=1)
     found = _learner(graph, model.manifest.learner, model.files, matrix, len(parts))
     outputs = _outputs(graph, model, found)
@@ -134,14 +136,15 @@ def _outputs(graph: _Graph, model: Model, found: str) -> list[Any]:
     ]
 
 
-def _encoded(graph: _Graph, encoder: Any) -> list[str]:
+def _encoded(graph: _Graph, encoder: Any, *, text: bool) -> list[str]:
     """Return the matrix columns of one column."""
     if isinstance(encoder, Number | Boolean):
         return [encoder.column]
 
     def looked_up(values: Sequence[float], other: float, missing: float) -> str:
+        keys = graph.strings([*levels, ""]) if text else graph.tensor([*map(_number, levels), math.nan])
         return graph.add(
-            "LabelEncoder", [encoder.column], "ai.onnx.ml", keys_tensor=graph.strings([*levels, ""]),
+            "LabelEncoder", [encoder.column], "ai.onnx.ml", keys_tensor=keys,
             values_tensor=graph.tensor([*values, missing]), default_tensor=graph.tensor([other]),
         )  # fmt: skip
 
@@ -157,6 +160,11 @@ def _encoded(graph: _Graph, encoder: Any) -> list[str]:
     if encoder.counts:
         found.append(looked_up([float(count) for count in encoder.counts], 0.0, math.nan))
     return found
+
+
+def _number(level: str) -> float:
+    """Read back a whole number, or yes and no, that means of the target know as text."""
+    return float(level == "true") if level in ("true", "false") else float(level)
 
 
 def _learner(graph: _Graph, written: Mapping[str, Any], files: Mapping[str, bytes], matrix: str, columns: int) -> str:

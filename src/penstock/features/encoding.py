@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -28,6 +29,8 @@ COUNTED = 30
 """A column with more categories than this also tells how frequent each is."""
 OFFERED, OFFERED_CLASSES = 10_000, 10
 """Means of the target are offered to the search for columns of so many categories at most, and for so many classes."""
+_REPEATED = 0.7
+"""Texts of several words, and whole numbers that name things, have means if they are different in so many of the rows at most."""
 WORDS = 60
 """Most words of one column of free text that are told apart."""
 _IDENTIFIERS = re.compile(
@@ -39,6 +42,19 @@ _COUNTERS = re.compile(
     re.IGNORECASE,
 )
 """Columns that are called so and count the rows; one of another name, such as ``year`` or ``day``, may mean something."""
+
+_THINGS = (
+    "account|agent|branch|brand|category|city|client|company|county|customer|department|dept|device|district|driver|employee|"
+    "item|machine|member|merchant|movie|patient|player|product|region|route|school|seller|sensor|shop|station|store|"
+    "student|subject|supplier|team|terminal|user|vehicle|vendor|worker"
+)
+_SHORT = "acct|case|cust|emp|fam|firm|hh|indiv|pat|pers|person|prod|stud|subj|unit"
+_KEYS = re.compile(
+    rf"^((?i:(.*[ _.-])?(id|uuid|guid|code|zip|zipcode|postcode|key|nbr|{_NUMBER}|({_THINGS}|{_SHORT})(id)?))|.*[a-z](ID|Id|Code|Zip|Key|No|Nr|Number))$"
+)
+"""Columns that are called so and hold whole numbers name something, such as a customer, and do not count it."""
+KEYED = 30
+"""Of more things than this, named by whole numbers, the mean of the target tells more than their numbers do."""
 
 IDENTIFIER = "is an identifier"
 _LEAST_NUMBERED = 20
@@ -81,6 +97,15 @@ class Encoding(msgspec.Struct, frozen=True):
                 found.setdefault("trend", []).append(at)
             at += width
         return found
+
+    def keyed(self) -> bool:
+        """Whether a column names so many things that the mean of the target in each is what there is to learn of them."""
+        return any(
+            isinstance(item, TargetMean)
+            and item.offered
+            and len(item.levels) > (KEYED if isinstance(own, Number) else LEVELS)
+            for own, item in itertools.pairwise(self.encoders)
+        )
 
     def columns(self) -> list[str]:
         """Names of the table columns that are used."""
@@ -158,8 +183,8 @@ def fit_learning(
     classes : int
         How many there are.
     offered : collection of str
-        What to add for the search to try: ``means``, the mean of the target to every column of three to 10,000 categories;
-        ``trend``, the days since 1970 to `clock`.
+        What to add for the search to try: ``means``, the mean of the target to every column of three to 10,000 categories,
+        texts or whole numbers that name things by what the column is called; ``trend``, the days since 1970 to `clock`.
 
     Returns
     -------
@@ -190,7 +215,12 @@ def fit_learning(
 
 
 def _offers(encoder: Encoder, values: pl.Series, classes: int) -> bool:
-    return isinstance(encoder, Category) and classes <= OFFERED_CLASSES and 3 <= values.n_unique() <= OFFERED
+    key = isinstance(encoder, Number) and values.dtype.is_integer() and _KEYS.match(values.name) is not None
+    if classes > OFFERED_CLASSES or not (key or isinstance(encoder, Category | Text)):
+        return False
+    # Where nearly every row has its own, there is no mean of other rows.
+    most = OFFERED if isinstance(encoder, Category) else min(OFFERED, int(values.len() * _REPEATED))
+    return 3 <= values.n_unique() <= most
 
 
 def fit_encoding(

@@ -148,6 +148,25 @@ def portfolio(
     ]
 
 
+def of_things(planned: Sequence[Proposal]) -> list[Proposal]:
+    """Return a list for a table with columns that name many things, such as customers: all learn from means of the target.
+
+    Boosted trees are tried without them too.
+
+    Examples
+    --------
+    >>> of_things([("linear", {}), ("lightgbm", {}), ("lightgbm", {"means": True})])
+    [('linear', {'means': True}), ('lightgbm', {'means': True}), ('lightgbm', {})]
+    """
+    found: list[Proposal] = []
+    for learner, parameters in planned:
+        plain = learner == "lightgbm" and not any(known == learner for known, _ in found)
+        for item in [(learner, {**parameters, "means": True}), *([(learner, parameters)] if plain else [])]:
+            if item not in found:
+                found.append(item)
+    return found
+
+
 def _catboost_for(rows: int) -> Parameters:
     """Larger steps on larger tables: as good there, and a quarter faster (California housing, New York flights)."""
     if rows < 5_000:

@@ -40,6 +40,10 @@ class Encoding(Protocol):
         """Of each matrix column the number of codes; 0 for a number."""
         ...
 
+    def keyed(self) -> bool:
+        """Whether the means of the target are what there is to learn of some columns."""
+        ...
+
     def offers(self) -> Mapping[str, Sequence[int]]:
         """Matrix columns that only some trials use, by what these are told to use: see :data:`OFFERS`."""
         ...

@@ -16,7 +16,7 @@ from penstock.train.cluster import warm_workers, workers_for
 from penstock.train.folds import folds_of, spaced_rows
 from penstock.train.learners import MONOTONE, WEIGHTED, installed, offered_to
 from penstock.train.options import Search
-from penstock.train.portfolio import portfolio
+from penstock.train.portfolio import of_things, portfolio
 from penstock.train.searched import Parted, Problem, Searched, SearchError, Wishes, libraries
 from penstock.train.searching import Running
 from penstock.train.tried import skewness
@@ -33,6 +33,8 @@ _HURRIED = 10_000
 _REPEATS, _CELLS_A_SECOND = 3, 700
 """One division of few rows judges by luck: tables of so few cells for each second of the budget are divided three times
 over. On larger ones the time is better spent on more trials (measured on titanic, attrition, credit_data, mlc_churn, ames)."""
+_PLAIN = 2
+"""Fewer trials than these are plain ones: a linear model and boosted trees."""
 _SKEWED = 0.5
 """From this skewness on, logarithms of the target are tried."""
 
@@ -91,6 +93,8 @@ def run_trials(
     few = how.trials is None and table.height * table.width <= _CELLS_A_SECOND * how.seconds
     divided = folds_of(target, task, how.folds, seed, groups, times, gap, _REPEATS if few else 1)
     offered = offered_to(parameters for _, parameters in planned[: how.trials])
+    if groups is None and (how.trials is None or how.trials > _PLAIN):
+        offered |= {"means"}
     with workers_for(len(divided), task, problem.classes, used) as workers:
         search = Running(workers, metric, how, seed, began, table.height, whole)
         for number, (learn, judge) in enumerate(divided):
@@ -103,6 +107,8 @@ def run_trials(
             )
         offered = set(encoding.offers())
         planned = [item for item in planned if offered_to([item[1]]) <= offered]
+        if groups is None and encoding.keyed():
+            planned = of_things(planned)
         del encoding, matrix  # the workers have theirs
         search.run(planned, there, offered)
     took, fitting = time.monotonic() - began, sum(search.seconds.values()) / search.workers.count
