@@ -34,7 +34,7 @@ SETS = {
 def loss(rows: pl.DataFrame, target: str, budget: str) -> tuple[float, str]:
     """Return the RMSE or log loss on the rows held back, and which of the two."""
     values = rows[target]
-    number = values.dtype.is_numeric() and values.n_unique() > 10
+    number = values.dtype.is_float() or (values.dtype.is_numeric() and values.n_unique() > 10)
     kind = ps.regression if number else ps.binary if values.n_unique() == 2 else ps.multiclass
     with tempfile.TemporaryDirectory() as folder:
         pipeline = ps.Pipeline(
