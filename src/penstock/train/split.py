@@ -230,6 +230,8 @@ def time_column(table: pl.DataFrame, target: str) -> str | None:
     'seen'
     >>> time_column(pl.DataFrame({"level": [1, 2, 3], "seen": [*days[1:], days[0]]}), "level") is None
     True
+    >>> time_column(pl.DataFrame({"updated_at": days, "level": [1, 2, 3], "created_at": days}), "level")
+    'created_at'
     """
     sorted_by = None
     for name, kind in table.schema.items():

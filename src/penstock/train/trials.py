@@ -93,7 +93,7 @@ def run_trials(
     few = how.trials is None and table.height * table.width <= _CELLS_A_SECOND * how.seconds
     divided = folds_of(target, task, how.folds, seed, groups, times, gap, _REPEATS if few else 1)
     offered = offered_to(parameters for _, parameters in planned[: how.trials])
-    if groups is None and (how.trials is None or how.trials > _PLAIN):
+    if how.trials is None or how.trials > _PLAIN:  # whether there are such columns says what the list begins with
         offered |= {"means"}
     with workers_for(len(divided), task, problem.classes, used) as workers:
         search = Running(workers, metric, how, seed, began, table.height, whole)
