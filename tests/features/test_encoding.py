@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import customers
 
+import penstock.features.encoding as encoding_module
 from penstock.errors import DataError, InputError
 from penstock.features.columns import categories, text
 from penstock.features.definitions import Written, apply_features, calendar, check_alone, cross, derive, expressions_of
@@ -242,6 +243,21 @@ def test_means_are_offered_for_categories_that_the_author_did_not_ask_for():
     assert "asked (mean of target)" in encoding.names()
     many = fit_learning(table, np.arange(100) % 20, table.columns, (), "multiclass", 20, offered=["means"])[0]
     assert not many.offers()
+
+
+def test_of_too_many_categories_the_rarest_share_a_mean_with_those_never_seen(monkeypatch):
+    monkeypatch.setattr(encoding_module, "OFFERED", 3)
+    who = pl.Series("who", [*"aaaa", *"bbb", *"ccc", *"de", None])
+    target = np.array([1.0] * 4 + [2.0] * 3 + [3.0] * 3 + [10.0, 12.0, 14.0])
+    encoding, matrix = fit_learning(who.to_frame(), target, ["who"], offered=["means"])
+    at = encoding.offers()["means"][0]
+    found = encoding.matrix(pl.DataFrame({"who": ["a", "b", "c", "d", "e", None, "never seen"]}))[:, at]
+    assert len(set(found[:4])) == 4
+    assert set(found[3:]) == {found[3]}
+    assert found[3] > 8
+    assert np.isfinite(matrix[:, at]).all()
+    row = encoding.row()
+    assert [row({"who": cell})[at] for cell in ("a", "e", None, "x")] == [found[0], *[found[3]] * 3]
 
 
 @pytest.mark.parametrize("name", ["user_id", "userId", "PULocationID", "Store", "zip code", "store_nbr", "customer"])

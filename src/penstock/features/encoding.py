@@ -27,8 +27,8 @@ RARE = 5
 """Categories with fewer training rows than this share a code."""
 COUNTED = 30
 """A column with more categories than this also tells how frequent each is."""
-OFFERED, OFFERED_CLASSES = 10_000, 10
-"""Means of the target are offered to the search for columns of so many categories at most, and for so many classes."""
+OFFERED, OFFERED_CLASSES = 100_000, 10
+"""So many means of the target a column, one a category and class, are offered to the search, and for so many classes at most."""
 _REPEATED = 0.7
 """Texts of several words, and whole numbers that name things, have means if they are different in so many of the rows at most."""
 WORDS = 60
@@ -183,7 +183,7 @@ def fit_learning(
     classes : int
         How many there are.
     offered : collection of str
-        What to add for the search to try: ``means``, the mean of the target to every column of three to 10,000 categories,
+        What to add for the search to try: ``means``, the mean of the target to every column of three categories or more,
         texts or whole numbers that name things by what the column is called; ``trend``, the days since 1970 to `clock`.
 
     Returns
@@ -202,7 +202,8 @@ def fit_learning(
         encoders.append(encoder)
         asked_for = encoder.column in wanted
         if asked_for or ("means" in offered and _offers(encoder, frame[encoder.column], classes)):
-            made, outside[len(encoders)] = fit_target_mean(frame[encoder.column], target, task, classes, seed)
+            most = None if asked_for else OFFERED // (classes if classes > 2 else 1)
+            made, outside[len(encoders)] = fit_target_mean(frame[encoder.column], target, task, classes, seed, most)
             encoders.append(msgspec.structs.replace(made, offered=not asked_for))
     if not outside:
         return encoding, encoding.matrix(frame)
@@ -219,8 +220,7 @@ def _offers(encoder: Encoder, values: pl.Series, classes: int) -> bool:
     if classes > OFFERED_CLASSES or not (key or isinstance(encoder, Category | Text)):
         return False
     # Where nearly every row has its own, there is no mean of other rows.
-    most = OFFERED if isinstance(encoder, Category) else min(OFFERED, int(values.len() * _REPEATED))
-    return 3 <= values.n_unique() <= most
+    return 3 <= values.n_unique() <= (values.len() if isinstance(encoder, Category) else values.len() * _REPEATED)
 
 
 def fit_encoding(

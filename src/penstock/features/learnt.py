@@ -18,6 +18,8 @@ from penstock.features.encoders import Matrix, each_once, words_of
 _TERMS, _LEAST = 4000, 3
 MISSING = "\x00missing"
 """Stands for a missing category."""
+_RARE = "\x00rare"
+"""Stands for categories too rare to be kept where there are too many."""
 
 
 class Components(msgspec.Struct, frozen=True, tag="components"):
@@ -163,9 +165,9 @@ def fit_components(values: pl.Series, size: int, seed: int) -> Components | str:
 
 
 def fit_target_mean(
-    values: pl.Series, target: npt.NDArray[Any], task: str, classes: int, seed: int
+    values: pl.Series, target: npt.NDArray[Any], task: str, classes: int, seed: int, most: int | None = None
 ) -> tuple[TargetMean, list[Matrix]]:
-    """Fit the means to training rows.
+    """Fit the means to training rows; of more categories than `most`, the rarest share one with those never seen.
 
     Returns
     -------
@@ -187,7 +189,10 @@ def fit_target_mean(
             f'ps.features.categories: column "{values.name}" holds {values.dtype}; categories are texts, whole numbers '
             "or yes/no"
         )
-    text = values.cast(pl.String).fill_null(MISSING)
+    text = values.cast(pl.String).fill_null(MISSING).alias("level")
+    counted = text.value_counts(name="count").sort(["count", "level"], descending=[True, False])
+    rare = counted["level"][most or counted.height :]
+    text = text.replace(rare, [_RARE] * rare.len()) if rare.len() else text
     levels = text.unique().sort()
     # Numbers in the order of the texts: scikit-learn compares objects one by one, which takes 20 times as long.
     codes = text.replace_strict(levels, pl.int_range(len(levels), eager=True), return_dtype=pl.Int64).to_numpy()
@@ -205,6 +210,9 @@ def fit_target_mean(
     many = task == "multiclass"
     means = [[float(value) for value in found] for found in encoder.encodings_]
     other = np.atleast_1d(encoder.target_mean_).tolist()
+    if rare.len():
+        at = levels.to_list().index(_RARE)
+        other = [found[at] for found in means]
     names = [f" {name}" for name in range(classes)] if many else [""]
     made = TargetMean(values.name, levels.to_list(), means, other, names)
     return made, list(outside.T)
