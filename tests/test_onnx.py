@@ -6,7 +6,8 @@ import pytest
 
 import penstock as ps
 from penstock.errors import InputError
-from penstock.export.onnx import _Graph, _learner, to_onnx
+from penstock.export.onnx import _encoded, _Graph, _learner, to_onnx
+from penstock.features.learnt import MISSING, OTHERS, TargetMean
 from penstock.train.learners import Sample, fit_learner, read_predictor
 from tests.conftest import customers, make_pipeline
 
@@ -96,6 +97,19 @@ def test_several_learners_together_and_means_of_the_target(tmp_path, store):
     prediction, probabilities = asked(model, rows)
     np.testing.assert_allclose(probabilities, expected, atol=1e-9)
     assert prediction.tolist() == [model.labels.values[at] for at in model.labels.decided(expected)]
+
+
+def test_means_of_numbers_are_looked_up_by_number_and_the_rarest_are_as_those_never_seen():
+    from onnx import numpy_helper
+
+    graph = _Graph()
+    made = TargetMean("n", [MISSING, OTHERS, "7", "8"], [[0.1, 0.2, 0.3, 0.4]], [0.2], [""])
+    assert len(_encoded(graph, made, text=False)) == 1
+    (node,) = graph.nodes
+    found = {item.name: numpy_helper.to_array(item.t).tolist() for item in node.attribute}
+    assert found["keys_tensor"][:2] == [7.0, 8.0]
+    assert np.isnan(found["keys_tensor"][2])
+    assert (found["values_tensor"], found["default_tensor"]) == ([0.3, 0.4, 0.1], [0.2])
 
 
 def test_what_has_no_form_in_onnx_is_told(tmp_path, store):

@@ -260,6 +260,15 @@ def test_of_too_many_categories_the_rarest_share_a_mean_with_those_never_seen(mo
     assert [row({"who": cell})[at] for cell in ("a", "e", None, "x")] == [found[0], *[found[3]] * 3]
 
 
+@pytest.mark.parametrize(
+    ("different", "more", "offered"), [(180, "", True), (300, "", False), (180, " of words" * 8, False)]
+)
+def test_texts_of_several_words_that_come_again_have_means_unless_they_are_long(different, more, offered):
+    names = [f"the old {number % different} mill{more}" for number in range(400)]
+    encoding, _ = fit_learning(pl.DataFrame({"name": names}), np.arange(400.0), ["name"], offered=["means"])
+    assert encoding.kinds() == {"name": "text, target mean" if offered else "text"}
+
+
 @pytest.mark.parametrize("name", ["user_id", "userId", "PULocationID", "Store", "zip code", "store_nbr", "customer"])
 def test_whole_numbers_that_name_things_are_offered_as_means_of_the_target_too(name):
     random = np.random.default_rng(0)

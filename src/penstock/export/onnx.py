@@ -17,7 +17,7 @@ import numpy as np
 
 from penstock.errors import InputError
 from penstock.features.encoders import Boolean, Category, Number
-from penstock.features.learnt import MISSING, TargetMean
+from penstock.features.learnt import MISSING, OTHERS, TargetMean
 from penstock.model import Model
 from penstock.train.learners.design import Design
 from penstock.train.learners.treetext import Written, read_trees
@@ -149,7 +149,7 @@ def _encoded(graph: _Graph, encoder: Any, *, text: bool) -> list[str]:
         )  # fmt: skip
 
     if isinstance(encoder, TargetMean):
-        levels = [level for level in encoder.levels if level != MISSING]
+        levels = [level for level in encoder.levels if level not in (MISSING, OTHERS)]
         found = []
         for means, other in zip(encoder.means, encoder.other, strict=True):
             known = dict(zip(encoder.levels, means, strict=True))

@@ -31,6 +31,8 @@ OFFERED, OFFERED_CLASSES = 100_000, 10
 """So many means of the target a column, one a category and class, are offered to the search, and for so many classes at most."""
 _REPEATED = 0.7
 """Texts of several words, and whole numbers that name things, have means if they are different in so many of the rows at most."""
+_SHORT_TEXT = 64
+"""Bytes: longer texts tell what they are by their words."""
 WORDS = 60
 """Most words of one column of free text that are told apart."""
 _IDENTIFIERS = re.compile(
@@ -218,6 +220,8 @@ def fit_learning(
 def _offers(encoder: Encoder, values: pl.Series, classes: int) -> bool:
     key = isinstance(encoder, Number) and values.dtype.is_integer() and _KEYS.match(values.name) is not None
     if classes > OFFERED_CLASSES or not (key or isinstance(encoder, Category | Text)):
+        return False
+    if isinstance(encoder, Text) and values.str.len_bytes().mean() > _SHORT_TEXT:  # type: ignore[operator]
         return False
     # Where nearly every row has its own, there is no mean of other rows.
     return 3 <= values.n_unique() <= (values.len() if isinstance(encoder, Category) else values.len() * _REPEATED)

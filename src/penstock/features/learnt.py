@@ -18,7 +18,7 @@ from penstock.features.encoders import Matrix, each_once, words_of
 _TERMS, _LEAST = 4000, 3
 MISSING = "\x00missing"
 """Stands for a missing category."""
-_RARE = "\x00rare"
+OTHERS = "\x00rare"
 """Stands for categories too rare to be kept where there are too many."""
 
 
@@ -192,7 +192,7 @@ def fit_target_mean(
     text = values.cast(pl.String).fill_null(MISSING).alias("level")
     counted = text.value_counts(name="count").sort(["count", "level"], descending=[True, False])
     rare = counted["level"][most or counted.height :]
-    text = text.replace(rare, [_RARE] * rare.len()) if rare.len() else text
+    text = text.replace(rare, [OTHERS] * rare.len()) if rare.len() else text
     levels = text.unique().sort()
     # Numbers in the order of the texts: scikit-learn compares objects one by one, which takes 20 times as long.
     codes = text.replace_strict(levels, pl.int_range(len(levels), eager=True), return_dtype=pl.Int64).to_numpy()
@@ -211,7 +211,7 @@ def fit_target_mean(
     means = [[float(value) for value in found] for found in encoder.encodings_]
     other = np.atleast_1d(encoder.target_mean_).tolist()
     if rare.len():
-        at = levels.to_list().index(_RARE)
+        at = levels.to_list().index(OTHERS)
         other = [found[at] for found in means]
     names = [f" {name}" for name in range(classes)] if many else [""]
     made = TargetMean(values.name, levels.to_list(), means, other, names)

@@ -140,8 +140,8 @@ def parts_of(source: Database) -> list[tuple[str, dict[str, Any]]]:
     cursor, bucket = quoted(source.cursor, backend), _bucket(source, backend)
     sums = "".join(f", SUM({quoted(name, backend)}) AS sum_{at}" for at, name in enumerate(source.checks))
     asked = (
-        f"SELECT {bucket} AS bucket, COUNT(*) AS n, MIN({cursor}) AS low, MAX({cursor}) AS high, {_total(source, backend)} AS total{sums} "  # noqa: S608
-        f"FROM {_from(source, backend)} GROUP BY 1 ORDER BY 1"
+        f"SELECT {bucket} AS bucket, COUNT(*) AS n, MIN({cursor}) AS low, MAX({cursor}) AS high, "  # noqa: S608
+        f"{_total(source, backend)} AS total{sums} FROM {_from(source, backend)} GROUP BY 1 ORDER BY 1"
     )
     batches = [batch for batch in _batches(source, asked) if batch.height]
     if not batches:
@@ -269,9 +269,6 @@ def _who(source: Database) -> str:
     return f"ps.ingest.database({source.url!r}): {source.table or 'the query'}"
 
 
-_TEXT = {"mysql": "CHAR"}
-
-
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
@@ -301,13 +298,13 @@ def _total(source: Database, backend: str) -> str:
     cursor = quoted(source.cursor, backend)
     if isinstance(source.partition, int):
         # Exact and without an overflow, also for numbers of nineteen digits.
-        value = {"sqlite": f"{cursor} % 1000003", "postgresql": f"CAST({cursor} AS NUMERIC)"}.get(backend, cursor)
-        return f"CAST(SUM({value}) AS {_TEXT.get(backend, 'VARCHAR')})"
-    moment = f"CAST({cursor} AS TIMESTAMP)"
-    seconds = {
-        "sqlite": f"CAST(STRFTIME('%s', {cursor}) AS INTEGER)",
-        "mysql": f"TO_SECONDS({cursor})",
-        "postgresql": f"CASE WHEN ISFINITE({moment}) THEN CAST(DATE_PART('epoch', {moment}) * 1000 AS BIGINT) END",
-        "duckdb": f"CASE WHEN ISFINITE({moment}) THEN EPOCH_MS({moment}) END",
-    }
-    return f"CAST(SUM({seconds[backend]}) AS {_TEXT.get(backend, 'VARCHAR')})"
+        each = {"sqlite": f"{cursor} % 1000003", "postgresql": f"CAST({cursor} AS NUMERIC)"}.get(backend, cursor)
+    else:
+        moment = f"CAST({cursor} AS TIMESTAMP)"
+        each = {
+            "sqlite": f"CAST(STRFTIME('%s', {cursor}) AS INTEGER)",
+            "mysql": f"TO_SECONDS({cursor})",
+            "postgresql": f"CASE WHEN ISFINITE({moment}) THEN CAST(DATE_PART('epoch', {moment}) * 1000 AS BIGINT) END",
+            "duckdb": f"CASE WHEN ISFINITE({moment}) THEN EPOCH_MS({moment}) END",
+        }[backend]
+    return f"CAST(SUM({each}) AS {'CHAR' if backend == 'mysql' else 'VARCHAR'})"
