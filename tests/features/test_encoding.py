@@ -245,6 +245,24 @@ def test_means_are_offered_for_categories_that_the_author_did_not_ask_for():
     assert not many.offers()
 
 
+@pytest.mark.parametrize("there", [[0, 1, 2], [0, 1], [0, 2], [2]])
+def test_means_are_of_each_class_also_where_some_are_not_among_the_rows(there):
+    who, target = (
+        pl.DataFrame({"who": list("abcde") * 20}),
+        np.resize(there, 100)[np.random.default_rng(0).permutation(100)],
+    )
+    encoding, matrix = fit_learning(who, target, ["who"], [categories("who")], "multiclass", 3)
+    means = [at for at, name in enumerate(encoding.names()) if "mean" in name]
+    assert len(means) == 3
+    for found in (matrix[:, means], encoding.matrix(pl.DataFrame({"who": ["a", "b", "x"]}))[:, means]):
+        np.testing.assert_allclose(found.sum(1), 1, atol=0.02)
+        assert (found[:, there] > 0).all()
+        assert set(np.flatnonzero(found.sum(0))) == set(there)
+    shares = np.mean(target[who["who"].to_numpy() == "a"] == there[-1])
+    near = encoding.matrix(pl.DataFrame({"who": ["a"]}))[0, means[there[-1]]]
+    assert abs(near - shares) < 0.15
+
+
 def test_of_too_many_categories_the_rarest_share_a_mean_with_those_never_seen(monkeypatch):
     monkeypatch.setattr(encoding_module, "OFFERED", 3)
     who = pl.Series("who", [*"aaaa", *"bbb", *"ccc", *"de", None])

@@ -197,8 +197,9 @@ def fit_target_mean(
     # Numbers in the order of the texts: scikit-learn compares objects one by one, which takes 20 times as long.
     codes = text.replace_strict(levels, pl.int_range(len(levels), eager=True), return_dtype=pl.Int64).to_numpy()
     codes = codes.reshape(-1, 1)
-    kind = {"binary": "binary", "multiclass": "multiclass", "regression": "continuous"}[task]
     goal = target if task == "regression" else target.astype(np.int64)
+    there = np.unique(goal) if task == "multiclass" else goal[:0]
+    kind = "continuous" if task == "regression" else "multiclass" if len(there) > 2 else "binary"
     fewest = len(goal) if task == "regression" else int(np.unique(goal, return_counts=True)[1].min())
     encoder = TargetEncoder(target_type=kind).fit(codes, goal)
     outside = np.tile(np.atleast_1d(encoder.target_mean_), (len(goal), 1))
@@ -207,12 +208,23 @@ def fit_target_mean(
         divide = (KFold if task == "regression" else StratifiedKFold)(folds, shuffle=True, random_state=seed)
         for learn, rest in divide.split(codes, goal):
             outside[rest] = TargetEncoder(target_type=kind).fit(codes[learn], goal[learn]).transform(codes[rest])
-    many = task == "multiclass"
-    means = [[float(value) for value in found] for found in encoder.encodings_]
-    other = np.atleast_1d(encoder.target_mean_).tolist()
+    found = np.array(encoder.encodings_)
+    other = np.atleast_1d(encoder.target_mean_)
     if rare.len():
-        at = levels.to_list().index(OTHERS)
-        other = [found[at] for found in means]
-    names = [f" {name}" for name in range(classes)] if many else [""]
-    made = TargetMean(values.name, levels.to_list(), means, other, names)
+        other = found[:, levels.to_list().index(OTHERS)]
+    names = [""]
+    if task == "multiclass":
+        names = [f" {name}" for name in range(classes)]
+        found, other, outside = (_of_all(each, there, classes) for each in (found, other, outside.T))
+        outside = outside.T
+    made = TargetMean(values.name, levels.to_list(), found.tolist(), other.tolist(), names)
     return made, list(outside.T)
+
+
+def _of_all(shares: Matrix, there: npt.NDArray[Any], classes: int) -> Matrix:
+    """Return shares of all classes, shape (classes, ...), from those of the classes that are there, or of the second one of two."""
+    if len(there) <= 2:
+        shares = np.array([1.0 - shares[0], shares[0]])[: len(there)]
+    found = np.zeros((classes, *shares.shape[1:]))
+    found[there] = shares
+    return found
