@@ -276,6 +276,8 @@ def test_of_too_many_categories_the_rarest_share_a_mean_with_those_never_seen(mo
     assert np.isfinite(matrix[:, at]).all()
     row = encoding.row()
     assert [row({"who": cell})[at] for cell in ("a", "e", None, "x")] == [found[0], *[found[3]] * 3]
+    asked = fit_learning(who.to_frame(), target, ["who"], [categories("who")])[0]
+    assert len(set(asked.matrix(pl.DataFrame({"who": [*"abcde", None]}))[:, at])) > 4, "as the author asked, of all"
 
 
 @pytest.mark.parametrize(

@@ -106,3 +106,14 @@ def test_a_column_is_read_in_one_way_however_its_rows_are_parted(some, places, s
     for parse in parses:
         blank = table.select(parse.blank()).to_series()
         assert (table.select(parse.expression()).to_series().is_null() == blank).all() or parse.to == "text"
+
+
+@pytest.mark.parametrize(
+    ("cells", "read"),
+    [(["12 kg", "7 kg"], ["number"]), (["2024-01-31", "2024-02-01"], []), (["yes", "no"], []), (["a ", "b"], [])],
+)
+def test_the_target_of_a_regression_is_read_as_numbers_or_left_as_it_is(cells, read):
+    parses, notes = infer_parts([pl.DataFrame({"y": cells * 10})], {"y"}, amounts="y")
+    assert [parse.to for parse in parses] == read
+    assert len(notes) == len(read)
+    assert infer_parts([pl.DataFrame({"y": cells * 10})], {"y"}) == ([], [])
