@@ -18,7 +18,7 @@ from penstock.features.columns import Text as TextAsked
 from penstock.features.embedding import Embedding, fit_embedding
 from penstock.features.encoders import Boolean, Category, Date, Matrix, Number, Text, recurring_parts, words_of
 from penstock.features.learnt import Components, TargetMean, fit_components, fit_target_mean
-from penstock.types.columns import need
+from penstock.types.columns import ROW_NUMBERS, need
 from penstock.types.table import ROW
 
 LEVELS = 200
@@ -35,9 +35,7 @@ _SHORT_TEXT = 64
 """Bytes: longer texts tell what they are by their words."""
 WORDS = 60
 """Most words of one column of free text that are told apart."""
-_IDENTIFIERS = re.compile(
-    r"^((?i:row[ _.]?names?|index|row[ _.]?(id|number|nr)|unnamed:? ?0|column_1|(.*[ _.-])?(id|uuid|guid))|.*[a-z]I[dD])$"
-)
+_IDENTIFIERS = re.compile(rf"^((?i:{ROW_NUMBERS}|index|column_1|(.*[ _.-])?(id|uuid|guid))|.*[a-z]I[dD])$")
 _NUMBER = "(no|nr|num|number)"
 _COUNTERS = re.compile(
     rf"^((row|line|obs|observation|case|subject|person|record|entry|serial|seq|sequence|key|id)[ _.]?{_NUMBER}?|(s[ _.]?)?{_NUMBER})[.]?$",

@@ -190,10 +190,13 @@ def fit_target_mean(
             "or yes/no"
         )
     text = values.cast(pl.String).fill_null(MISSING).alias("level")
-    counted = text.value_counts(name="count").sort(["count", "level"], descending=[True, False])
-    rare = counted["level"][most or counted.height :]
-    text = text.replace(rare, [OTHERS] * rare.len()) if rare.len() else text
     levels = text.unique().sort()
+    crowded = most is not None and levels.len() > most
+    if crowded:
+        counted = text.value_counts(name="count").sort(["count", "level"], descending=[True, False])
+        rare = counted["level"][most:]
+        text = text.replace(rare, [OTHERS] * rare.len())
+        levels = text.unique().sort()
     # Numbers in the order of the texts: scikit-learn compares objects one by one, which takes 20 times as long.
     codes = text.replace_strict(levels, pl.int_range(len(levels), eager=True), return_dtype=pl.Int64).to_numpy()
     codes = codes.reshape(-1, 1)
@@ -210,7 +213,7 @@ def fit_target_mean(
             outside[rest] = TargetEncoder(target_type=kind).fit(codes[learn], goal[learn]).transform(codes[rest])
     found = np.array(encoder.encodings_)
     other = np.atleast_1d(encoder.target_mean_)
-    if rare.len():
+    if crowded:
         other = found[:, levels.to_list().index(OTHERS)]
     names = [""]
     if task == "multiclass":

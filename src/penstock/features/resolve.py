@@ -17,7 +17,7 @@ from penstock.features.events import DAY, Aggregate, Span
 from penstock.features.relations import Asof, Join, Keys, Nth, Rate, TimeSince, Window
 from penstock.features.selectors import written_out
 from penstock.features.stored import Stored, StoredAsof, StoredJoin, StoredWindow
-from penstock.types.columns import OURS, nearest, need
+from penstock.types.columns import OURS, ROW_NUMBERS, nearest, need
 from penstock.types.durations import seconds_of
 
 _ONE = {"Literal": {"Dyn": {"Int": 1}}}
@@ -28,8 +28,7 @@ _SIMPLE = {
 }  # fmt: skip
 _BLIND = {"sum", "mean", "std", "var", "min", "max", "count", "quantile", "nearest", "first_known", "last_known"}
 """What passes over missing values: of the rows that a filter leaves, and of all with the others made missing, it is the same."""
-_NUMBERS = re.compile(r"^(row[ _.]?names?|row[ _.]?(number|nr)|unnamed:? ?0)$", re.IGNORECASE)
-"""Columns that are called so hold the number of the row in its file, if they are whole numbers."""
+_NUMBERS = re.compile(rf"^({ROW_NUMBERS})$", re.IGNORECASE)
 _ANY_TYPE = {"count", "first", "last", "first_known", "last_known", "n_unique", "nth"}
 
 

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable
 from penstock.errors import DataError, InputError
 
 _SHOWN = 30
+ROW_NUMBERS = r"row[ _.]?(names?|id|number|nr)|unnamed:? ?0"
+"""Columns of whole numbers that are called so, in any case, hold the number of the row in its file."""
 OURS = "penstock "
 """What the names of columns that are added on the way begin with."""
 
