@@ -213,6 +213,21 @@ def test_a_linear_model_is_held_as_strongly_as_the_watched_rows_ask_for(task, co
     np.testing.assert_allclose(one, other, atol=5e-3)  # the one began where a stronger penalty ended
 
 
+@pytest.mark.parametrize("strongest", [True, False])
+def test_where_each_strength_takes_long_the_first_is_from_the_middle(monkeypatch, strongest):
+    random = np.random.default_rng(0)
+    columns = 60 if strongest else 2
+    matrix = random.normal(size=(200, columns))
+    target = np.digitize(matrix[:, 0] + (3.0 if strongest else 0.001) * random.normal(size=200), [-0.5, 0.5]) * 1.0
+    learnt = Sample(matrix[:100], target[:100], "multiclass", 3, [0] * columns)
+    watch = Watch(matrix[100:], target[100:])
+    usual = fit_learner("linear", learnt, {}, 0, watch)
+    monkeypatch.setattr(linear, "_LONG", 0)
+    assert fit_learner("linear", learnt, {}, 0, watch).rounds == usual.rounds
+    ended = fit_learner("linear", learnt, {}, 0, watch._replace(seconds=0.0))
+    assert (linear.STRENGTHS[ended.rounds - 1], ended.share) == (0.03, 1.0)
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_where_few_of_many_columns_matter_the_lasso_finds_them(task):
     random = np.random.default_rng(0)

@@ -13,8 +13,8 @@ from penstock.types.metrics import METRICS
 
 Array = npt.NDArray[Any]
 Block = tuple[str, slice]
-_TIMES, _MOST_ROWS, _LEAST_ROWS, _ALL_ROWS = 5, 1000, 200, 60_000
-"""How often each column is shuffled, and on how many rows: fewer of many columns, because each row is predicted each time."""
+_TIMES, _MOST_ROWS, _LEAST_ROWS, _ALL_ROWS, _FEW_CLASSES = 5, 1000, 200, 60_000, 20
+"""How often each column is shuffled, and on how many rows: fewer of many columns or classes, because each row is predicted each time."""
 _MANY, _KEPT, _SCREENED_ROWS, _GROUPS = 100, 30, 100, 40
 """Of more than a hundred columns thirty are kept."""
 _RAREST = 20
@@ -45,7 +45,7 @@ def importances(
     predict : callable
         From encoded rows to predictions.
     matrix : array, shape (n_rows, n_matrix_columns)
-        Encoded rows; at most 1,000 are looked at, of many columns fewer. Shuffling these is shuffling the column, because each row is
+        Encoded rows; at most 1,000 are looked at, of many columns or classes fewer. Shuffling these is shuffling the column, because each row is
         encoded by itself.
     blocks : sequence of (str, slice)
         Columns of the table, and where each stands in the matrix. Of more than a hundred, the thirty are taken that matter most on 100 rows:
@@ -78,7 +78,9 @@ def importances(
 
     if len(blocks) > _MANY:
         blocks = _screened(loss(*_some(matrix, target, _SCREENED_ROWS, random)), blocks)
-    rows = max(_LEAST_ROWS, min(_MOST_ROWS, _ALL_ROWS // (_TIMES * max(len(blocks), 1))))
+    scores = np.atleast_2d(predict(matrix[:1])).shape[1]
+    predicted = _TIMES * max(len(blocks), 1) * max(scores / _FEW_CLASSES, 1)
+    rows = int(np.clip(_ALL_ROWS / predicted, _LEAST_ROWS, _MOST_ROWS))
     lost = loss(*_some(matrix, target, rows, random))
     found = []
     for block in blocks:

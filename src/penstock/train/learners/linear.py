@@ -19,9 +19,12 @@ from penstock.train.learners.lasso import fit_lasso
 from penstock.types.convert import convert
 from penstock.types.metrics import METRICS
 
-_WORK, _STEPS = 5e9, (50, 1000)
+_WORK, _STEPS = 6e8, (50, 1000)
 """Steps of the solver are so many products of a cell and a weight, within these bounds: of many rows and classes each takes
 long, and the later ones change little."""
+_LONG, _FEWER = 2e8, 20
+"""Where a step is more work than this not even the least steps are taken of each strength that is tried, only these, and the
+first is one from the middle: time may end after any of them."""
 _SPARSE = 0.15
 """Below this share of cells that differ from zero only these are kept; each takes the solver up to eight times as long."""
 
@@ -50,7 +53,10 @@ def fit_linear(
     elif "C" in parameters or watch is None:
         best, rounds, tried = next(_fits(sample, made, [float(parameters.get("C", 1.0))], seed)), 0, 1
     else:
-        best, rounds, tried = _best(_fits(sample, made, STRENGTHS, seed), task, apply(watch.matrix), watch)
+        order = _order(_work(sample, made))
+        fits = _fits(sample, made, [STRENGTHS[at] for at in order], seed)
+        best, place, tried = _best(fits, task, apply(watch.matrix), watch)
+        rounds = order[place - 1] + 1
     buffer = io.BytesIO()
     np.save(buffer, best, allow_pickle=False)
     written = {"kind": "linear", "task": task, "design": msgspec.to_builtins(design)}
@@ -69,6 +75,25 @@ def strength(rounds: Sequence[int]) -> float:
     return float(f"{np.exp(np.mean([np.log(STRENGTHS[each - 1]) for each in rounds])):.2g}")
 
 
+def _work(sample: Sample, design: Any) -> int:
+    """Return the products of a cell and a weight in one step of the solver."""
+    return math.prod(design.shape) * (sample.classes if sample.task == "multiclass" else 1)
+
+
+def _order(work: int) -> list[int]:
+    """Return the places of :data:`STRENGTHS` in the order in which they are tried.
+
+    Examples
+    --------
+    >>> _order(1000)
+    [0, 1, 2, 3, 4, 5, 6, 7]
+    >>> _order(10**9)
+    [2, 3, 1, 4, 0, 5, 6, 7]
+    """
+    places = range(len(STRENGTHS))
+    return sorted(places, key=lambda place: (abs(place - 2), -place)) if work > _LONG else list(places)
+
+
 def _fits(sample: Sample, design: Any, strengths: Sequence[float], seed: int) -> Iterator[Matrix]:
     """Yield the weights of each strength, the intercept first: shape (n_scores, 1 + n_design_columns)."""
     target, task = sample.target, sample.task
@@ -84,8 +109,8 @@ def _fits(sample: Sample, design: Any, strengths: Sequence[float], seed: int) ->
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    work = math.prod(design.shape) * (sample.classes if task == "multiclass" else 1) * len(STRENGTHS)
-    steps = int(np.clip(_WORK / work, *_STEPS))
+    work = _work(sample, design)
+    steps = _FEWER if work > _LONG and len(strengths) > 1 else int(np.clip(_WORK / work, *_STEPS))
     model = LogisticRegression(max_iter=steps, random_state=seed, warm_start=True)
     for each in strengths:
         with warnings.catch_warnings():
