@@ -58,3 +58,16 @@ def test_a_rare_class_is_among_the_rows_that_are_looked_at():
     found = importances(predict, matrix, blocks, "roc_auc", truth, seed=0)
     assert found[0].column == "c100"
     assert found[0].mean > 0.3
+
+
+@pytest.mark.parametrize(("classes", "most"), [(2, 1000), (60, 500), (400, 200)])
+def test_of_many_classes_fewer_rows_are_looked_at(classes, most):
+    matrix, blocks = table(8, rows=2000)
+    truth, asked = np.arange(2000.0) % classes, []
+
+    def predict(rows):
+        asked.append(len(rows))
+        return np.full((len(rows), classes), 1 / classes)
+
+    importances(predict, matrix, blocks, "log_loss", truth, seed=0)
+    assert max(asked) == most

@@ -77,7 +77,7 @@ def strength(rounds: Sequence[int]) -> float:
 
 def _work(sample: Sample, design: Any) -> int:
     """Return the products of a cell and a weight in one step of the solver."""
-    return math.prod(design.shape) * (sample.classes if sample.task == "multiclass" else 1)
+    return int(math.prod(design.shape)) * (sample.classes if sample.task == "multiclass" else 1)
 
 
 def _order(work: int) -> list[int]:
