@@ -123,6 +123,17 @@ def test_test_rows_of_one_class_are_refused(run, tmp_path):
     )
 
 
+@pytest.mark.parametrize("split", [ps.split.random(), ps.split.time("year")])
+def test_a_survey_of_a_few_questions_is_judged_by_rows_like_those_learnt(run, split):
+    random = np.random.default_rng(0)
+    asked = {"smokes": random.random(3000) < 0.3, "grade": random.integers(9, 13, 3000)}
+    says = random.random(3000) < np.where(asked["smokes"], 0.6, 0.3)
+    rows = pl.DataFrame({**asked, "year": np.arange(3000) // 500 + 2000, "y": np.where(says, "yes", "no")})
+    evaluation = run(rows, ps.binary("y", positive="yes"), split=split)["evaluated"]["evaluation"]
+    assert 0.58 < evaluation["metrics"]["roc_auc"]["value"] < 0.72
+    assert evaluation["shared"] is None
+
+
 def test_a_length_of_time_is_refused_where_times_are_numbers(run):
     with pytest.raises(InputError, match='gap="1h" needs a column of dates'):
         run(table().with_columns(at=pl.int_range(300)), ps.binary("y"), split=ps.split.time("at", gap="1h"))

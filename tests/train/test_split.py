@@ -33,6 +33,55 @@ def test_classes_keep_their_shares_and_few_rows_are_divided_exactly():
     assert division.train + division.test == 1100
 
 
+def survey(rows, grades=4):
+    random = np.random.default_rng(0)
+    return pl.DataFrame(
+        {"smokes": random.random(rows) < 0.3, "grade": random.integers(0, grades, rows), "y": random.random(rows) < 0.4}
+    )
+
+
+@pytest.mark.parametrize("how", [random(0.25), stratified(0.25)])
+def test_where_equal_inputs_have_different_answers_each_of_equal_rows_is_divided_by_itself(how):
+    table = survey(3000)
+    flags, division = divide(table, how, "y", "binary", None)
+    assert "each of equal rows by itself" in division.text
+    shares = table.with_columns(test=pl.Series(flags)).group_by(table.columns).agg(pl.col("test").mean())["test"]
+    assert shares.len() == 16
+    assert shares.is_between(0.1, 0.4).all()
+    parts, _ = divide(table, how, "y", "binary", None, lambda: (table[at : at + 700] for at in range(0, 3000, 700)))
+    assert (parts == flags).all()
+
+
+def test_what_is_judged_does_not_contradict_what_is_learnt():
+    table = survey(1000, grades=500)
+    flags, _ = divide(table, random(0.25), "y", "binary", None)
+    learnt, judged = (table.filter(pl.Series(side)) for side in (~flags, flags))
+    known = learnt.group_by("smokes", "grade").agg(said=pl.col("y").mean() - learnt["y"].mean())
+    both = judged.join(known, on=["smokes", "grade"])
+    # The answers are chance: a value that was learnt says nothing of what is judged, where it said the opposite before.
+    assert both.height > 100
+    assert abs(both.select(pl.corr("said", "y")).item()) < 0.15
+
+
+@pytest.mark.parametrize("shape", ["inputs say it", "no input comes twice"])
+def test_the_same_thing_seen_twice_lies_on_one_side(shape):
+    table = survey(1000)
+    if shape == "inputs say it":
+        table = table.with_columns(y=pl.col("smokes"))
+    else:
+        table = table.with_columns(income=pl.Series(np.random.default_rng(1).normal(size=1000)))
+    twice = pl.concat([table, table])
+    flags, _ = divide(twice, random(0.3), "y", "binary", None)
+    assert (flags[:1000] == flags[1000:]).all()
+
+
+def test_of_equal_rows_those_that_were_judged_stay_when_others_come():
+    table = survey(3000)
+    before, _ = divide(table[:2000], random(0.25), "y", "binary", None)
+    after, _ = divide(table, random(0.25), "y", "binary", None)
+    assert (after[:2000] == before).all()
+
+
 def test_a_group_lies_on_one_side():
     table = pl.DataFrame({"x": range(900), "patient": [f"p{i % 60}" for i in range(900)], "y": [0, 1] * 450})
     flags, _ = divide(table, group("patient"), "y", "binary", None)

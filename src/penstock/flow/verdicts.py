@@ -14,7 +14,7 @@ from penstock.engine.step import LazyPartitions, Partitions
 from penstock.errors import DataError, PenstockError
 from penstock.evaluate.curve import Curve, learning_curve
 from penstock.evaluate.dependence import dependence_of
-from penstock.evaluate.division import Shared, shared_rows, shift_between
+from penstock.evaluate.division import Shared, shared_rows, shift_between, twins
 from penstock.evaluate.fairness import check_fairness, fairness_of
 from penstock.evaluate.gates import Gate, Verdict, baseline_check, cost_checks, fairness_checks, judge, slice_checks
 from penstock.evaluate.importance import importances
@@ -263,7 +263,7 @@ def _shared(
 ) -> Shared | None:
     looked_at = [*_learnt_from(model, test), model.labels.column]
     twice = shared_rows(train, test, looked_at)
-    if not twice.any():
+    if not twice.any() or twins(test.select(looked_at), train.height) >= 1.0:  # few values make rows equal
         return None
     without = metric.value(codes[~twice], predicted[~twice]) if not twice.all() else float("nan")
     apart = [name for name, why in model.manifest.encoding.ignored if why == IDENTIFIER and name in test.columns]

@@ -6,7 +6,6 @@ table is never judged on rows that it has learnt from.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.errors import DataError
+from penstock.train.chance import chance_of, chances
 from penstock.types.columns import need
 from penstock.types.dates import TIME_NAMES
 from penstock.types.labels import text_of
@@ -142,12 +142,9 @@ def divide(
     kind, column = how.kind, how.column
     why = ""
     if kind == "auto":
-        found = time or time_column(table, target)
-        kind = "time" if found else "random" if task == "regression" else "stratified"
-        column, why = (
-            found,
-            "" if time or not found else f" (it carries times; other rules: ps.split.*, test={how.test})",
-        )
+        column = time or time_column(table, target)
+        kind = "time" if column else "random" if task == "regression" else "stratified"
+        why = "" if time or not column else f" (it carries times; other rules: ps.split.*, test={how.test})"
     if kind == "time":
         column = column or time or time_column(table, target)
         if column is None:
@@ -157,15 +154,17 @@ def divide(
     if kind == "time":
         flags, text = _by_time(table, str(column), how.test)
     elif kind == "group":
-        flags = _chance(table.select(pl.col(str(column)))) < float(how.test)
+        flags = chance_of(table.select(pl.col(str(column)))) < float(how.test)
         text = f"by chance, all rows of one {column} on one side"
-    elif kind == "stratified":
-        flags, text = (
-            _by_class(table, _chances(rows or (lambda: [table])), target, float(how.test)),
-            f"by chance within each class of {target}",
-        )
     else:
-        flags, text = _chances(rows or (lambda: [table])) < float(how.test), "by chance"
+        chance, apart = chances(rows or (lambda: [table]), target)
+        if kind == "stratified":
+            flags = _by_class(table, chance, target, float(how.test))
+            text = f"by chance within each class of {target}"
+        else:
+            flags, text = chance < float(how.test), "by chance"
+        if apart:
+            text += ", each of equal rows by itself, as equal inputs often have different answers"
     n_test = int(flags.sum())
     if n_test == 0 or n_test == table.height:
         raise DataError(
@@ -288,48 +287,3 @@ def _by_class(table: pl.DataFrame, chance: npt.NDArray[np.float64], target: str,
         flags[rows] = False
         flags[order[: max(1, round(len(rows) * share))] if len(rows) > 1 else []] = True
     return flags
-
-
-def _chances(rows: Callable[[], Iterable[pl.DataFrame]]) -> npt.NDArray[np.float64]:
-    return np.concatenate([_chance(part) for part in rows()])
-
-
-def _chance(table: pl.DataFrame) -> npt.NDArray[np.float64]:
-    """A number in [0, 1) for each row, from its content alone; O(cells).
-
-    Numbers are mixed with the finaliser of SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195);
-    each different text is hashed once.
-    """
-    total = np.zeros(table.height, dtype=np.uint64)
-    for name in sorted(table.columns):
-        if name.startswith("penstock "):
-            continue
-        seed = np.uint64(int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little"))
-        with np.errstate(over="ignore"):
-            total = _mixed(total ^ _mixed(_bits(table[name]) + seed))
-    return (total >> np.uint64(11)).astype(np.float64) / float(1 << 53)
-
-
-def _bits(values: pl.Series) -> npt.NDArray[np.uint64]:
-    if values.dtype.is_numeric() or values.dtype == pl.Boolean or values.dtype.is_temporal():
-        plain = values.to_physical() if values.dtype.is_temporal() else values
-        missing = plain.is_null().to_numpy()
-        bits = plain.cast(pl.Float64).fill_null(0.0).to_numpy().copy()
-        bits += 0.0  # minus zero is zero
-        found = bits.view(np.uint64).copy()
-        found[missing] = np.uint64(0x9E3779B97F4A7C15)
-        return found
-    text = values.cast(pl.String)
-    each = text.unique()
-    hashed = [
-        int.from_bytes(hashlib.blake2b(repr(item).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
-        for item in each.to_list()
-    ]
-    hashes = text.replace_strict(each, pl.Series(hashed, dtype=pl.UInt64), return_dtype=pl.UInt64)
-    return hashes.cast(pl.UInt64).to_numpy()  # without rows Polars leaves text
-
-
-def _mixed(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
