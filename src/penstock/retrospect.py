@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from penstock.deploy.registry import CHAMPION, ModelVersion, Registry
 from penstock.deploy.rollout import canary_spans
 from penstock.model import Model
+from penstock.monitor.compare import profiled_as
 from penstock.monitor.decisions import decisions_of
 from penstock.monitor.drawings import timeline
 from penstock.monitor.log import log_folder
 from penstock.monitor.options import Drift
-from penstock.monitor.profile import Profile, column_profile
+from penstock.monitor.profile import Profile
 from penstock.monitor.report import drift_report
 from penstock.monitor.window import take
 from penstock.monitored import Monitoring, behind_in_words, moment
@@ -137,8 +138,8 @@ def report(
             table = model.prepare(logged(model, records, hidden_of(version)))
         else:
             table = batch.table
-        kinds = {column.name: column.kind for column in reference.columns}
-        current = Profile([column_profile(table[item.name], kinds[item.name]) for item in found.columns])
+        before = {column.name: column for column in reference.columns}
+        current = Profile([profiled_as(before[item.name], table[item.name]) for item in found.columns])
     moments, metric = history(name, store, how, batch)
     decided, marks = [], []
     if batch is None:

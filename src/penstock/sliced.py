@@ -14,7 +14,7 @@ from penstock.features.encoders import Boolean, Category, Number
 from penstock.model import Model
 from penstock.monitor.compare import ColumnDrift, compare_profiles
 from penstock.monitor.options import Drift
-from penstock.monitor.profile import ColumnProfile, Profile, quantiles_of
+from penstock.monitor.profile import VALUES, ColumnProfile, Profile, quantiles_of
 from penstock.monitor.usual import MOST_IN_GROUPS
 
 Array = npt.NDArray[Any]
@@ -55,8 +55,8 @@ def moved_within(
     """Compare the rows of each group with those at training, column by column; return what drifted, the most first.
 
     What is like the group's test rows, or its rows learnt from, was known at training. A group has ``how.least`` rows on
-    each side, or is left out; so are groups that the model does not tell from others, and columns of texts and of dates. Of
-    wide tables the thirty columns that matter most to the answers are compared.
+    each side, or is left out; so are groups that the model does not tell from others, and columns of texts, of dates and of more
+    categories than a profile counts: in a group each of them has a few rows. Of wide tables the thirty columns that matter most to the answers are compared.
 
     Parameters
     ----------
@@ -79,9 +79,10 @@ def moved_within(
     for encoder in encoding.encoders:
         if isinstance(encoder, Plain) and encoder.column in table.columns:
             encoders.setdefault(encoder.column, encoder)
+    crowded = {name for name, one in encoders.items() if isinstance(one, Category) and len(one.levels) > VALUES}
     weights = {item["column"]: item["mean"] for item in evaluation["importance"]}
     profiled = {item.name for item in model.manifest.profile.columns} - set(known)
-    watched = [name for name in encoders if name in profiled]
+    watched = [name for name in encoders if name in profiled - crowded]
     watched = sorted(watched, key=lambda name: -weights.get(name, 0.0))[:MOST_IN_GROUPS]
     # As exact as what was kept, or the places of equal numbers would differ.
     asked = {name: one.table(table[name])[0].astype(np.float32) for name, one in encoders.items()}

@@ -51,6 +51,31 @@ def test_missing_values_constants_and_new_categories_are_drift():
     assert found["c"].test == "missing values"
 
 
+def cities(rows, seed, most=264):
+    codes = np.random.default_rng(seed).integers(0, most, rows)
+    return pl.DataFrame({"city": [f"city {code}" for code in codes]})
+
+
+@pytest.mark.parametrize(("rows", "most"), [(528, 264), (2000, 264), (1000, 1000), (5000, 1000)])
+def test_of_many_values_those_that_were_frequent_by_chance_are_no_alarm(rows, most):
+    reference = profile_of(cities(rows, 0, most), ["city"])
+    found = [compare_columns(reference, cities(rows, seed, most), drift())[0] for seed in range(1, 21)]
+    assert not any(column.drifted for column in found)
+    assert sum(column.p_value < 0.05 for column in found) <= 4
+
+
+def test_of_many_values_one_that_becomes_frequent_or_goes_is_drift():
+    heavy = [*cities(1000, 1)["city"], *["main"] * 500]
+    reference = profile_of(pl.DataFrame({"city": heavy}).sample(fraction=1, shuffle=True, seed=0), ["city"])
+    name, count = reference.columns[0].counts[0]
+    assert (name, round(count / reference.columns[0].total, 1)) == ("main", 0.3)
+    gone = compare_columns(reference, cities(600, 2), drift())[0]
+    assert gone.drifted
+    assert "main" in gone.text
+    more = pl.concat([cities(300, 3), pl.DataFrame({"city": ["main"] * 300})])
+    assert compare_columns(reference, more, drift())[0].drifted
+
+
 def test_a_profile_stays_small():
     import msgspec
 

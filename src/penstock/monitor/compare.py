@@ -10,7 +10,7 @@ import polars as pl
 
 from penstock.monitor.distances import homogeneity, smirnov_chance
 from penstock.monitor.options import Drift
-from penstock.monitor.profile import ColumnProfile, Profile, column_profile
+from penstock.monitor.profile import ColumnProfile, Profile, column_profile, counts_of
 from penstock.monitor.usual import beyond
 from penstock.types.writing import figure
 
@@ -72,16 +72,11 @@ def compare_columns(
 
 def profiled_as(reference: ColumnProfile, values: pl.Series) -> ColumnProfile:
     """Summarise a column as the reference was, so that both speak of the same values."""
-    made = column_profile(values, reference.kind)
-    if reference.kind == "category":
-        known = dict(reference.counts)
-        counted = values.drop_nulls().cast(pl.String)
-        same = counted.filter(counted.is_in(list(known))).value_counts(name="penstock count")
-        found = dict(same.rows())
-        return ColumnProfile(
-            values.name, "category", made.rows, made.missing, counts=[(name, found.get(name, 0)) for name in known]
-        )
-    return made
+    if reference.kind != "category":
+        return column_profile(values, reference.kind)
+    text = values.cast(pl.String)
+    counts = counts_of([name for name, _ in reference.counts], text.drop_nulls())
+    return ColumnProfile(values.name, "category", values.len(), text.null_count(), counts=counts)
 
 
 def compare_profiles(
@@ -165,7 +160,7 @@ def _numbers(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift | 
 def _categories(reference: ColumnProfile, current: ColumnProfile) -> ColumnDrift | None:
     """Compare categories by the chi-squared test of homogeneity; rare values count together."""
     known, now = dict(reference.counts), dict(current.counts)
-    total, rows = reference.rows - reference.missing, current.rows - current.missing
+    total, rows = reference.total, current.total
     if not known or rows == 0:
         return None
     names = [*known, ""]

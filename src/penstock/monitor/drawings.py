@@ -54,7 +54,7 @@ def _numbers(reference: ColumnProfile, current: ColumnProfile) -> str:
 
 def _categories(reference: ColumnProfile, current: ColumnProfile) -> str:
     known, now = dict(reference.counts), dict(current.counts)
-    before, after = max(reference.rows - reference.missing, 1), max(current.rows - current.missing, 1)
+    before, after = max(reference.total, 1), max(current.total, 1)
     names = sorted(known, key=lambda name: -abs(known[name] / before - now.get(name, 0) / after))[:_NAMES]
     names.sort(key=lambda name: -known[name])
     rows = [(name, known[name] / before, now.get(name, 0) / after) for name in names]

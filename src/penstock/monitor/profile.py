@@ -15,6 +15,9 @@ _SORTED = 200_000
 """Of more numbers, evenly spaced ones stand for all: their distribution differs by a few thousandths."""
 VALUES = 50
 """Of a category so many frequent values are kept."""
+_CHOOSING = 0.25
+"""Of more values, the frequent ones are chosen by this share of the rows and counted in the others: what is frequent among
+rows that it was chosen by is less so in any other rows, though nothing has changed."""
 ANSWERS = "penstock answers"
 """The name of what was answered, where it is compared as a column is."""
 
@@ -34,6 +37,8 @@ class ColumnProfile(msgspec.Struct, frozen=True):
         Of numbers, evenly spaced from the smallest to the greatest.
     counts : list of (str, int)
         Of categories, the most frequent first.
+    counted : int or None
+        Rows with a value in which these were counted; all where None.
     """
 
     name: str
@@ -42,6 +47,12 @@ class ColumnProfile(msgspec.Struct, frozen=True):
     missing: int
     quantiles: list[float] = []
     counts: list[tuple[str, int]] = []
+    counted: int | None = None
+
+    @property
+    def total(self) -> int:
+        """Of categories, the rows of which :attr:`counts` are counts."""
+        return self.rows - self.missing if self.counted is None else self.counted
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -81,9 +92,33 @@ def column_profile(values: pl.Series, kind: str | None = None) -> ColumnProfile:
         if len(plain) > _SORTED:
             plain = plain[:: -(-len(plain) // _SORTED)]
         return ColumnProfile(values.name, "number", values.len(), missing, quantiles=quantiles_of(plain))
-    counted = filled.cast(pl.String).value_counts(name="penstock count").rename({values.name: "value"})
-    counted = counted.sort(["penstock count", "value"], descending=[True, False])
-    return ColumnProfile(values.name, "category", values.len(), missing, counts=list(counted.head(VALUES).rows()))
+    text = filled.cast(pl.String)
+    counts = _counts(text)
+    if counts.height <= VALUES:
+        return ColumnProfile(values.name, "category", values.len(), missing, counts=counts.rows())
+    chosen = pl.Series(np.random.default_rng(0).random(text.len()) < _CHOOSING)
+    frequent, others = _counts(text.filter(chosen)).head(VALUES), text.filter(~chosen)
+    found = counts_of(frequent["value"].to_list(), others)
+    found.sort(key=lambda item: (-item[1], item[0]))
+    return ColumnProfile(values.name, "category", values.len(), missing, counts=found, counted=others.len())
+
+
+def counts_of(names: Sequence[str], text: pl.Series) -> list[tuple[str, int]]:
+    """Return how often each of some values comes.
+
+    Examples
+    --------
+    >>> counts_of(["a", "b"], pl.Series(["b", "c", "b"]))
+    [('a', 0), ('b', 2)]
+    """
+    found = dict(_counts(text.filter(text.is_in(list(names)))).rows())
+    return [(name, found.get(name, 0)) for name in names]
+
+
+def _counts(text: pl.Series) -> pl.DataFrame:
+    """Return each value and how often it comes, the most frequent first."""
+    counted = text.alias("value").value_counts(name="rows")
+    return counted.sort(["rows", "value"], descending=[True, False])
 
 
 def quantiles_of(numbers: npt.NDArray[np.float64]) -> list[float]:
