@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from penstock.deploy.registry import ModelVersion
-from penstock.evaluate.measure import intervals
+from penstock.evaluate.measure import intervals, telling
 from penstock.model import Model
 from penstock.observed import LEAST_LABELS, Known
 from penstock.types.metrics import METRICS
@@ -207,7 +207,7 @@ def groups_of(
         if name not in some.columns or some[name].dtype not in (pl.String, pl.Boolean):
             continue
         rows = (some[name].cast(pl.String) == group).fill_null(value=False).to_numpy()
-        if rows.sum() < LEAST_LABELS:
+        if rows.sum() < LEAST_LABELS or not telling(metric, known.target[rows]):
             continue
         now = intervals(model.task, known.target[rows], known.predicted[rows], 0, [metric], model.labels.threshold)[
             metric

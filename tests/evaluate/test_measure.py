@@ -1,8 +1,10 @@
 """Metrics on rows never seen, with their intervals."""
 
 import numpy as np
+import polars as pl
+import pytest
 
-from penstock.evaluate.measure import intervals
+from penstock.evaluate.measure import intervals, slices_of
 
 
 def test_of_very_many_classes_what_passes_over_all_for_each_has_fewer_draws(monkeypatch):
@@ -16,3 +18,14 @@ def test_of_very_many_classes_what_passes_over_all_for_each_has_fewer_draws(monk
     found = fewer["roc_auc_ovr"]
     assert found.value == usual["roc_auc_ovr"].value
     assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision", "log_loss"])
+def test_a_group_of_one_row_of_a_class_is_not_ranked(metric):
+    table = pl.DataFrame({"where": ["a"] * 60 + ["b"] * 60})
+    target = np.zeros(120)
+    target[[0, *range(60, 72)]] = 1.0
+    yes = np.random.default_rng(0).random(120)
+    found = slices_of(table, ["where"], metric, "binary", target, np.column_stack([1 - yes, yes]), 0)
+    # Of one row drawn again and again the interval has no width, and any later figure would be surely worse.
+    assert {item.value for item in found} == ({"a", "b"} if metric == "log_loss" else {"b"})

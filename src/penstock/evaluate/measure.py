@@ -23,7 +23,8 @@ Array = npt.NDArray[Any]
 RESAMPLES = 500
 _PASSED, _FEWEST_DRAWS = 2_000_000, 50
 """A metric that passes over all rows for each class gets fewer draws where rows times classes are more, and so many at least."""
-_SLICE_ROWS = 30
+_SLICE_ROWS, _OF_A_CLASS = 30, 5
+"""Rows of a group, and of each class where a metric compares those of one with those of the other: of one row drawn anew it does not scatter."""
 
 
 @dataclass(frozen=True)
@@ -266,17 +267,30 @@ def slices_of(
     seed: int,
     threshold: float = 0.5,
 ) -> list[Slice]:
-    """Return the metric for the groups of each column, worst first; numbers are cut into four equal groups."""
+    """Return the metric for the groups of each column, worst first; numbers are cut into four equal groups, and groups of few rows are left out."""
     found = []
     for name, value, rows in groups_of(table, columns):
         count = int(rows.sum())
-        if count < _SLICE_ROWS:
+        if count < _SLICE_ROWS or not telling(metric, target[rows]):
             continue
         one = intervals(task, target[rows], predicted[rows], seed, [metric], threshold)[metric]
         if one.value == one.value:
             found.append(Slice(name, value, count, one))
     sign = 1 if METRICS[metric].higher else -1
     return sorted(found, key=lambda item: (sign * item.metric.value, item.column, item.value))
+
+
+def telling(metric: str, target: Array) -> bool:
+    """Whether there are rows enough of both classes for a metric that compares one with the other.
+
+    Examples
+    --------
+    >>> telling("roc_auc", np.array([0, 0, 0, 0, 0, 1])), telling("log_loss", np.array([0, 0, 0, 0, 0, 1]))
+    (False, True)
+    """
+    return metric not in ("roc_auc", "average_precision") or bool(
+        np.bincount(target.astype(np.int64), minlength=2).min() >= _OF_A_CLASS
+    )
 
 
 def groups_of(table: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, str, Array]]:
