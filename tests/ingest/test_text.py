@@ -73,6 +73,25 @@ def test_dates_whose_year_does_not_stand_first_are_not_guessed_from_the_first_ro
     assert infer(table[:-1], set())[0] == []
 
 
+@pytest.mark.parametrize("clock", ["20190131T150500Z", "2019-01-31 15:05:00 UTC", "20190131T150500.25+0100"])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_form_of_dates_that_is_told_but_not_read_by_polars_is_text_that_is_read_later(
+    tmp_path, small_blocks, clock, late
+):
+    path = tmp_path / "a.csv"
+    first = ["2019-01-31T15:05:00"] * 40 if late else []
+    path.write_text(
+        "w,day,n\n" + "".join(f"{text},2019-01-31,{at}\n" for at, text in enumerate([*first, *[clock] * 40]))
+    )
+    table = read_table(path)
+    assert table["w"].to_list() == [*first, *[clock] * 40]
+    assert table["n"].dtype == pl.Int64
+    found = {parse.column: parse for parse in infer(table, set())[0]}
+    if not late:
+        assert table.select(found["w"].expression())["w"].null_count() == 0
+    assert "day" in found or table["day"].dtype == pl.Date
+
+
 def test_what_is_wrong_in_a_later_block_is_told_with_its_line(tmp_path, small_blocks):
     path = tmp_path / "a.csv"
     path.write_text("a,b\n" + "1,2\n" * 3000 + "1,2,3\n")

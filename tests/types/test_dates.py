@@ -56,6 +56,11 @@ def written(moment, form):
         (["Q3 2019", "Q4 2020"], "Q%q %Y", dt.datetime(2019, 7, 1)),
         (["2019Q2", "2020Q3"], "%YQ%q", dt.datetime(2019, 4, 1)),
         (["20190131T150500", "20200201T000000"], "%Y%m%dT%H%M%S", AFTERNOON),
+        (["20190131T150500Z", "20200201T000000Z"], "%Y%m%dT%H%M%S%#z", AFTERNOON),
+        (["20190131T150500.000Z", "20200201T000000.5Z"], "%Y%m%dT%H%M%S%.f%#z", AFTERNOON),
+        (["31/Jan/2019:15:05:00 +0000", "01/Feb/2020:00:00:00 +0000"], "%d/%B/%Y:%H:%M:%S %#z", AFTERNOON),
+        (["Thursday, January 31, 2019", "Saturday, February 01, 2020"], "%A, %B %d, %Y", DAY),
+        (["Thursday, 31 January 2019", "Saturday, 01 Feb 2020"], "%A, %d %B %Y", DAY),
     ],
 )
 def test_the_form_is_found_and_every_cell_read(cells, form, first):

@@ -253,7 +253,7 @@ def _first_frame(data: bytes, separator: str, names: list[str], widened: Schema)
         schema |= dict.fromkeys(unclear_times(schema, head), pl.String())
         frame = pl.read_csv(data, separator=separator, has_header=False, schema=schema)
     except pl.exceptions.PolarsError:  # they mislead: all rows are looked at
-        frame = pl.read_csv(data, infer_schema_length=None, **infer)
+        frame, infer["try_parse_dates"] = _inferred(data, infer)
         if unclear := unclear_times(frame.schema, head):
             infer["schema_overrides"] = {**widened, **dict.fromkeys(unclear, pl.String())}
             frame = pl.read_csv(data, infer_schema_length=None, **infer)
@@ -263,11 +263,23 @@ def _first_frame(data: bytes, separator: str, names: list[str], widened: Schema)
     return frame
 
 
+def _inferred(data: bytes, options: dict[str, Any]) -> tuple[pl.DataFrame, bool]:
+    """Read all rows with the types that they have, and say whether that is with dates: Polars takes some texts for dates that it cannot read."""
+    try:
+        return pl.read_csv(data, infer_schema_length=None, **options), True
+    except pl.exceptions.ComputeError:
+        return pl.read_csv(data, infer_schema_length=None, **{**options, "try_parse_dates": False}), False
+
+
 def _wider_types(data: bytes, separator: str, names: list[str], schema: Schema) -> dict[str, pl.DataType]:
     """Return the types of columns that a block needs to be wider; unlike ones become text."""
-    found = pl.read_csv(
-        data, separator=separator, has_header=False, new_columns=names, infer_schema_length=None, try_parse_dates=True
-    ).schema
+    options: dict[str, Any] = {
+        "separator": separator,
+        "has_header": False,
+        "new_columns": names,
+        "try_parse_dates": True,
+    }
+    found = _inferred(data, options)[0].schema
     wider: dict[str, pl.DataType] = {}
     for name, kind in schema.items():
         now = found[name]

@@ -12,7 +12,7 @@ from penstock.types.parse import Parse
 
 _FIRST, _LAST = 315_532_800, 4_102_444_800
 """1980 and 2100, in seconds since 1970: numbers outside are taken for amounts."""
-_DIGITS = {"%Y%m%d": (8, ""), "%Y%m": (6, "01")}
+_DIGITS = {"%Y%m%d": (8, ""), "%Y%m": (6, "01"), "%Y%m%d%H%M%S": (14, ""), "%Y%m%d%H%M": (12, "")}
 """How many there are, and what makes them a whole date."""
 
 
@@ -69,6 +69,8 @@ def look_at_numbers(cells: pl.Series) -> Numbers:
     's since 1970'
     >>> look_at_numbers(pl.Series([20240131, 20240201])).form(declared=False)
     '%Y%m%d'
+    >>> look_at_numbers(pl.Series([20240131235900, 20240201000000])).form(declared=False)
+    '%Y%m%d%H%M%S'
     >>> look_at_numbers(pl.Series([2019, 2024])).form(declared=True) is None  # years are numbers
     True
     """
@@ -80,7 +82,8 @@ def look_at_numbers(cells: pl.Series) -> Numbers:
     for form, (count, rest) in _DIGITS.items():
         if low / 10 ** (count - 4) >= 1900 and high / 10 ** (count - 4) < 2101 and (values % 1 == 0).all():
             texts = values.cast(pl.Int64).cast(pl.String) + rest
-            digits += [form] if texts.str.to_date("%Y%m%d", strict=False).null_count() == 0 else []
+            dates = texts.str.to_datetime(form if "%d" in form else "%Y%m%d", strict=False, time_unit="us")
+            digits += [form] if dates.null_count() == 0 else []
     return Numbers(low, high, tuple(digits))
 
 

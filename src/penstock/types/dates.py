@@ -22,9 +22,9 @@ _ZONED = tuple(
     for zone in ("%#z", " %#z", " UTC")
 )
 _OTHERS = (
-    "%Y%m%dT%H%M%S", "%Y%m%d %H:%M:%S", "%a %B %d %H:%M:%S %#z %Y", "%a %B %d %H:%M:%S %Y",
+    "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%S%#z", "%Y%m%dT%H%M%S%.f%#z", "%Y%m%d %H:%M:%S", "%d/%B/%Y:%H:%M:%S %#z", "%a %B %d %H:%M:%S %#z %Y", "%a %B %d %H:%M:%S %Y",
     "%a, %d %B %Y %H:%M:%S GMT", "%a, %d %B %Y %H:%M:%S %#z",
-    "%Y-%m", "%Y/%m", "%m/%Y", "%B %Y", "%B-%y", "%B-%Y", "%Y-%B", "%Y %B",
+    "%A, %B %d, %Y", "%A, %d %B %Y", "%Y-%m", "%Y/%m", "%m/%Y", "%B %Y", "%B-%y", "%B-%Y", "%Y-%B", "%Y %B",
     "%Y-Q%q", "%YQ%q", "%Y Q%q", "%Yq%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y",
 )  # fmt: skip
 DATE_FORMATS = (*(day + clock for day in _DAYS for clock in _CLOCKS), *_ISO, *_ZONED, *_OTHERS)
@@ -54,7 +54,7 @@ MOST_MICROSECONDS = 62_000_000_000_000_000
 """How far from 1970 such a date may be: the years 6 to 3934."""
 _SHAPES = {
     "%Y": r"(?P<Y>\d{4})", "%y": r"(?P<y>\d{2})", "%m": r"(?P<m>\d{1,2})", "%d": r"(?P<d>\d{1,2})",
-    "%B": r"(?P<B>[A-Za-z]{3,9})", "%b": r"(?P<B>[A-Za-z]{3})", "%a": "[A-Za-z]{3}", "%H": r"(?P<H>\d{1,2})",
+    "%B": r"(?P<B>[A-Za-z]{3,9})", "%b": r"(?P<B>[A-Za-z]{3})", "%a": "[A-Za-z]{3}", "%A": "[A-Za-z]{6,9}", "%H": r"(?P<H>\d{1,2})",
     "%I": r"(?P<I>\d{1,2})", "%M": r"(?P<M>\d{1,2})", "%S": r"(?P<S>\d{1,2})", "%p": "(?P<p>[AaPp])[Mm]",
     "%.f": r"(?:\.(?P<f>\d{1,9}))?", "%#z": r"(?P<z>[zZ]|[+-]\d{2}(?::?\d{2})?)", "%:z": r"(?P<z>[+-]\d{2}:?\d{2})",
     "%z": r"(?P<z>[+-]\d{2}:?\d{2})", "%q": "(?P<q>[1-4])",
