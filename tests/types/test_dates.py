@@ -59,6 +59,10 @@ def written(moment, form):
         (["20190131T150500Z", "20200201T000000Z"], "%Y%m%dT%H%M%S%#z", AFTERNOON),
         (["20190131T150500.000Z", "20200201T000000.5Z"], "%Y%m%dT%H%M%S%.f%#z", AFTERNOON),
         (["31/Jan/2019:15:05:00 +0000", "01/Feb/2020:00:00:00 +0000"], "%d/%B/%Y:%H:%M:%S %#z", AFTERNOON),
+        (["2019-W05", "2020-W53"], "%G-W%V", dt.datetime(2019, 1, 28)),
+        (["2019 W05", "2020 W53"], "%G W%V", dt.datetime(2019, 1, 28)),
+        (["W05 2019", "W53 2020"], "W%V %G", dt.datetime(2019, 1, 28)),
+        (["2019-W05-4", "2020-W53-7"], "%G-W%V-%u", DAY),
         (["Thursday, January 31, 2019", "Saturday, February 01, 2020"], "%A, %B %d, %Y", DAY),
         (["Thursday, 31 January 2019", "Saturday, 01 Feb 2020"], "%A, %d %B %Y", DAY),
     ],
@@ -123,6 +127,20 @@ def test_a_cell_is_read_alone_as_in_a_table(moment, form, noise):
         assert table is not None
         assert has_clock(form) or (table.hour, table.minute) == (0, 0)
         assert not is_zoned(form) or abs((moment - table).total_seconds() - 3600) < 60
+
+
+@pytest.mark.parametrize(
+    ("form", "cell"),
+    [
+        ("%Y%m%d%H%M%S", "202001011030"), ("%Y%m%d%H%M%S", "2020010110300"), ("%Y%m%dT%H%M%S%#z", "20200101T1030Z"),
+        ("%GW%V%u", "2020W53"), ("%G-W%V", "2020-W54"), ("%G-W%V", "2021-W53"), ("%G-W%V", "2020-W5"), ("%G-W%V-%u", "2020-W05-8"),
+        ("%A, %B %d, %Y", "Sunday, February 01, 2020"), ("%A, %B %d, %Y", "Sat, February 01, 2020"),
+        ("%A, %B %d, %Y", "Caturday, February 01, 2020"), ("%a %B %d %H:%M:%S %Y", "Fri Feb 01 00:00:00 2020"),
+    ],
+)  # fmt: skip
+def test_a_cell_that_is_nearly_of_a_form_is_read_alone_as_in_a_table(form, cell):
+    in_table = pl.DataFrame({"c": [cell]}).select(Parse("c", "date", form).expression()).item()
+    assert read_moment(cell, form) in (in_table, None)
 
 
 def test_a_date_in_the_form_of_iso_is_read_whatever_form_training_had():

@@ -26,9 +26,11 @@ _OTHERS = (
     "%a, %d %B %Y %H:%M:%S GMT", "%a, %d %B %Y %H:%M:%S %#z",
     "%A, %B %d, %Y", "%A, %d %B %Y", "%Y-%m", "%Y/%m", "%m/%Y", "%B %Y", "%B-%y", "%B-%Y", "%Y-%B", "%Y %B",
     "%Y-Q%q", "%YQ%q", "%Y Q%q", "%Yq%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y",
+    "%G-W%V", "%GW%V", "%G W%V", "W%V %G", "W%V-%G", "%G-W%V-%u", "%GW%V%u",
 )  # fmt: skip
 DATE_FORMATS = (*(day + clock for day in _DAYS for clock in _CLOCKS), *_ISO, *_ZONED, *_OTHERS)
-"""In the notation of ``strftime`` as Polars extends it; ``%B`` reads names of months, short ones too, and ``%q`` quarters."""
+"""In the notation of ``strftime`` as Polars extends it; ``%B`` reads names of months, short ones too, ``%q`` quarters, and a week without
+its day is its Monday."""
 YEAR_FIRST = "|".join(
     (
         "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M",
@@ -53,18 +55,21 @@ EPOCH_SHAPE = r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 MOST_MICROSECONDS = 62_000_000_000_000_000
 """How far from 1970 such a date may be: the years 6 to 3934."""
 _SHAPES = {
-    "%Y": r"(?P<Y>\d{4})", "%y": r"(?P<y>\d{2})", "%m": r"(?P<m>\d{1,2})", "%d": r"(?P<d>\d{1,2})",
-    "%B": r"(?P<B>[A-Za-z]{3,9})", "%b": r"(?P<B>[A-Za-z]{3})", "%a": "[A-Za-z]{3}", "%A": "[A-Za-z]{6,9}", "%H": r"(?P<H>\d{1,2})",
-    "%I": r"(?P<I>\d{1,2})", "%M": r"(?P<M>\d{1,2})", "%S": r"(?P<S>\d{1,2})", "%p": "(?P<p>[AaPp])[Mm]",
+    "%Y": r"(?P<Y>\d{4})", "%y": r"(?P<y>\d{2})", "%m": r"(?P<m>\d{1,2}+)", "%d": r"(?P<d>\d{1,2}+)",
+    "%B": r"(?P<B>[A-Za-z]{3,9})", "%b": r"(?P<B>[A-Za-z]{3})", "%a": "(?P<a>[A-Za-z]{3})", "%A": "(?P<a>[A-Za-z]{3,9})", "%H": r"(?P<H>\d{1,2}+)",
+    "%I": r"(?P<I>\d{1,2}+)", "%M": r"(?P<M>\d{1,2}+)", "%S": r"(?P<S>\d{1,2}+)", "%p": "(?P<p>[AaPp])[Mm]",
     "%.f": r"(?:\.(?P<f>\d{1,9}))?", "%#z": r"(?P<z>[zZ]|[+-]\d{2}(?::?\d{2})?)", "%:z": r"(?P<z>[+-]\d{2}:?\d{2})",
     "%z": r"(?P<z>[+-]\d{2}:?\d{2})", "%q": "(?P<q>[1-4])",
+    "%G": r"(?P<G>\d{4})", "%V": r"(?P<V>\d{1,2}+)", "%u": "(?P<u>[1-7])",
 }  # fmt: skip
+# Digits are taken as Polars takes them, two where there are two, and never given back.
 _year_first = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:[T ](\d{1,2})(:.+))?", re.ASCII)
 _epoch = re.compile(EPOCH_SHAPE)
 _token = re.compile(r"%(?:[#:]z|\.f|[A-Za-z])")
 _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NUMBERS = {name[:size]: at for at, name in enumerate(_MONTHS, 1) for size in (3, len(name))}
 
 
@@ -133,6 +138,8 @@ def read_moment(text: str, form: str) -> dt.datetime | None:
     if found is None:
         return None
     parts = found.groupdict()
+    if "G" in parts:
+        return _week(int(parts["G"]), int(parts["V"]), int(parts.get("u") or 1))
     if not parts.keys() & {"Y", "y"}:
         return None
     year = int(parts["Y"]) if "Y" in parts else 2000 + int(parts["y"])
@@ -154,11 +161,21 @@ def read_moment(text: str, form: str) -> dt.datetime | None:
         moment = dt.datetime(year, month, day, hour, minute, second, fraction)
     except ValueError:
         return None
+    named = (parts.get("a") or "").lower()
+    if named and named not in (_WEEKDAYS[moment.weekday()], _WEEKDAYS[moment.weekday()][:3]):
+        return None
     zone = parts.get("z") or "Z"
     if zone not in "zZ":
         away = dt.timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]) if len(zone) > 3 else 0)
         moment -= away if zone[0] == "+" else -away
     return moment if year >= LEAST_YEAR else None
+
+
+def _week(year: int, week: int, day: int) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromisocalendar(year, week, day) if year >= LEAST_YEAR else None
+    except ValueError:
+        return None
 
 
 def microseconds(moment: dt.datetime) -> int:

@@ -97,6 +97,8 @@ class Parse(msgspec.Struct, frozen=True, tag="parse"):
             return pl.when(count.is_between(-MOST_MICROSECONDS, MOST_MICROSECONDS)).then(count).cast(pl.Datetime("us"))
         if "%q" in form and "%Y" in form:
             text, form = _first_month(text, form), "%Y-%m"
+        if "%V" in form and "%u" not in form:
+            text, form = text + "-1", form + "-%u"
         if is_zoned(form):
             zoned = text.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
             found = zoned.dt.replace_time_zone(None)
