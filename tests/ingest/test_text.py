@@ -92,6 +92,12 @@ def test_a_form_of_dates_that_is_told_but_not_read_by_polars_is_text_that_is_rea
     assert "day" in found or table["day"].dtype == pl.Date
 
 
+def test_numbers_in_digits_of_other_scripts_are_text_beside_columns_that_are_read(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("day,n,w,x\n" + "2019-01-31,۱۶۵۰,20190131T150500Z,1\n" * 40)
+    assert read_table(path).schema == {"day": pl.Date, "n": pl.String, "w": pl.String, "x": pl.Int64}
+
+
 def test_what_is_wrong_in_a_later_block_is_told_with_its_line(tmp_path, small_blocks):
     path = tmp_path / "a.csv"
     path.write_text("a,b\n" + "1,2\n" * 3000 + "1,2,3\n")

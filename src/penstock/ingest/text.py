@@ -253,22 +253,28 @@ def _first_frame(data: bytes, separator: str, names: list[str], widened: Schema)
         schema |= dict.fromkeys(unclear_times(schema, head), pl.String())
         frame = pl.read_csv(data, separator=separator, has_header=False, schema=schema)
     except pl.exceptions.PolarsError:  # they mislead: all rows are looked at
-        frame, infer["try_parse_dates"] = _inferred(data, infer)
+        frame = _inferred(data, infer)
         if unclear := unclear_times(frame.schema, head):
             infer["schema_overrides"] = {**widened, **dict.fromkeys(unclear, pl.String())}
-            frame = pl.read_csv(data, infer_schema_length=None, **infer)
+            frame = _inferred(data, infer)
     if zeros := coded(data, separator, frame.schema):
         text = pl.read_csv(data, infer_schema=False, **options)
         frame = frame.with_columns(text[name] for name in zeros)
     return frame
 
 
-def _inferred(data: bytes, options: dict[str, Any]) -> tuple[pl.DataFrame, bool]:
-    """Read all rows with the types that they have, and say whether that is with dates: Polars takes some texts for dates that it cannot read."""
-    try:
-        return pl.read_csv(data, infer_schema_length=None, **options), True
-    except pl.exceptions.ComputeError:
-        return pl.read_csv(data, infer_schema_length=None, **{**options, "try_parse_dates": False}), False
+def _inferred(data: bytes, options: dict[str, Any]) -> pl.DataFrame:
+    """Read all rows with the types that they have; Polars takes some texts for dates or numbers that it cannot read: they stay texts."""
+    types: dict[str, Any] = dict(options.get("schema_overrides") or {})
+    while True:
+        try:
+            return pl.read_csv(data, infer_schema_length=None, **{**options, "schema_overrides": types})
+        except pl.exceptions.ComputeError as error:
+            told = _COLUMN.search(str(error))
+            name = options["new_columns"][int(told[1]) - 1] if told else ""
+            if told is None or name in types:
+                raise
+            types[name] = pl.String()
 
 
 def _wider_types(data: bytes, separator: str, names: list[str], schema: Schema) -> dict[str, pl.DataType]:
@@ -279,7 +285,7 @@ def _wider_types(data: bytes, separator: str, names: list[str], schema: Schema) 
         "new_columns": names,
         "try_parse_dates": True,
     }
-    found = _inferred(data, options)[0].schema
+    found = _inferred(data, options).schema
     wider: dict[str, pl.DataType] = {}
     for name, kind in schema.items():
         now = found[name]
@@ -300,6 +306,7 @@ def _may_be_short(frame: pl.DataFrame, data: bytes, separator: str) -> bool:
     return bool((fields != frame.width - 1).any())
 
 
+_COLUMN = re.compile(r"\(column number (\d+)\)")
 _TOP = 20
 """A table whose first lines are of unlike length may begin below them."""
 
