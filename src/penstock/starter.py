@@ -108,7 +108,9 @@ def write_starter(
     judges = time is None or task == "regression" or _classes_at_the_end(rows[time], wanted) > 1
     name = name or re.sub(r"[^a-z0-9]+", "-", found.name.lower()).strip("-") or "pipeline"
     notes = [
-        f"{note.column or 'rows'}: {note.text}" for note in facts.notes if not done or note.column not in (None, target)
+        f"{note.column}: {note.text}" if note.column else f"{note.count:,} {note.text}"
+        for note in facts.notes
+        if not done or note.column not in (None, target)
     ]
     if found.encoding:
         notes.append(f"the text is not UTF-8 and read as {found.encoding}: correct encoding= where letters look wrong")

@@ -145,6 +145,16 @@ def test_near_duplicates_are_counted_and_kept():
     assert counts == {"rows": 1, "more": 1}
 
 
+@pytest.mark.parametrize("few", [True, False])
+def test_to_drop_equal_rows_is_proposed_where_few_values_do_not_explain_them(few):
+    rows = pl.DataFrame({"a": ["yes", "no", "no", "yes"] * 50, "b": [1, 2, 3] * 66 + [1, 2], "y": [0, 1] * 100})
+    if not few:
+        rows = rows.with_columns(at=pl.int_range(200))
+        rows = pl.concat([rows, rows[:20]])
+    (note,) = [note for note in prepare(rows, [], "y")[1].notes if note.column is None]
+    assert (note.count, "drop_duplicates" in note.text) == ((194, False) if few else (20, True))
+
+
 CELLS = (
     st.none()
     | st.text(max_size=12)

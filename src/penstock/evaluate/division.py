@@ -76,25 +76,6 @@ def shared_rows(train: Table, test: pl.DataFrame, columns: Sequence[str]) -> Arr
     return asked.is_in(pl.concat(known).implode()).to_numpy()
 
 
-def twins(frame: pl.DataFrame, count: int) -> float:
-    """Return how many of so many rows would equal a row of `frame` if columns had nothing to do with one another.
-
-    Rows that `frame` holds twice count once: of the same thing seen twice no column tells that its values are few.
-
-    Examples
-    --------
-    >>> table = pl.DataFrame({"x": [1, 1, 2, 2], "y": [0, 1, 0, 2]})
-    >>> round(twins(table, 36), 9), round(twins(pl.concat([table, table]), 36), 9)
-    (2.0, 2.0)
-    """
-    frame = frame.unique()
-    found, pairs = float(count), frame.height * (frame.height - 1)
-    for name in frame.columns if pairs else []:
-        counts = frame[name].value_counts(name="penstock rows")["penstock rows"].to_numpy().astype(np.float64)
-        found *= float((counts * (counts - 1)).sum()) / pairs
-    return found
-
-
 def _hashes(table: Table, columns: Sequence[str]) -> Iterator[pl.Series]:
     for _, part in table.frames(columns):
         yield part.select(columns).hash_rows(seed=0)

@@ -14,7 +14,7 @@ from penstock.engine.step import LazyPartitions, Partitions
 from penstock.errors import DataError, PenstockError
 from penstock.evaluate.curve import Curve, learning_curve
 from penstock.evaluate.dependence import dependence_of
-from penstock.evaluate.division import Shared, shared_rows, shift_between, twins
+from penstock.evaluate.division import Shared, shared_rows, shift_between
 from penstock.evaluate.fairness import check_fairness, fairness_of
 from penstock.evaluate.gates import Gate, Verdict, baseline_check, cost_checks, fairness_checks, judge, slice_checks
 from penstock.evaluate.importance import importances
@@ -54,6 +54,7 @@ from penstock.types.durations import length_of
 from penstock.types.metrics import METRICS, PRIMARY, Metric
 from penstock.types.table import ROW, Table
 from penstock.types.target import Target
+from penstock.types.twins import twins
 
 Parts = LazyPartitions[Any]
 Array = npt.NDArray[Any]

@@ -31,6 +31,7 @@ from penstock.types.buckets import Buckets
 from penstock.types.columns import need, refuse_names
 from penstock.types.parse import Parse, read_columns
 from penstock.types.table import ROW, Table
+from penstock.types.twins import twins
 
 _COMPARED_ROWS = 200_000
 """In larger tables near-duplicates are not looked for."""
@@ -245,14 +246,9 @@ def _near_duplicates(frame: pl.DataFrame, target: str | None) -> list[Note]:
     if not columns:
         return []
     exact = frame.height - frame.select(columns).n_unique()
-    notes = [
-        Note(
-            "prepare",
-            None,
-            exact,
-            "rows equal another one in all columns; kept (ps.prepare.drop_duplicates() drops them)",
-        )
-    ]
+    few = bool(exact) and twins(frame.select(columns), frame.height) >= 1.0
+    kept = "kept, as few values make many equal" if few else "kept (ps.prepare.drop_duplicates() drops them)"
+    notes = [Note("prepare", None, exact, f"rows equal another one in all columns; {kept}")]
     if texts:
         alike = frame.select(columns).with_columns(Parse(name, "normal").expression() for name in texts)
         near = frame.height - alike.n_unique() - exact
