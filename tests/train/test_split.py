@@ -90,6 +90,25 @@ def test_a_group_lies_on_one_side():
     assert 0 < flags.sum() < 900
 
 
+@pytest.mark.parametrize("sites", [2, 3, 5, 8])
+@pytest.mark.parametrize("named", range(8))
+def test_few_groups_are_divided_as_near_to_the_share_as_they_can_be(sites, named):
+    table = pl.DataFrame({"site": [f"site {named} {at % sites}" for at in range(600)], "y": range(600)})
+    flags, _ = divide(table, group("site"), "y", "regression", None)
+    assert set(table["site"].filter(pl.Series(flags))).isdisjoint(table["site"].filter(pl.Series(~flags)))
+    assert 0.1 <= flags.mean() <= max(0.4, 1 / sites)
+
+
+def test_a_group_that_is_most_of_the_table_is_learnt_from():
+    table = pl.DataFrame({"site": ["main"] * 800 + ["a"] * 100 + ["b"] * 100, "y": range(1000)})
+    for seed in range(8):
+        named = table.with_columns(pl.col("site") + str(seed))
+        flags, _ = divide(named, group("site"), "y", "regression", None)
+        assert flags.sum() in (100, 200)
+    with pytest.raises(DataError, match="both sides need rows"):
+        divide(table[:800], group("site"), "y", "regression", None)
+
+
 def test_time_judges_by_the_latest_rows():
     days = [dt.datetime(2024, 1, 1) + dt.timedelta(days=i) for i in range(100)]
     table = pl.DataFrame({"day": days, "y": range(100)}).sample(fraction=1, shuffle=True, seed=1)

@@ -255,6 +255,14 @@ def test_every_fold_knows_every_class_and_rare_ones_take_no_folds_away():
     assert len(folds_of(target, "multiclass", 5, 0, None, None)) == 5
 
 
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_of_fewer_groups_than_folds_each_is_one(task):
+    groups = np.arange(N) % 3
+    divided = folds_of(TARGETS[task], task, 5, 0, groups, None, repeats=3)
+    assert len(divided) == 3
+    assert all(not set(groups[learn]) & set(groups[judge]) for learn, judge in divided)
+
+
 def test_of_two_classes_a_fold_that_knows_one_is_dropped_for_the_rest_would_judge_one():
     target = np.where(np.arange(200) % 50 == 45, 1.0, 0.0)  # two in a hundred, the first late
     divided = folds_of(target, "binary", 4, 0, None, np.arange(200.0))

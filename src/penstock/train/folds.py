@@ -56,8 +56,10 @@ def folds_of(
         found = found or [(order[: len(order) * 3 // 4], order[len(order) * 3 // 4 :])]
         if task == "regression" or (found := _knowing(found, target, task)):
             return found
-    elif groups is not None and len(np.unique(groups)) >= count:
-        found = _repeated(GroupKFold, count, seed, repeats, rows, groups=groups)
+    elif groups is not None and (several := len(np.unique(groups))) > 1:
+        # With a fold for each group there is one division only.
+        again = repeats if several > count else 1
+        found = _repeated(GroupKFold, min(count, several), seed, again, rows, groups=groups)
         if task == "regression" or (found := _knowing(found, target, task)):
             return found
     if task == "regression":

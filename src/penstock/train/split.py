@@ -154,7 +154,7 @@ def divide(
     if kind == "time":
         flags, text = _by_time(table, str(column), how.test)
     elif kind == "group":
-        flags = chance_of(table.select(pl.col(str(column)))) < float(how.test)
+        flags = _by_group(table[str(column)], float(how.test))
         text = f"by chance, all rows of one {column} on one side"
     else:
         chance, apart = chances(rows or (lambda: [table]), target)
@@ -275,6 +275,29 @@ def _by_time(table: pl.DataFrame, column: str, test: float | str) -> tuple[Flags
         limit = moments.sort()[min(table.height - 1, round(table.height * (1 - test)))]
         flags = (moments >= limit).to_numpy()
     return flags, f"by time: judged on the rows from {limit} on, by {column}"
+
+
+def _by_group(groups: pl.Series, share: float) -> Flags:
+    """Choose groups by chance; where they are so few, or so unlike in size, that chance is far off, those that come nearer to the share.
+
+    Examples
+    --------
+    >>> sites = pl.Series("site", ["a"] * 60 + ["b"] * 20 + ["c"] * 20)
+    >>> _by_group(sites, 0.2).sum()
+    np.int64(20)
+    """
+    chance = chance_of(groups.to_frame())
+    flags = chance < share
+    if share / 2 <= flags.mean() <= 2 * share and not flags.all():
+        return flags
+    each, where, sizes = np.unique(chance, return_inverse=True, return_counts=True)
+    chosen, total = np.zeros(len(each), dtype=np.bool_), 0
+    for at, size in enumerate(sizes):
+        if abs(total + size - share * len(groups)) < abs(total - share * len(groups)):
+            chosen[at], total = True, total + size
+    if not total and len(each) > 1:
+        chosen[np.argmin(sizes)] = True
+    return chosen[where]
 
 
 def _by_class(table: pl.DataFrame, chance: npt.NDArray[np.float64], target: str, share: float) -> Flags:
