@@ -20,6 +20,7 @@ def twins(frame: pl.DataFrame, count: int) -> float:
     frame = frame.unique()
     found, pairs = float(count), frame.height * (frame.height - 1)
     for name in frame.columns if pairs else []:
-        counts = frame[name].value_counts(name="penstock rows")["penstock rows"].to_numpy().astype(np.float64)
+        values = frame[name].alias("value")  # Polars takes some names for patterns
+        counts = values.value_counts(name="rows")["rows"].to_numpy().astype(np.float64)
         found *= float((counts * (counts - 1)).sum()) / pairs
     return found

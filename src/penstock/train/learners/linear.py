@@ -19,7 +19,7 @@ from penstock.train.learners.lasso import fit_lasso
 from penstock.types.convert import convert
 from penstock.types.metrics import METRICS
 
-_WORK, _STEPS = 6e8, (50, 1000)
+_WORK, _STEPS = 6.25e8, (50, 1000)
 """Steps of the solver are so many products of a cell and a weight, within these bounds: of many rows and classes each takes
 long, and the later ones change little."""
 _LONG, _FEWER = 2e8, 20
