@@ -65,6 +65,17 @@ def test_one_city_in_which_the_model_only_guesses_is_named(place):
     assert found.as_json()["groups"][0]["worse"] is True
 
 
+def test_a_city_in_which_one_row_alone_is_of_a_class_is_not_ranked(place):
+    table = customers(2000, seed=5)
+    city = table["city"].value_counts().sort("count").row(-1)[0]
+    first = table.with_row_index().filter((pl.col("city") == city) & (pl.col("left") == "gone"))["index"][0]
+    others = (pl.col("city") == city) & (pl.int_range(pl.len()) != first)
+    answered(place, pl.when(others).then(pl.lit("here")).otherwise(pl.col("left")))
+    found = monitor("customers", place)
+    assert (found.performance.metric, "city" in {item.column for item in found.groups}) == ("roc_auc", True)
+    assert city not in {item.group for item in found.groups}
+
+
 def test_a_class_that_comes_more_often_than_is_said_is_told(place):
     more = pl.int_range(pl.len()) % 5 == 0
     answered(place, pl.when(more).then(pl.lit("gone")).otherwise(pl.col("left")))

@@ -1,6 +1,7 @@
 """Columns that move within one group, though not in all rows together."""
 
 import time
+from contextlib import closing
 
 import numpy as np
 import polars as pl
@@ -98,6 +99,18 @@ def test_few_rows_and_cities_never_seen_say_nothing(place):
 
 def test_a_hundred_windows_of_the_same_world_raise_one_alarm_at_most(place):
     assert sum(bool(within(place, visits(1200, 100 + seed))) for seed in range(100)) <= 1
+
+
+def test_a_column_of_more_categories_than_are_counted_is_not_looked_at_in_groups(tmp_path):
+    def streets(n, seed, most):
+        random = np.random.default_rng(seed)
+        return visits(n, seed).with_columns(street=pl.Series([f"street {at}" for at in random.integers(0, most, n)]))
+
+    streets(2000, 1, 150).write_csv(tmp_path / "visits.csv")
+    (tmp_path / "visits.py").write_text(PIPELINE)
+    with closing(open_store(tmp_path / "s")) as store:
+        load_pipeline(str(tmp_path / "visits.py")).run(store).raise_for_status()
+        assert not any(item.drift.name == "street" for item in within(store, streets(2000, 2, 40)))
 
 
 def test_an_alarm_says_where(place):

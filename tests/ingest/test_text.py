@@ -79,12 +79,12 @@ def test_a_form_of_dates_that_is_told_but_not_read_by_polars_is_text_that_is_rea
     tmp_path, small_blocks, clock, late
 ):
     path = tmp_path / "a.csv"
-    first = ["2019-01-31T15:05:00"] * 40 if late else []
+    first = ["2019-01-31T15:05:00"] * 300 if late else []
     path.write_text(
-        "w,day,n\n" + "".join(f"{text},2019-01-31,{at}\n" for at, text in enumerate([*first, *[clock] * 40]))
+        "w,day,n\n" + "".join(f"{text},2019-01-31,{at}\n" for at, text in enumerate([*first, *[clock] * 300]))
     )
     table = read_table(path)
-    assert table["w"].to_list() == [*first, *[clock] * 40]
+    assert table["w"].to_list() == [*first, *[clock] * 300]
     assert table["n"].dtype == pl.Int64
     found = {parse.column: parse for parse in infer(table, set())[0]}
     if not late:

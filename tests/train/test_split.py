@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import customers
 
 from penstock.errors import DataError, InputError
+from penstock.train.chance import chance_of, chances
 from penstock.train.split import divide, looks_at, within_gap
 from penstock.types.split import Split, group, random, stratified, time
 
@@ -73,6 +74,16 @@ def test_the_same_thing_seen_twice_lies_on_one_side(shape):
     twice = pl.concat([table, table])
     flags, _ = divide(twice, random(0.3), "y", "binary", None)
     assert (flags[:1000] == flags[1000:]).all()
+
+
+def test_a_row_that_comes_once_falls_by_its_content_alone_in_a_survey_too():
+    table = survey(1000, grades=500)
+    found, apart = chances(lambda: [table], "y")
+    once = ~table.is_duplicated().to_numpy()
+    assert apart
+    assert 0 < once.sum() < 1000
+    np.testing.assert_array_equal(found[once], chance_of(table)[once])
+    assert len(np.unique(found)) == 1000
 
 
 def test_of_equal_rows_those_that_were_judged_stay_when_others_come():
