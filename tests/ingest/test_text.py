@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from penstock.errors import DataError
-from penstock.ingest import read
+from penstock.ingest import read, text
 from penstock.ingest.json_rows import json_parts
 from penstock.ingest.options import TextForm
 from penstock.ingest.read import read_parts, read_table
@@ -90,6 +90,11 @@ def test_a_form_of_dates_that_is_told_but_not_read_by_polars_is_text_that_is_rea
     if not late:
         assert table.select(found["w"].expression())["w"].null_count() == 0
     assert "day" in found or table["day"].dtype == pl.Date
+
+
+def test_a_later_block_of_such_dates_alone_makes_their_column_text():
+    data = b"2019-02-01,20190131T150500Z\n" * 3
+    assert text._wider_types(data, ",", ["d", "w"], {"d": pl.Date(), "w": pl.Datetime("us")}) == {"w": pl.String}
 
 
 def test_numbers_in_digits_of_other_scripts_are_text_beside_columns_that_are_read(tmp_path):

@@ -223,9 +223,10 @@ def test_where_each_strength_takes_long_the_first_is_from_the_middle(monkeypatch
     watch = Watch(matrix[100:], target[100:])
     usual, alone = (fit_learner("linear", learnt, parameters, 0, watch) for parameters in ({}, {"C": 3.0}))
     monkeypatch.setattr(linear, "_LONG", 0)
-    assert fit_learner("linear", learnt, {}, 0, watch).rounds == usual.rounds
+    found = fit_learner("linear", learnt, {}, 0, watch)
+    assert found.rounds == usual.rounds
     monkeypatch.setattr(linear, "_FEWER", 2)
-    assert fit_learner("linear", learnt, {}, 0, watch).files != usual.files
+    assert fit_learner("linear", learnt, {}, 0, watch).files != found.files
     assert fit_learner("linear", learnt, {"C": 3.0}, 0, watch).files == alone.files, "one alone has the usual steps"
     ended = fit_learner("linear", learnt, {}, 0, watch._replace(seconds=0.0))
     assert (linear.STRENGTHS[ended.rounds - 1], ended.share) == (0.03, 1.0)
