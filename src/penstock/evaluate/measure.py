@@ -288,9 +288,7 @@ def telling(metric: str, target: Array) -> bool:
     >>> telling("roc_auc", np.array([0, 0, 0, 0, 0, 1])), telling("log_loss", np.array([0, 0, 0, 0, 0, 1]))
     (False, True)
     """
-    return metric not in ("roc_auc", "average_precision") or bool(
-        np.bincount(target.astype(np.int64), minlength=2).min() >= _OF_A_CLASS
-    )
+    return not METRICS[metric].ranks or int(np.bincount(target.astype(np.int64), minlength=2).min()) >= _OF_A_CLASS
 
 
 def groups_of(table: pl.DataFrame, columns: Sequence[str]) -> list[tuple[str, str, Array]]:

@@ -52,29 +52,13 @@ def chances(rows: Callable[[], Iterable[pl.DataFrame]], target: str) -> tuple[Fl
     if count - pl.Series(hashes).n_unique() < _SEVERAL * count:
         return _unit(hashes), False
     inputs = np.concatenate([_hash(part.drop(target)) for part in rows()])
-    groups = pl.DataFrame({"inputs": inputs, "row": hashes}).group_by("inputs")
-    contrary = groups.agg(pl.len(), pl.col("row").n_unique().alias("answers")).filter(pl.col("answers") > 1)
-    if contrary["len"].sum() < _CONTRARY * count:
+    both = pl.DataFrame({"inputs": inputs, "row": hashes})
+    contrary = both.select((pl.col("row").n_unique().over("inputs") > 1).sum()).item()
+    if contrary < _CONTRARY * count:
         return _unit(hashes), False
-    before = _before(hashes)
+    before = both.select((pl.col("row").cum_count().over("row") - 1).cast(pl.UInt64)).to_series().to_numpy()
     own = np.where(before == 0, hashes, _mixed(hashes ^ _mixed(before)))
     return _unit(own), True
-
-
-def _before(hashes: Bits) -> Bits:
-    """Return how many equal ones stand before each.
-
-    Examples
-    --------
-    >>> _before(np.array([7, 5, 7, 7], dtype=np.uint64)).tolist()
-    [0, 0, 1, 2]
-    """
-    order = np.argsort(hashes, kind="stable")
-    places = np.arange(len(hashes))
-    first = np.r_[True, hashes[order[1:]] != hashes[order[:-1]]]
-    found = np.empty(len(hashes), dtype=np.uint64)
-    found[order] = places - np.maximum.accumulate(np.where(first, places, 0))
-    return found
 
 
 def _unit(bits: Bits) -> Floats:

@@ -62,7 +62,7 @@ _SHAPES = {
     "%z": r"(?P<z>[+-]\d{2}:?\d{2})", "%q": "(?P<q>[1-4])",
     "%G": r"(?P<G>\d{4})", "%V": r"(?P<V>\d{1,2}+)", "%u": "(?P<u>[1-7])",
 }  # fmt: skip
-# Digits are taken as Polars takes them, two where there are two, and never given back.
+"""Digits are taken as Polars takes them: two where there are two, and never given back."""
 _year_first = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?:[T ](\d{1,2})(:.+))?", re.ASCII)
 _epoch = re.compile(EPOCH_SHAPE)
 _token = re.compile(r"%(?:[#:]z|\.f|[A-Za-z])")

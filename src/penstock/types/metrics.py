@@ -48,6 +48,8 @@ class Metric:
     """Whether it looks at the class that is answered, not at the probability."""
     by_class: bool = False
     """Whether it passes over all rows for each class."""
+    ranks: bool = False
+    """Whether it compares rows of one class with those of the other."""
     problems: list[str] = field(default_factory=list)
     """What a metric that is a function raised last; filled as it is asked."""
 
@@ -258,8 +260,8 @@ def _r2(target: Array, predicted: Array) -> Weighted:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("roc_auc", ("binary",), True, _roc_auc),
-        Metric("average_precision", ("binary",), True, _average_precision),
+        Metric("roc_auc", ("binary",), True, _roc_auc, ranks=True),
+        Metric("average_precision", ("binary",), True, _average_precision, ranks=True),
         Metric("log_loss", ("binary", "multiclass"), False, _log_loss),
         Metric("brier", ("binary",), False, _brier),
         Metric("calibration_error", ("binary", "multiclass"), False, _calibration_error),
